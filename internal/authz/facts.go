@@ -1,0 +1,116 @@
+package authz
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Kind is a kind of record that the directory holds.
+type Kind string
+
+// The kinds of record.
+const (
+	KindRole         Kind = "role"
+	KindGroup        Kind = "group"
+	KindPatientGroup Kind = "patient_group"
+	KindTeamMember   Kind = "team_member"
+	KindPatient      Kind = "patient"
+	KindBooking      Kind = "booking"
+)
+
+// Key names one entity of an organisation.
+type Key struct {
+	Kind Kind
+	ID   string
+}
+
+// Fact is what the directory holds about one entity at one revision. A Fact is
+// immutable once it is shared: a change makes a new one. The zero value with a
+// Key says that there is no such entity.
+type Fact struct {
+	Key
+	Found bool
+
+	// Role and group: the permissions as they were granted, wildcards included.
+	Permissions []string
+
+	// Team member. Role is "" for a member without one.
+	Role     string
+	Groups   []string
+	Access   []string // patient groups whose patients they see (V2)
+	Booking  []string // patient groups whose patients may book them (B1)
+	Provider bool
+
+	// Patient.
+	PatientGroup string
+	CareTeam     []string // team members (V3)
+
+	prepare  sync.Once
+	prepared any
+}
+
+// Prepared returns the form of the fact that a policy engine evaluates. It is
+// made once, by the first caller, and must depend on the fact alone.
+func (f *Fact) Prepared(build func(*Fact) any) any {
+	f.prepare.Do(func() { f.prepared = build(f) })
+	return f.prepared
+}
+
+// Facts is one consistent reading of an organisation: everything in it was
+// true at Revision.
+type Facts struct {
+	// Organisation is false when there is no such organisation; then nothing
+	// in it is found either.
+	Organisation bool
+	Revision     Revision
+	entities     map[Key]*Fact
+}
+
+// NewFacts makes a reading from the facts it consists of.
+func NewFacts(organisation bool, revision Revision, facts ...*Fact) *Facts {
+	f := &Facts{Organisation: organisation, Revision: revision, entities: make(map[Key]*Fact, len(facts))}
+	for _, fact := range facts {
+		f.entities[fact.Key] = fact
+	}
+	return f
+}
+
+// Get returns the fact for key, one that is not found when the reading has
+// none. It never returns nil.
+func (f *Facts) Get(key Key) *Fact {
+	if fact := f.entities[key]; fact != nil {
+		return fact
+	}
+	return &Fact{Key: key}
+}
+
+// Revision is an organisation's count of committed changes, with a nonce that
+// tells a lost history from a new one of the same length. The zero value is
+// the revision of an organisation that does not exist.
+type Revision struct {
+	Count uint64
+	Nonce string
+}
+
+// String returns the opaque token that callers see: count.nonce.
+func (r Revision) String() string {
+	if r.Nonce == "" {
+		return strconv.FormatUint(r.Count, 10) + ".0"
+	}
+	return strconv.FormatUint(r.Count, 10) + "." + r.Nonce
+}
+
+// ParseRevision reads a token that String wrote.
+func ParseRevision(token string) (Revision, error) {
+	count, nonce, ok := strings.Cut(token, ".")
+	n, err := strconv.ParseUint(count, 10, 64)
+	if !ok || err != nil || nonce == "" {
+		return Revision{}, fmt.Errorf("%q is not a revision token; pass back what Caregate-Revision said", token)
+	}
+	if nonce == "0" {
+		nonce = ""
+	}
+	return Revision{Count: n, Nonce: nonce}, nil
+}
