@@ -1,0 +1,23 @@
+// Package data holds what the program runs on when nobody gives it anything
+// else: the catalogue of resource types, and an example organisation.
+package data
+
+import (
+	"embed"
+	"io/fs"
+)
+
+// ExampleOrganisation is the name of the example organisation.
+const ExampleOrganisation = "riverside"
+
+//go:embed catalogue example
+var files embed.FS
+
+// Files returns this directory without its Go: catalogue/data.json, which
+// policies read as data.catalogue, and example/organisation.jsonl, which they do
+// not read.
+func Files() fs.FS { return files }
+
+// OpenExample opens the records of the example organisation, which are JSON
+// Lines.
+func OpenExample() (fs.File, error) { return files.Open("example/organisation.jsonl") }

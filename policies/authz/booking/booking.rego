@@ -1,0 +1,65 @@
+# METADATA
+# description: |
+#   Which patients may be booked with which provider. Booking gives no visibility and
+#   Access makes nobody bookable (B2).
+# schemas:
+#   - input: schema.input
+#   - data.catalogue: schema.catalogue
+package authz.booking
+
+import data.authz.reference
+
+# METADATA
+# title: If a team member's question is a booking, the provider is bookable for the patient
+# description: |
+#   `book` on a provider and `create` on an appointment that names one are the same
+#   question (B4).
+satisfied if not _booked
+
+satisfied if {
+	_booked
+	bookable
+}
+
+# METADATA
+# title: The provider in question is bookable for the patient's group
+bookable if _patient_group in _booking # B1
+
+# METADATA
+# title: The question needs a bookable provider
+# description: For a patient, even looking at a provider does (B3).
+needed if {
+	input.subject.type == "team_member"
+	_booked
+	input.resource.patient.found
+}
+
+needed if {
+	input.subject.type == "patient"
+	input.resource.type == "provider"
+}
+
+# METADATA
+# title: A patient books for nobody but themselves (B3)
+for_oneself if not reference.given("patient")
+
+for_oneself if input.resource.properties.patient == input.subject.id
+
+_booked if {
+	input.resource.type == "provider"
+	input.action.name == "book"
+}
+
+_booked if {
+	input.resource.type == "appointment"
+	input.action.name == "create"
+	input.resource.provider.found
+}
+
+_patient_group := input.subject.patient_group if input.subject.type == "patient"
+
+_patient_group := input.resource.patient.patient_group if input.subject.type == "team_member"
+
+_booking := input.resource.booking if input.resource.type == "provider"
+
+_booking := input.resource.provider.booking if input.resource.type == "appointment"
