@@ -1,0 +1,192 @@
+package machine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+)
+
+// signal says how a block ended: by falling off its end, by breaking out of n
+// blocks, by returning, or by an error.
+type signal int
+
+const (
+	end    signal = -1
+	leave  signal = -2 // the function returns
+	failed signal = -3
+	broken signal = 0 // break out of the block in hand: something was undefined
+)
+
+// depthLimit bounds calls. Rego has no recursion, so only a plan as deep as this
+// could reach it.
+const depthLimit = 1024
+
+// Evaluation is one input being asked about. Rules that were evaluated for one
+// entry are not evaluated again for the next. It is not safe for concurrent use.
+type Evaluation struct {
+	program *Program
+	ctx     context.Context //nolint:containedctx // an Evaluation is one call's, and lives no longer
+	cancel  topdown.Cancel
+	input   *ast.Term
+	memo    []memo
+	stack   []*ast.Term
+	depth   int
+	err     error
+	builtin *topdown.BuiltinContext
+	result  *ast.Term   // of the function that just returned
+	output  *ast.Term   // of the built-in function that just returned
+	outputs []*ast.Term // the same, of one that has many
+	collect func(*ast.Term) error
+}
+
+// memo is the result of one function for the input in hand.
+type memo struct {
+	done  bool
+	value *ast.Term // nil for undefined
+}
+
+// New starts an evaluation of input. cancel stops it from outside and may be
+// nil; ctx is what built-in functions see.
+func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Term) *Evaluation {
+	e, ok := p.idle.Get().(*Evaluation)
+	if !ok {
+		e = &Evaluation{program: p, memo: make([]memo, len(p.functions)), stack: make([]*ast.Term, 0, 256)}
+		e.collect = func(t *ast.Term) error {
+			e.output = t
+			e.outputs = append(e.outputs, t)
+			return nil
+		}
+	}
+	e.ctx, e.cancel, e.input = ctx, cancel, input
+	return e
+}
+
+// Release ends the evaluation and lets another one use its memory. Values that
+// Get returned stay good.
+func (e *Evaluation) Release() {
+	if e.err != nil {
+		return // frames were left as they were
+	}
+	clear(e.memo)
+	clear(e.outputs)
+	e.ctx, e.cancel, e.input, e.builtin, e.result, e.output = nil, nil, nil, nil, nil, nil
+	e.program.idle.Put(e)
+}
+
+// Get evaluates one entry and returns its value, nil when it is undefined. The
+// value may share parts with the input and with data and must not be changed.
+func (e *Evaluation) Get(entry Entry) (*ast.Term, error) {
+	v := e.call(int(entry), e.input, e.program.data, nil)
+	if e.err != nil {
+		return nil, e.err
+	}
+	return v, nil
+}
+
+// call runs a function. input and data are the first two arguments of every
+// planned function; args, when not nil, are all of its arguments in order.
+func (e *Evaluation) call(index int, input, data *ast.Term, args []*ast.Term) *ast.Term {
+	f := &e.program.functions[index]
+	if f.memo && e.memo[index].done {
+		return e.memo[index].value
+	}
+	if e.depth++; e.depth > depthLimit {
+		e.fail(fmt.Errorf("%s: calls nest deeper than %d", f.name, depthLimit))
+	}
+	if e.cancel != nil && e.cancel.Cancelled() {
+		e.fail(errCancelled)
+	}
+	if e.err != nil {
+		return nil
+	}
+	base := len(e.stack)
+	frame := e.grow(f.locals)
+	if args == nil {
+		frame[f.params[0]], frame[f.params[1]] = input, data
+	} else {
+		for i, slot := range f.params {
+			frame[slot] = args[i]
+		}
+	}
+	var value *ast.Term
+	for _, b := range f.blocks {
+		sig := e.run(b, frame)
+		if sig == leave {
+			value = e.result
+			break
+		}
+		if sig == failed {
+			break
+		}
+	}
+	clear(frame)
+	e.stack = e.stack[:base]
+	e.depth--
+	if e.err != nil {
+		return nil
+	}
+	if f.memo {
+		e.memo[index] = memo{done: true, value: value}
+	}
+	return value
+}
+
+// grow returns a cleared frame of n slots. Frames that are in use stay where
+// they are when the stack has to move.
+func (e *Evaluation) grow(n int) []*ast.Term {
+	base := len(e.stack)
+	if base+n > cap(e.stack) {
+		e.stack = make([]*ast.Term, base, 2*cap(e.stack)+n)
+	}
+	e.stack = e.stack[:base+n]
+	return e.stack[base : base+n : base+n]
+}
+
+func (e *Evaluation) fail(err error) signal {
+	if e.err == nil {
+		e.err = err
+	}
+	return failed
+}
+
+// errCancelled is the error that OPA gives for a cancelled query.
+var errCancelled = &topdown.Error{Code: topdown.CancelErr, Message: "caller cancelled query execution"}
+
+// callBuiltin calls one of OPA's built-in functions, nil meaning undefined.
+func (e *Evaluation) callBuiltin(b *builtin, args []*ast.Term) *ast.Term {
+	if e.builtin == nil {
+		e.builtin = e.context()
+	}
+	e.output, e.outputs = nil, e.outputs[:0]
+	if err := b.call(*e.builtin, args, e.collect); err != nil {
+		e.fail(fmt.Errorf("%s: %w", b.name, err))
+		return nil
+	}
+	if b.relation {
+		return ast.ArrayTerm(slices.Clone(e.outputs)...)
+	}
+	return e.output
+}
+
+// context is what built-in functions get to see of the evaluation. All of them
+// see the same clock and the same cache.
+func (e *Evaluation) context() *topdown.BuiltinContext {
+	cancel := e.cancel
+	if cancel == nil {
+		cancel = topdown.NewCancel()
+	}
+	return &topdown.BuiltinContext{
+		Context: e.ctx,
+		Seed:    rand.Reader,
+		Time:    intTerm(time.Now().UnixNano()),
+		Cancel:  cancel,
+		Cache:   make(builtins.Cache),
+		Runtime: e.program.runtime,
+	}
+}

@@ -1,0 +1,43 @@
+package machine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/compile"
+	"github.com/open-policy-agent/opa/v1/ir"
+)
+
+// Plan has OPA plan modules for entry points such as "authz/allow", all of which
+// must exist, and lowers the plan over data. modules maps file names to parsed
+// modules, which are not changed.
+func Plan(
+	ctx context.Context, modules map[string]*ast.Module, data ast.Value,
+	capabilities *ast.Capabilities, entrypoints ...string,
+) (*Program, error) {
+	b := &bundle.Bundle{Data: map[string]any{}}
+	for name, module := range modules {
+		b.Modules = append(b.Modules, bundle.ModuleFile{URL: name, Path: name, Parsed: module.Copy()})
+	}
+	compiler := compile.New().
+		WithTarget(compile.TargetPlan).
+		WithEntrypoints(entrypoints...).
+		WithPruneUnused(true). // only the entry points are asked for
+		WithCapabilities(capabilities).
+		WithBundle(b)
+	if err := compiler.Build(ctx); err != nil {
+		return nil, fmt.Errorf("planning: %w", err)
+	}
+	var plan ir.Policy
+	if err := json.Unmarshal(compiler.Bundle().PlanModules[0].Raw, &plan); err != nil {
+		return nil, fmt.Errorf("reading the plan: %w", err)
+	}
+	relations := map[string]bool{}
+	for _, b := range capabilities.Builtins {
+		relations[b.Name] = b.Relation
+	}
+	return Compile(&plan, data, relations)
+}

@@ -1,0 +1,157 @@
+package machine
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Program is a lowered plan over one version of data. It is immutable and safe
+// for concurrent use.
+type Program struct {
+	data      *ast.Term
+	runtime   *ast.Term // what built-in functions see of the host: nothing
+	functions []function
+	byPath    map[string]int
+	dynamic   map[string]int // path of a planned rule, for calls decided at run time
+	idle      sync.Pool      // of *Evaluation
+}
+
+// function is one planned rule or function.
+type function struct {
+	name   string
+	params []int
+	locals int // size of its frame
+	blocks []block
+	memo   bool // takes input and data alone, so one result serves an evaluation
+}
+
+type block []instr
+
+// opcode names an instruction. Those that have the form of an ir.Stmt carry its
+// name; see the ir package for what they mean.
+type opcode uint8
+
+const (
+	opNop opcode = iota
+	opReturn
+	opCall
+	opBuiltin
+	opMember
+	opEqualCall
+	opNotEqualCall
+	opCallDynamic
+	opBlocks
+	opBreak
+	opDot
+	opLen
+	opScan
+	opNot
+	opAssign
+	opAssignOnce
+	opReset
+	opMakeArray
+	opMakeObject
+	opMakeSet
+	opEqual
+	opNotEqual
+	opIsArray
+	opIsObject
+	opIsSet
+	opIsDefined
+	opIsUndefined
+	opAppend
+	opInsert
+	opInsertOnce
+	opMerge
+	opAdd
+	opWith
+)
+
+// operand is a constant, or the frame slot of a local when constant is nil.
+type operand struct {
+	constant *ast.Term
+	slot     int
+}
+
+// instr is one instruction. Which fields mean something depends on op.
+type instr struct {
+	op      opcode
+	target  int
+	a, b    operand
+	index   int // break depth, called function, or scan's key slot
+	args    []operand
+	blocks  []block
+	path    []*ast.Term
+	builtin *builtin
+}
+
+// builtin is a built-in function that the plan calls.
+type builtin struct {
+	name     string
+	call     topdown.BuiltinFunc
+	relation bool // the results are collected into an array
+}
+
+// unsupported is the panic value by which lowering gives up; Compile recovers it.
+type unsupported string
+
+// Compile lowers a plan. data is the base document. It fails for a plan that
+// uses what this evaluator does not know, never halfway through an evaluation.
+func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			reason, ok := r.(unsupported)
+			if !ok {
+				panic(r)
+			}
+			p, err = nil, fmt.Errorf("plan not supported: %s", string(reason))
+		}
+	}()
+	l := lowering{
+		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}, dynamic: map[string]int{}},
+		functions: map[string]int{},
+		builtins:  map[string]*builtin{},
+	}
+	if plan.Static != nil {
+		for _, s := range plan.Static.Strings {
+			l.strings = append(l.strings, ast.StringTerm(s.Value))
+		}
+		for _, b := range plan.Static.BuiltinFuncs {
+			call := topdown.GetBuiltin(b.Name)
+			if call == nil {
+				return nil, fmt.Errorf("plan not supported: no built-in function %s", b.Name)
+			}
+			l.builtins[b.Name] = &builtin{name: b.Name, call: call, relation: relations[b.Name]}
+		}
+	}
+	if plan.Funcs == nil {
+		return l.program, nil
+	}
+	for i, f := range plan.Funcs.Funcs {
+		l.functions[f.Name] = i
+		if len(f.Path) > 0 && len(f.Params) == 2 {
+			l.program.dynamic[strings.Join(f.Path, "\x00")] = i
+			if f.Path[0] == "g0" {
+				l.program.byPath[strings.Join(f.Path[1:], "/")] = i
+			}
+		}
+	}
+	for _, f := range plan.Funcs.Funcs {
+		l.program.functions = append(l.program.functions, l.function(f))
+	}
+	return l.program, nil
+}
+
+// Entry returns the rule at a path such as "authz/allow".
+func (p *Program) Entry(path string) (Entry, bool) {
+	i, ok := p.byPath[path]
+	return Entry(i), ok
+}
+
+// Entry is a rule that can be asked for.
+type Entry int

@@ -1,0 +1,309 @@
+package machine
+
+import (
+	"errors"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// The errors of rules that disagree with themselves.
+var (
+	errConflict    = errors.New("eval_conflict_error: complete rules must not produce multiple outputs")
+	errKeyConflict = errors.New("eval_conflict_error: object keys must be unique")
+)
+
+// read returns the value of an operand, nil for an undefined local.
+func (o *operand) read(frame []*ast.Term) *ast.Term {
+	if o.constant != nil {
+		return o.constant
+	}
+	return frame[o.slot]
+}
+
+// run executes a block and says how it ended.
+func (e *Evaluation) run(b block, frame []*ast.Term) signal {
+	for i := range b {
+		in := &b[i]
+		switch in.op {
+		case opDot:
+			v := lookup(in.a.read(frame), in.b.read(frame))
+			if frame[in.target] = v; v == nil {
+				return broken
+			}
+		case opEqual:
+			if !equal(in.a.read(frame), in.b.read(frame)) {
+				return broken
+			}
+		case opNotEqual:
+			if equal(in.a.read(frame), in.b.read(frame)) {
+				return broken
+			}
+		case opAssign:
+			frame[in.target] = in.a.read(frame)
+		case opIsDefined:
+			if in.a.read(frame) == nil {
+				return broken
+			}
+		case opIsUndefined:
+			if in.a.read(frame) != nil {
+				return broken
+			}
+		case opReset:
+			frame[in.target] = nil
+		case opReturn:
+			e.result = in.a.read(frame)
+			return leave
+		case opBreak:
+			return signal(in.index)
+		default:
+			if sig := e.complex(in, frame); sig != end {
+				return sig
+			}
+		}
+	}
+	return end
+}
+
+// complex executes the instructions that call, nest or build.
+func (e *Evaluation) complex(in *instr, frame []*ast.Term) signal {
+	switch in.op {
+	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opCallDynamic:
+		return e.runCall(in, frame)
+	case opBlocks:
+		for _, b := range in.blocks {
+			if sig := e.run(b, frame); sig != end && sig != broken {
+				return outward(sig)
+			}
+		}
+	case opNot:
+		switch sig := e.run(in.blocks[0], frame); {
+		case sig == end:
+			return broken
+		case sig != broken:
+			return outward(sig)
+		}
+	case opScan:
+		return e.scan(in, frame)
+	case opWith:
+		return e.with(in, frame)
+	default:
+		return e.build(in, frame)
+	}
+	return end
+}
+
+// outward turns a signal that left a block into what it means one block further out.
+func outward(sig signal) signal {
+	if sig > broken {
+		return sig - 1
+	}
+	return sig
+}
+
+// build executes the instructions that make and test composite values.
+func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
+	switch in.op {
+	case opMakeArray:
+		frame[in.target] = ast.NewTerm(ast.NewArray())
+	case opMakeObject:
+		frame[in.target] = ast.NewTerm(ast.NewObject())
+	case opMakeSet:
+		frame[in.target] = ast.NewTerm(ast.NewSet())
+	case opAppend:
+		// The term is changed in place: whoever holds the array sees it grow.
+		t := frame[in.target]
+		array, ok := t.Value.(*ast.Array)
+		if !ok {
+			return broken
+		}
+		t.Value = array.Append(in.a.read(frame))
+	case opAdd:
+		if set, ok := frame[in.target].Value.(ast.Set); ok {
+			set.Add(in.a.read(frame))
+		}
+	case opInsert, opInsertOnce:
+		object, ok := frame[in.target].Value.(ast.Object)
+		if !ok {
+			return broken
+		}
+		key, value := in.a.read(frame), in.b.read(frame)
+		if in.op == opInsertOnce {
+			if old := object.Get(key); old != nil && !equal(old, value) {
+				return e.fail(errKeyConflict)
+			}
+		}
+		object.Insert(key, value)
+	case opAssignOnce:
+		value := in.a.read(frame)
+		if old := frame[in.target]; old != nil && !equal(old, value) {
+			return e.fail(errConflict)
+		}
+		frame[in.target] = value
+	case opMerge:
+		frame[in.target] = merge(in.a.read(frame), in.b.read(frame))
+	case opLen:
+		n, ok := length(in.a.read(frame))
+		if !ok {
+			return broken
+		}
+		frame[in.target] = intTerm(int64(n))
+	default:
+		return e.test(in, frame)
+	}
+	return end
+}
+
+// test executes the checks of a value's type.
+func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
+	t := in.a.read(frame)
+	ok := t != nil
+	if ok {
+		switch in.op {
+		case opIsArray:
+			_, ok = t.Value.(*ast.Array)
+		case opIsObject:
+			_, ok = t.Value.(ast.Object)
+		case opIsSet:
+			_, ok = t.Value.(ast.Set)
+		}
+	}
+	if !ok {
+		return broken
+	}
+	return end
+}
+
+// runCall executes the calls. An undefined result breaks.
+func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
+	var v *ast.Term
+	switch in.op {
+	case opMember:
+		v = member(in.args[0].read(frame), in.args[1].read(frame))
+	case opEqualCall:
+		v = ast.InternedTerm(equal(in.args[0].read(frame), in.args[1].read(frame)))
+	case opNotEqualCall:
+		v = ast.InternedTerm(!equal(in.args[0].read(frame), in.args[1].read(frame)))
+	case opBuiltin:
+		args := make([]*ast.Term, len(in.args))
+		for i := range in.args {
+			args[i] = in.args[i].read(frame)
+		}
+		v = e.callBuiltin(in.builtin, args)
+	case opCall:
+		if e.program.functions[in.index].memo {
+			v = e.call(in.index, in.args[0].read(frame), in.args[1].read(frame), nil)
+			break
+		}
+		args := make([]*ast.Term, len(in.args))
+		for i := range in.args {
+			args[i] = in.args[i].read(frame)
+		}
+		v = e.call(in.index, nil, nil, args)
+	case opCallDynamic:
+		return e.callDynamic(in, frame)
+	}
+	if e.err != nil {
+		return failed
+	}
+	if frame[in.target] = v; v == nil {
+		return broken
+	}
+	return end
+}
+
+// callDynamic calls the rule at a path that is known only now. Where there is no
+// such rule the data may have a value, so it breaks to where that is looked up;
+// a rule that is there and undefined is the answer, three blocks further out.
+func (e *Evaluation) callDynamic(in *instr, frame []*ast.Term) signal {
+	var path []byte
+	for i := range in.args {
+		s, ok := in.args[i].read(frame).Value.(ast.String)
+		if !ok {
+			return broken
+		}
+		if i > 0 {
+			path = append(path, 0)
+		}
+		path = append(path, s...)
+	}
+	index, ok := e.program.dynamic[string(path)]
+	if !ok {
+		return broken
+	}
+	v := e.call(index, in.a.read(frame), in.b.read(frame), nil)
+	if e.err != nil {
+		return failed
+	}
+	if frame[in.target] = v; v == nil {
+		return 3
+	}
+	return end
+}
+
+// scan runs a block for each element of a composite value, in the order in which
+// OPA iterates: arrays by position, objects and sets sorted. Breaking out of one
+// block continues with the next element, out of two ends the scan.
+func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
+	source := in.a.read(frame)
+	if source == nil {
+		return end
+	}
+	switch value := source.Value.(type) {
+	case *ast.Array:
+		for i := range value.Len() {
+			if sig, stop := e.step(in, frame, ast.InternedTerm(i), value.Elem(i)); stop {
+				return sig
+			}
+		}
+	case ast.Set:
+		for _, element := range value.Slice() {
+			if sig, stop := e.step(in, frame, element, element); stop {
+				return sig
+			}
+		}
+	case ast.Object:
+		result := end
+		value.Until(func(k, v *ast.Term) (stop bool) {
+			var sig signal
+			if sig, stop = e.step(in, frame, k, v); stop {
+				result = sig
+			}
+			return stop
+		})
+		return result
+	}
+	return end
+}
+
+// step runs the block of a scan for one element. When stop is true the scan ends
+// with sig.
+func (e *Evaluation) step(in *instr, frame []*ast.Term, k, v *ast.Term) (sig signal, stop bool) {
+	if e.cancel != nil && e.cancel.Cancelled() {
+		return e.fail(errCancelled), true
+	}
+	frame[in.index], frame[in.target] = k, v
+	switch sig := e.run(in.blocks[0], frame); {
+	case sig == end || sig == broken:
+		return end, false
+	case sig == 1:
+		return end, true
+	case sig > 1:
+		return sig - 2, true
+	default:
+		return sig, true
+	}
+}
+
+// with replaces a local, or a part of it, while its block runs. What was
+// evaluated under other documents does not count inside, nor the other way round.
+func (e *Evaluation) with(in *instr, frame []*ast.Term) signal {
+	saved, memos := frame[in.target], e.memo
+	e.memo = make([]memo, len(e.program.functions))
+	frame[in.target] = upsert(saved, in.path, in.a.read(frame))
+	sig := e.run(in.blocks[0], frame)
+	frame[in.target], e.memo = saved, memos
+	if sig == broken {
+		return broken
+	}
+	return outward(sig)
+}

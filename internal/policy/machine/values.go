@@ -1,0 +1,117 @@
+package machine
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// equal compares two defined values; an undefined one equals nothing.
+func equal(a, b *ast.Term) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	return a == b || ast.ValueEqual(a.Value, b.Value)
+}
+
+// lookup returns source[key], nil when it is undefined. A set holds its
+// elements under themselves.
+func lookup(source, key *ast.Term) *ast.Term {
+	if source == nil || key == nil {
+		return nil
+	}
+	switch v := source.Value.(type) {
+	case ast.Object:
+		return v.Get(key)
+	case ast.Set:
+		if v.Contains(key) {
+			return key
+		}
+	case *ast.Array:
+		if n, ok := key.Value.(ast.Number); ok {
+			if i, ok := n.Int(); ok && i >= 0 && i < v.Len() {
+				return v.Elem(i)
+			}
+		}
+	}
+	return nil
+}
+
+// member is `x in xs`: false for what is not a collection, nil for an undefined
+// operand.
+func member(x, xs *ast.Term) *ast.Term {
+	if x == nil || xs == nil {
+		return nil
+	}
+	found := false
+	switch v := xs.Value.(type) {
+	case ast.Set:
+		found = v.Contains(x)
+	case *ast.Array:
+		for i := 0; i < v.Len() && !found; i++ {
+			found = equal(v.Elem(i), x)
+		}
+	case ast.Object:
+		found = v.Until(func(_, value *ast.Term) bool { return equal(value, x) })
+	}
+	return ast.InternedTerm(found)
+}
+
+func length(t *ast.Term) (int, bool) {
+	if t == nil {
+		return 0, false
+	}
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Len(), true
+	case ast.Object:
+		return v.Len(), true
+	case ast.Set:
+		return v.Len(), true
+	case ast.String:
+		return len([]rune(string(v))), true
+	}
+	return 0, false
+}
+
+// merge joins two documents recursively. What is no object on one side is taken
+// from a.
+func merge(a, b *ast.Term) *ast.Term {
+	if a == nil {
+		return b
+	}
+	if b == nil {
+		return a
+	}
+	objectA, okA := a.Value.(ast.Object)
+	objectB, okB := b.Value.(ast.Object)
+	if !okA || !okB {
+		return a
+	}
+	out := ast.NewObject()
+	objectA.Foreach(func(k, v *ast.Term) { out.Insert(k, merge(v, objectB.Get(k))) })
+	objectB.Foreach(func(k, v *ast.Term) {
+		if objectA.Get(k) == nil {
+			out.Insert(k, v)
+		}
+	})
+	return ast.NewTerm(out)
+}
+
+// upsert returns a copy of t in which path leads to value; objects on the way
+// are copied, or made where there is none.
+func upsert(t *ast.Term, path []*ast.Term, value *ast.Term) *ast.Term {
+	if len(path) == 0 {
+		return value
+	}
+	out := ast.NewObject()
+	var next *ast.Term
+	if t != nil {
+		if object, ok := t.Value.(ast.Object); ok {
+			object.Foreach(func(k, v *ast.Term) {
+				out.Insert(k, v)
+			})
+			next = object.Get(path[0])
+		}
+	}
+	out.Insert(path[0], upsert(next, path[1:], value))
+	return ast.NewTerm(out)
+}
