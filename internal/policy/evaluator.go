@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/caregate/caregate/internal/policy/machine"
+)
+
+// planned evaluates with the machine.
+type planned struct {
+	program *machine.Program
+	entries map[string]machine.Entry
+}
+
+func newPlanned(ctx context.Context, source *Source, entries []string) (evaluator, error) {
+	base, err := ast.InterfaceToValue(source.Data)
+	if err != nil {
+		return nil, err
+	}
+	program, err := machine.Plan(ctx, source.Modules, base, Capabilities(), entries...)
+	if err != nil {
+		return nil, err
+	}
+	p := planned{program: program, entries: map[string]machine.Entry{}}
+	for _, name := range entries {
+		entry, ok := program.Entry(name)
+		if !ok {
+			return nil, fmt.Errorf("%s is not one rule", name)
+		}
+		p.entries[name] = entry
+	}
+	return p, nil
+}
+
+func (p planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	e := p.program.New(ctx, contextCancel{ctx}, input)
+	defer e.Release()
+	values := make([]*ast.Term, len(entries))
+	for i, name := range entries {
+		value, err := e.Get(p.entries[name])
+		if err != nil {
+			return nil, err
+		}
+		values[i] = value
+	}
+	return values, nil
+}
+
+// contextCancel is a topdown.Cancel that follows a context.
+type contextCancel struct{ ctx context.Context } //nolint:containedctx // it is the context, in OPA's terms
+
+func (contextCancel) Cancel()           {}
+func (c contextCancel) Cancelled() bool { return c.ctx.Err() != nil }
+
+// general evaluates with OPA's general evaluator.
+type general struct {
+	query map[string]rego.PreparedEvalQuery
+	txn   storage.Transaction
+}
+
+func newGeneral(ctx context.Context, compiler *ast.Compiler, data map[string]any) (evaluator, error) {
+	// Nothing writes to the store, so one transaction serves all evaluations.
+	store := inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true))
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g := general{query: map[string]rego.PreparedEvalQuery{}, txn: txn}
+	for _, entry := range []string{entryAllow, entryDecision, entryGranted} {
+		if !defined(compiler, entry) {
+			continue
+		}
+		g.query[entry], err = rego.New(
+			rego.Query("data."+strings.ReplaceAll(entry, "/", ".")),
+			rego.Compiler(compiler),
+			rego.Store(store),
+			rego.Transaction(txn),
+			rego.StrictBuiltinErrors(true),
+			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
+		).PrepareForEval(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g general) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	values := make([]*ast.Term, len(entries))
+	for i, name := range entries {
+		query := g.query[name]
+		results, err := query.Eval(ctx,
+			rego.EvalParsedInput(input.Value),
+			rego.EvalTransaction(g.txn),
+			rego.EvalMetrics(metrics.NoOp()),
+			rego.EvalExternalCancel(contextCancel{ctx}),
+		)
+		if err != nil {
+			return nil, err
+		}
+		if len(results) == 1 {
+			values[i], _ = results[0].Expressions[0].Value.(*ast.Term)
+		}
+	}
+	return values, nil
+}

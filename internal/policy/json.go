@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// appendJSON appends a value in JSON: sets as sorted arrays, members sorted.
+func appendJSON(b []byte, value ast.Value) ([]byte, error) {
+	var err error
+	switch v := value.(type) {
+	case ast.Null:
+		return append(b, "null"...), nil
+	case ast.Boolean:
+		if v {
+			return append(b, "true"...), nil
+		}
+		return append(b, "false"...), nil
+	case ast.Number:
+		return append(b, v...), nil
+	case ast.String:
+		return jsontext.AppendQuote(b, string(v))
+	case *ast.Array:
+		b = append(b, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSON(b, v.Elem(i).Value); err != nil {
+				return b, err
+			}
+		}
+		return append(b, ']'), nil
+	case ast.Set:
+		b = append(b, '[')
+		for i, t := range v.Slice() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSON(b, t.Value); err != nil {
+				return b, err
+			}
+		}
+		return append(b, ']'), nil
+	case ast.Object:
+		return appendObject(b, v)
+	}
+	return b, fmt.Errorf("a %s is not JSON", ast.ValueName(value))
+}
+
+func appendObject(b []byte, object ast.Object) ([]byte, error) {
+	b = append(b, '{')
+	first := true
+	err := object.Iter(func(key, value *ast.Term) (err error) {
+		name, ok := key.Value.(ast.String)
+		if !ok {
+			return fmt.Errorf("a member's name is a %s and must be a string", ast.ValueName(key.Value))
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		if b, err = jsontext.AppendQuote(b, string(name)); err != nil {
+			return err
+		}
+		b, err = appendJSON(append(b, ':'), value.Value)
+		return err
+	})
+	return append(b, '}'), err
+}

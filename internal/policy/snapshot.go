@@ -1,0 +1,216 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The entry points of a policy. Only allow has to exist.
+const (
+	entryAllow    = "authz/allow"
+	entryDecision = "authz/decision"
+	entryGranted  = "authz/grants/granted"
+)
+
+// Snapshot is one version of a policy with its data: immutable, safe for
+// concurrent use, and the domain's authz.Policy.
+type Snapshot struct {
+	digest      string
+	files       []string
+	catalogue   *authz.Catalogue
+	hasDecision bool
+	hasGrants   bool
+	evaluator   evaluator
+	general     error // why the general evaluator is used, nil when it is not
+	names       names
+	actions     map[string]*ast.Term
+	grants      grantMemo
+}
+
+// Config says how to compile a Source. The zero value is what production uses.
+type Config struct {
+	// General evaluates with OPA's general evaluator. It gives the same answers
+	// and is there to compare with.
+	General bool
+}
+
+// evaluator evaluates entry points for one input.
+type evaluator interface {
+	// evaluate returns the values of entries in their order, nil for undefined.
+	evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error)
+}
+
+// Compile checks a source, types included, and compiles it. The error lists
+// everything that is wrong, each with its place.
+func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, error) {
+	compiler, err := source.Check(ctx)
+	if err != nil {
+		return nil, err
+	}
+	catalogue, err := readCatalogue(source.Data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{digest: source.Digest, catalogue: catalogue, names: newNames(), actions: actionTerms(source.Data)}
+	for name := range source.Texts {
+		s.files = append(s.files, name)
+	}
+	slices.Sort(s.files)
+	if !defined(compiler, entryAllow) {
+		return nil, errors.New("the policy has no rule data.authz.allow, which answers every question; add `allow` to package authz")
+	}
+	entries := []string{entryAllow}
+	if s.hasDecision = defined(compiler, entryDecision); s.hasDecision {
+		entries = append(entries, entryDecision)
+	}
+	if s.hasGrants = defined(compiler, entryGranted); s.hasGrants {
+		entries = append(entries, entryGranted)
+	}
+	if !config.General {
+		s.evaluator, s.general = newPlanned(ctx, source, entries)
+	}
+	if config.General || s.general != nil {
+		s.evaluator, err = newGeneral(ctx, compiler, source.Data)
+	}
+	return s, err
+}
+
+// Check compiles a source as strictly as OPA can: strict mode, the schemas, and
+// the restricted capabilities. Tests are left out.
+func (source *Source) Check(ctx context.Context) (*ast.Compiler, error) {
+	return source.compile(ctx, false)
+}
+
+// conflicts reports whether data gives a value to the path of a rule.
+func conflicts(ctx context.Context, store storage.Store) func([]string) (bool, error) {
+	return func(path []string) (bool, error) {
+		_, err := storage.ReadOne(ctx, store, storage.Path(path))
+		if storage.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
+
+// defined reports whether a policy has a rule at path.
+func defined(compiler *ast.Compiler, path string) bool {
+	ref, err := ast.PtrRef(ast.DefaultRootDocument, path)
+	return err == nil && len(compiler.GetRulesExact(ref)) > 0
+}
+
+// Digest identifies the policy and its data.
+func (s *Snapshot) Digest() string { return s.digest }
+
+// Files are the names of the files that the policy was read from.
+func (s *Snapshot) Files() []string { return s.files }
+
+// Catalogue says which facts a question needs, nil for none.
+func (s *Snapshot) Catalogue() *authz.Catalogue { return s.catalogue }
+
+// General says why the policy is evaluated by OPA's general evaluator, nil when
+// it is evaluated by the machine.
+func (s *Snapshot) General() error { return s.general }
+
+// Decide answers one question by data.authz.allow and, where the policy has it,
+// data.authz.decision. The two disagreeing is an error: it is never an allow
+// that a list would not show.
+func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+	input, err := s.input(ctx, q)
+	if err != nil {
+		return authz.Decision{}, err
+	}
+	if !s.hasDecision {
+		values, err := s.evaluator.evaluate(ctx, input, entryAllow)
+		if err != nil {
+			return authz.Decision{}, evaluationError(ctx, err)
+		}
+		allow, err := readAllow(values[0])
+		return authz.Decision{Allow: allow}, err
+	}
+	values, err := s.evaluator.evaluate(ctx, input, entryAllow, entryDecision)
+	if err != nil {
+		return authz.Decision{}, evaluationError(ctx, err)
+	}
+	return s.readDecision(values[0], values[1])
+}
+
+// evaluationError classes what the evaluation failed with.
+func evaluationError(ctx context.Context, err error) error {
+	if ctx.Err() != nil || topdown.IsCancel(err) {
+		return &authz.Error{Kind: authz.Timeout, Message: "the policy was not evaluated in time", Err: err}
+	}
+	return &authz.Error{Kind: authz.Internal, Message: "the policy failed", Err: err}
+}
+
+// readAllow reads data.authz.allow: true, or undefined.
+func readAllow(value *ast.Term) (bool, error) {
+	if value == nil {
+		return false, nil
+	}
+	allow, ok := value.Value.(ast.Boolean)
+	if !ok {
+		return false, shapeError("data.authz.allow is %s; it must be true or undefined", value)
+	}
+	return bool(allow), nil
+}
+
+// readDecision reads data.authz.decision and holds it to data.authz.allow.
+func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, error) {
+	allow, err := readAllow(allowValue)
+	if err != nil {
+		return authz.Decision{}, err
+	}
+	if value == nil {
+		if allow {
+			return authz.Decision{}, shapeError("data.authz.allow is true and data.authz.decision is undefined; they must agree")
+		}
+		return authz.Decision{Undefined: true}, nil
+	}
+	object, ok := value.Value.(ast.Object)
+	if !ok {
+		return authz.Decision{}, shapeError("data.authz.decision is %s; it must be an object", value)
+	}
+	decided, ok := valueAt(object, s.names.allow).(ast.Boolean)
+	if !ok {
+		return authz.Decision{}, shapeError("data.authz.decision has no boolean member allow")
+	}
+	if bool(decided) != allow {
+		return authz.Decision{}, shapeError("data.authz.decision says allow %v and data.authz.allow %v; they must agree", decided, allow)
+	}
+	d := authz.Decision{Allow: allow}
+	if account := valueAt(object, s.names.context); account != nil {
+		if _, ok := account.(ast.Object); !ok {
+			return authz.Decision{}, shapeError("the context of data.authz.decision is no object")
+		}
+		if d.Context, err = appendJSON(make([]byte, 0, 256), account); err != nil {
+			return authz.Decision{}, shapeError("the context of data.authz.decision cannot be written as JSON: %v", err)
+		}
+	}
+	return d, nil
+}
+
+func valueAt(object ast.Object, key *ast.Term) ast.Value {
+	if t := object.Get(key); t != nil {
+		return t.Value
+	}
+	return nil
+}
+
+// shapeError says that the policy answered something that is no decision. Values
+// are named by their type alone: they may hold identifiers.
+func shapeError(format string, args ...any) error {
+	for i, arg := range args {
+		if t, ok := arg.(*ast.Term); ok {
+			args[i] = "a value of type " + ast.ValueName(t.Value)
+		}
+	}
+	return &authz.Error{Kind: authz.Internal, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,216 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/cover"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// testTimeout bounds one test of a policy.
+const testTimeout = 30 * time.Second
+
+// TestConfig says which tests run. The zero value runs all of them.
+type TestConfig struct {
+	// Run is a regular expression that the full name of a test has to match,
+	// such as data.authz.booking_test.test_b1; "" for all.
+	Run string
+}
+
+// Outcome is how a test ended.
+type Outcome string
+
+// The outcomes of a test.
+const (
+	Passed  Outcome = "PASS"
+	Failed  Outcome = "FAIL"
+	Errored Outcome = "ERROR"
+	Skipped Outcome = "SKIP" // its name begins with todo_
+)
+
+// TestResult is how one test ended.
+type TestResult struct {
+	File    string
+	Row     int
+	Package string // as it is written in Rego, without data
+	Name    string
+	Outcome Outcome
+	// Text says why it did not pass.
+	Text string
+	// Output is what the test printed.
+	Output   string
+	Duration time.Duration
+}
+
+// TestReport is what the tests of a policy showed.
+type TestReport struct {
+	// Results are sorted by file and row.
+	Results []TestResult
+	// Coverage has each file that is no test, sorted by name.
+	Coverage []FileCoverage
+}
+
+// Count counts the tests that ended in one way.
+func (r *TestReport) Count(outcome Outcome) int {
+	n := 0
+	for _, result := range r.Results {
+		if result.Outcome == outcome {
+			n++
+		}
+	}
+	return n
+}
+
+// Percent is the share of all lines that the tests evaluated.
+func (r *TestReport) Percent() float64 {
+	lines, uncovered := 0, 0
+	for _, f := range r.Coverage {
+		lines += f.Lines
+		uncovered += len(f.Uncovered)
+	}
+	return percent(lines-uncovered, lines)
+}
+
+// RunTests runs the tests of a policy in the world that the policy lives in:
+// compiled as strictly, with the same built-in functions, over the same data. A
+// test in which a built-in function fails is an error, whatever came of it. An
+// error is one of compilation, for Findings to take apart, or means that the
+// tests could not be run.
+func RunTests(ctx context.Context, source *Source, config TestConfig) (*TestReport, error) {
+	if _, err := regexp.Compile(config.Run); err != nil {
+		return nil, fmt.Errorf("%q is no regular expression: %w", config.Run, err)
+	}
+	if _, err := source.compile(ctx, true); err != nil {
+		return nil, err
+	}
+	store := inmem.NewFromObject(source.Data)
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Abort(ctx, txn)
+
+	modules := copies(source.Modules)
+	for name, module := range copies(source.Tests) {
+		modules[name] = module
+	}
+	compiler := source.compiler(ctx).WithEnablePrintStatements(true)
+	tracer := cover.New()
+	results, err := runner(compiler, store).
+		SetModules(modules).
+		SetCoverageQueryTracer(tracer).
+		SetCoverageRuns(nil).
+		Filter(config.Run).
+		RunTests(ctx, txn)
+	if err != nil {
+		return nil, err
+	}
+	report := &TestReport{}
+	var failed []ast.Ref
+	for result := range results {
+		r := resultOf(result)
+		report.Results = append(report.Results, r)
+		if r.Outcome == Failed {
+			failed = append(failed, ast.MustParseRef(result.Package+"."+result.Name))
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	report.Coverage = coverageOf(tracer, source.Modules)
+	slices.SortFunc(report.Results, func(a, b TestResult) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), strings.Compare(a.Name, b.Name))
+	})
+	return report, report.locate(ctx, compiler, store, txn, failed)
+}
+
+func runner(compiler *ast.Compiler, store storage.Store) *tester.Runner {
+	return tester.NewRunner().
+		SetCompiler(compiler).
+		SetStore(store).
+		SetTimeout(testTimeout).
+		RaiseBuiltinErrors(true).
+		CapturePrintOutput(true)
+}
+
+func resultOf(r *tester.Result) TestResult {
+	out := TestResult{
+		File: r.Location.File, Row: r.Location.Row, Duration: r.Duration, Output: string(r.Output),
+		Package: strings.TrimPrefix(r.Package, "data."), Name: r.Name, Outcome: Passed,
+	}
+	switch {
+	case r.Skip:
+		out.Outcome = Skipped
+	case r.Error != nil:
+		out.Outcome, out.Text = Errored, r.Error.Error()
+	case r.Fail:
+		out.Outcome, out.Text = Failed, "it is not true"
+		var cases []string
+		for name, sub := range r.SubResults.Iter {
+			if sub.Fail && len(sub.SubResults) == 0 {
+				cases = append(cases, strings.Join(name, "/"))
+			}
+		}
+		if len(cases) > 0 {
+			out.Text = "not true in the cases " + strings.Join(cases, ", ")
+		}
+	}
+	return out
+}
+
+// locate runs the failed tests again with a trace, to say on which line each
+// one ended.
+func (r *TestReport) locate(
+	ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction, failed []ast.Ref,
+) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	results, err := runner(compiler, store).EnableTracing(true).SetPrefixMatchers(failed...).RunTests(ctx, txn)
+	if err != nil {
+		return err
+	}
+	for result := range results {
+		expr := endedAt(result)
+		if expr == nil {
+			continue
+		}
+		for i := range r.Results {
+			own := &r.Results[i]
+			if own.Outcome == Failed && own.Name == result.Name && "data."+own.Package == result.Package && len(result.SubResults) == 0 {
+				own.Row = expr.Location.Row
+				own.Text = "not true: " + firstLine(string(expr.Location.Text))
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// endedAt returns the last expression in the file of a test that failed.
+func endedAt(result *tester.Result) *ast.Expr {
+	for _, event := range slices.Backward(result.Trace) {
+		expr, ok := event.Node.(*ast.Expr)
+		if ok && event.Op == topdown.FailOp && expr.Location != nil && expr.Location.File == result.Location.File {
+			return expr
+		}
+	}
+	return nil
+}
+
+func firstLine(text string) string {
+	line, _, more := strings.Cut(text, "\n")
+	if more {
+		line += " …"
+	}
+	return line
+}
