@@ -1,0 +1,115 @@
+package directory
+
+import (
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// go-redis waits seconds and tries often by default. A decision waits for the
+// facts, so these give up early; what the query of a URL says wins over them.
+const (
+	dialTimeout      = 500 * time.Millisecond
+	factsReadTimeout = 100 * time.Millisecond
+	bulkReadTimeout  = 15 * time.Second // for scripts over a thousand records
+	maxRetries       = 1
+	maxRetryBackoff  = 20 * time.Millisecond
+	dialAttempts     = 1 // a failed command is retried already
+	noPipelinePool   = -1
+)
+
+// server is how to reach Redis: the options of one of three kinds of client.
+type server struct {
+	single   *redis.Options
+	cluster  *redis.ClusterOptions
+	sentinel *redis.FailoverOptions
+}
+
+// parseURL reads the URL of a Redis server, cluster or Sentinel.
+func parseURL(text string) (server, error) {
+	scheme, rest, found := strings.Cut(text, "://")
+	if text == "" || !found {
+		return server{}, badURL("is not a URL; write redis://host:6379, or unix:///path")
+	}
+	var s server
+	var err error
+	base, kind, _ := strings.Cut(scheme, "+")
+	switch {
+	case scheme == "redis", scheme == "rediss", scheme == "unix":
+		s.single, err = redis.ParseURL(text)
+	case kind == "cluster" && (base == "redis" || base == "rediss"):
+		s.cluster, err = redis.ParseClusterURL(base + "://" + rest)
+	case kind == "sentinel" && (base == "redis" || base == "rediss"):
+		s.sentinel, err = redis.ParseFailoverURL(base + "://" + rest)
+		if err == nil && s.sentinel.MasterName == "" {
+			return server{}, badURL("does not say which master the Sentinels watch; add ?master_name=NAME")
+		}
+	default:
+		return server{}, badURL("has an unknown scheme; use redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel or rediss+sentinel")
+	}
+	if err != nil { // err may repeat any part of the URL
+		return server{}, badURL("cannot be read; write it as redis://user:password@host:6379/0 with special characters " +
+			"of the password percent-encoded, and only options that go-redis knows after the ?")
+	}
+	return s, nil
+}
+
+func badURL(message string) error {
+	return authz.Errorf(authz.Malformed, "redis", "%s", message)
+}
+
+// client makes a client for decisions or, if bulk, for long scripts.
+func (s server) client(bulk bool) redis.UniversalClient {
+	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	switch {
+	case s.cluster != nil:
+		o := *s.cluster
+		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
+		o.MaintNotificationsConfig = quiet
+		return redis.NewClusterClient(&o)
+	case s.sentinel != nil: // go-redis disables maintenance notifications itself
+		o := *s.sentinel
+		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
+		return redis.NewFailoverClient(&o)
+	default:
+		o := *s.single
+		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
+		o.MaintNotificationsConfig = quiet
+		return redis.NewClient(&o)
+	}
+}
+
+// limits are the options that the three kinds of client have in common.
+type limits struct {
+	dial, read, write, backoff *time.Duration
+	retries, dials             *int
+}
+
+// set sets what the URL left open. The read timeout of the bulk client is not
+// left to the URL: one that suits decisions would end imports.
+func (l limits) set(bulk bool) {
+	setDefault(l.dial, dialTimeout)
+	setDefault(l.backoff, maxRetryBackoff)
+	setDefault(l.retries, maxRetries)
+	setDefault(l.dials, dialAttempts)
+	if bulk {
+		*l.read, *l.write = bulkReadTimeout, bulkReadTimeout
+		return
+	}
+	setDefault(l.read, factsReadTimeout)
+	setDefault(l.write, factsReadTimeout)
+}
+
+func setDefault[T comparable](value *T, otherwise T) {
+	var zero T
+	if *value == zero {
+		*value = otherwise
+	}
+}

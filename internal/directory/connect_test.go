@@ -1,0 +1,184 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+func TestOpenURLs(t *testing.T) {
+	for _, url := range []string{
+		"redis://localhost", "redis://127.0.0.1:6379/3", "redis://user:p%40ss@host:6379", "rediss://:pass@host", "unix:///run/redis.sock?db=1", "unix://user:pass@/run/redis.sock",
+		"redis+cluster://a:1?addr=b:2&addr=c:3", "rediss+cluster://user:pass@a:1", "redis+sentinel://a:26379?master_name=m&addr=b:26379", "rediss+sentinel://u:p@a/2?master_name=m",
+		"redis://host?read_timeout=50ms&dial_timeout=1s&max_retries=2&pool_size=5",
+	} {
+		d, err := Open(Config{URL: url})
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		closed(t, d)
+	}
+}
+
+func TestOpenBadURLs(t *testing.T) {
+	for _, url := range []string{
+		"", "localhost", "localhost:6379", "://", "redis:", "http://user:SECRET@host", "SECRET://host", "REDIS://user:SECRET@host",
+		"redis://user:SEC/RET@host:6379", "redis://:SECRET@host:port", "redis://user:SECRET@host/rubbish", "redis://user:%SECRET@host", "redis://user:SECRET@host?SECRET=1",
+		"redis://h?read_timeout=SECRET", "redis+cluster://user:SECRET@host?addr=SECRET", "redis+unix://SECRET", "unix+cluster://SECRET", "redis+sentinel://user:SECRET@host",
+		"redis+sentinel://u:SECRET@host/x?master_name=m", "cluster://SECRET", "redis+cluster+x://SECRET", "unix://SECRET@", "redis://user:SECRET@[::1",
+	} {
+		_, err := Open(Config{URL: url})
+		e, ok := errors.AsType[*authz.Error](err)
+		if !ok || e.Field != "redis" || e.Kind != authz.Malformed || strings.Contains(err.Error(), "SEC") || strings.Contains(err.Error(), "RET") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+// The options that keep a decision within its time.
+func TestOptions(t *testing.T) {
+	for url, want := range map[string]redis.Options{
+		"redis://localhost": {
+			DialTimeout: 500 * time.Millisecond, ReadTimeout: 100 * time.Millisecond, WriteTimeout: 100 * time.Millisecond, MaxRetries: 1,
+		},
+		"redis://localhost?read_timeout=40ms&max_retries=2&dial_timeout=1s": {
+			DialTimeout: time.Second, ReadTimeout: 40 * time.Millisecond, WriteTimeout: 100 * time.Millisecond, MaxRetries: 2,
+		},
+	} {
+		d, err := Open(Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.facts.(*redis.Client).Options()
+		if !got.ContextTimeoutEnabled || !got.DisableIdentity || got.MaintNotificationsConfig.Mode != "disabled" {
+			t.Errorf("%s: %+v", url, got)
+		}
+		if got.DialTimeout != want.DialTimeout || got.ReadTimeout != want.ReadTimeout || got.WriteTimeout != want.WriteTimeout || got.MaxRetries != want.MaxRetries {
+			t.Errorf("%s: dial %v, read %v, write %v, retries %d", url, got.DialTimeout, got.ReadTimeout, got.WriteTimeout, got.MaxRetries)
+		}
+		if bulk := d.bulk.(*redis.Client).Options(); bulk.ReadTimeout != bulkReadTimeout {
+			t.Errorf("%s: bulk waits %v", url, bulk.ReadTimeout)
+		}
+		closed(t, d)
+	}
+}
+
+// works imports, reads and exports through a directory opened with url.
+func works(t *testing.T, url string) {
+	t.Helper()
+	d, err := Open(Config{URL: url, FactsTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, d)
+	s := &store{Directory: d, raw: d.bulk, org: "riverside"}
+	if err := d.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.load(t, clinic()...)
+	if !s.facts(t, member("mark")).Get(member("mark")).Found {
+		t.Error("mark is not found")
+	}
+	if strings.Count(s.export(t), "\n") != len(clinic()) {
+		t.Error("the export is not whole")
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	startRedis(t, "--unixsocket", socket)
+	works(t, "unix://"+socket)
+}
+
+func TestPassword(t *testing.T) {
+	server := startRedis(t)
+	admin := openStore(t, server)
+	ctx := t.Context()
+	if err := admin.raw.Do(ctx, "ACL", "SETUSER", "writer", "on", ">p@ss/word", "~cg:*", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	works(t, strings.Replace(server.url, "redis://", "redis://writer:p%40ss%2Fword@", 1))
+	d, err := Open(Config{URL: strings.Replace(server.url, "redis://", "redis://writer:hunter2@", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, d)
+	_, err = d.Read(ctx, "riverside", nil)
+	if authz.KindOf(err) != authz.Unavailable || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+}
+
+// A sidecar's user needs no command that writes, and no write permission.
+func TestReadingUser(t *testing.T) {
+	server := startRedis(t)
+	admin := openStore(t, server)
+	admin.load(t, clinic()...)
+	err := admin.raw.Do(t.Context(), "ACL", "SETUSER", "sidecar", "on", ">pass", "%R~cg:*", "-@all",
+		"+evalsha_ro", "+eval_ro", "+hgetall", "+zscore", "+zrangebylex", "+ping", "+hello").Err()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.url = strings.Replace(server.url, "redis://", "redis://sidecar:pass@", 1)
+	s := openStore(t, server)
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	facts := s.facts(t, member("mark"), patient("p-404"))
+	if !facts.Get(member("mark")).Found || facts.Get(patient("p-404")).Found {
+		t.Error("the sidecar reads something else")
+	}
+	if s.export(t) != admin.export(t) {
+		t.Error("the sidecar exports something else")
+	}
+	_, err = s.Import(t.Context(), s.org, strings.NewReader(clinic()[0]), nil)
+	if authz.KindOf(err) != authz.Unavailable {
+		t.Errorf("the sidecar imports: %v", err)
+	}
+}
+
+func TestCluster(t *testing.T) {
+	server := startRedis(t, "--cluster-enabled", "yes")
+	node := openStore(t, server)
+	if err := node.raw.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", "0", "16383").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		if info := node.raw.ClusterInfo(t.Context()).Val(); strings.Contains(info, "cluster_state:ok") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	works(t, strings.Replace(server.url, "redis://", "redis+cluster://", 1))
+}
+
+func TestSentinel(t *testing.T) {
+	server := startRedis(t)
+	port := freePort(t)
+	config := filepath.Join(t.TempDir(), "sentinel.conf")
+	master := strings.Replace(strings.TrimPrefix(server.url, "redis://"), ":", " ", 1)
+	text := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor clinic %s 1\n", port, master)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("redis-server", config, "--sentinel")
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := &redisServer{command: command, url: fmt.Sprintf("redis://127.0.0.1:%d", port)}
+	t.Cleanup(sentinel.kill)
+	if err := sentinel.waitAlive(t); err != nil {
+		t.Fatal(err)
+	}
+	works(t, strings.Replace(sentinel.url, "redis://", "redis+sentinel://", 1)+"?master_name=clinic")
+}

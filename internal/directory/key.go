@@ -1,0 +1,49 @@
+package directory
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// maxID is the most bytes that an id, or the name of an organisation, may have.
+const maxID = 256
+
+// validID reports whether id is within the limits on ids: 1 to 256 bytes of
+// UTF-8 without control characters. Nothing is written under any other id, so
+// nothing is found under one.
+func validID(id string) bool {
+	return id != "" && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
+}
+
+// kinds are the kinds of record in an order in which each refers to earlier
+// ones only.
+func kinds() []authz.Kind {
+	return []authz.Kind{
+		authz.KindRole, authz.KindGroup, authz.KindPatientGroup,
+		authz.KindTeamMember, authz.KindPatient, authz.KindBooking,
+	}
+}
+
+// headKey returns the key of an organisation's head. All other keys share what
+// comes before "head".
+func headKey(organisation string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	b.WriteString("cg:{")
+	for i := range len(organisation) {
+		switch c := organisation[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '.', c == '_', c == '~', c == '-':
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	b.WriteString("}:head")
+	return b.String()
+}

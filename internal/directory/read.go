@@ -1,0 +1,167 @@
+package directory
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// manyKeys is the number of keys from which on a reading may take Redis longer
+// than the read timeout of a decision.
+const manyKeys = 1000
+
+// Read implements authz.Directory: one script, one round trip, one snapshot,
+// however many keys there are. It takes at most the facts timeout, which is what
+// limits their number: Redis reads some 200 keys in a millisecond and answers
+// nobody else meanwhile, the embedded store some 60. Keys outside the limits on
+// ids are not looked up. Facts that no script of Caregate can have
+// written are an error: a fact is read whole or not at all.
+func (d *Directory) Read(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+	if !validID(organisation) {
+		return authz.NewFacts(false, authz.Revision{}), nil
+	}
+	args := make([]any, 1, 1+2*len(keys))
+	args[0] = schema
+	asked := make([]authz.Key, 0, len(keys))
+	var seen map[authz.Key]bool
+	if len(keys) > 8 {
+		seen = make(map[authz.Key]bool, len(keys))
+	}
+	for _, key := range keys {
+		if !validID(key.ID) || !validKind(key.Kind) || isAmong(asked, seen, key) {
+			continue
+		}
+		asked = append(asked, key)
+		args = append(args, string(key.Kind), key.ID)
+	}
+
+	bounded, cancel := context.WithTimeout(ctx, d.factsTimeout)
+	defer cancel()
+	client := d.facts
+	if len(asked) > manyKeys {
+		client = d.bulk
+	}
+	reply, err := d.read.RunRO(bounded, client, []string{headKey(organisation)}, args...).Slice()
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return factsOf(reply, asked)
+}
+
+// isAmong reports whether key is one of those asked for already, and remembers
+// it. A question has few keys, for which a scan is cheaper than a map.
+func isAmong(asked []authz.Key, seen map[authz.Key]bool, key authz.Key) bool {
+	if seen != nil {
+		if seen[key] {
+			return true
+		}
+		seen[key] = true
+		return false
+	}
+	for _, k := range asked {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+func validKind(kind authz.Kind) bool {
+	switch kind {
+	case authz.KindRole, authz.KindGroup, authz.KindPatientGroup,
+		authz.KindTeamMember, authz.KindPatient, authz.KindBooking:
+		return true
+	default:
+		return false
+	}
+}
+
+// factsOf reads the reply of the script to a question about the keys asked.
+func factsOf(reply []any, asked []authz.Key) (*authz.Facts, error) {
+	if len(reply) == 0 {
+		return nil, damaged("the reply has no head")
+	}
+	head, err := headOf(reply[0])
+	if err != nil {
+		return nil, err
+	}
+	if !head.exists {
+		return authz.NewFacts(false, authz.Revision{}), nil
+	}
+	reply = reply[1:]
+	if len(reply) < len(asked) || (len(reply)-len(asked))%3 != 0 {
+		return nil, damaged("the reply is cut off")
+	}
+	facts := make([]*authz.Fact, 0, len(asked)+(len(reply)-len(asked))/3)
+	for i, key := range asked {
+		fact, err := factOf(key, reply[i])
+		if err != nil {
+			return nil, err
+		}
+		if fact != nil {
+			facts = append(facts, fact)
+		}
+	}
+	for rest := reply[len(asked):]; len(rest) > 0; rest = rest[3:] {
+		kind, isKind := rest[0].(string)
+		id, isID := rest[1].(string)
+		if !isKind || !isID {
+			return nil, damaged("the reply names no role or group")
+		}
+		fact, err := factOf(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])
+		if err != nil {
+			return nil, err
+		}
+		if fact == nil {
+			return nil, damaged("a team member has a %s that does not exist", kind)
+		}
+		facts = append(facts, fact)
+	}
+	return authz.NewFacts(true, head.revision, facts...), nil
+}
+
+// head is the state of an organisation as a whole. The zero value is one that
+// does not exist.
+type head struct {
+	exists   bool
+	revision authz.Revision
+}
+
+// headOf reads a head and refuses one of a newer schema.
+func headOf(reply any) (head, error) {
+	var rev, nonce, version string
+	empty := true
+	err := eachField(reply, func(field, value string) error {
+		empty = false
+		switch field {
+		case "rev":
+			rev = value
+		case "nonce":
+			nonce = value
+		case "schema":
+			version = value
+		}
+		return nil
+	})
+	if err != nil || empty {
+		return head{}, err
+	}
+	switch number, err := strconv.Atoi(version); {
+	case err == nil && number > schema:
+		return head{}, newerSchema(number)
+	case version != strconv.Itoa(schema):
+		return head{}, damaged("the head has no valid schema number")
+	}
+	count, err := strconv.ParseUint(rev, 10, 64)
+	if err != nil || count == 0 || nonce == "" {
+		return head{}, damaged("the head has no valid revision")
+	}
+	return head{exists: true, revision: authz.Revision{Count: count, Nonce: nonce}}, nil
+}
+
+func newerSchema(found int) *authz.Error {
+	return authz.Errorf(authz.Unavailable, "",
+		"the facts of this organisation have schema %d and this build of Caregate is too old for it: it knows schema %d; run a newer one",
+		found, schema)
+}

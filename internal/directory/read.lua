@@ -1,0 +1,59 @@
+-- Reads entities of one organisation, and for every team member among them
+-- their role and groups, as one snapshot.
+--
+-- KEYS[1]  the head
+-- ARGV[1]  the schema that the caller understands
+-- ARGV[2…] kind, id, kind, id … each entity once
+--
+-- Returns the head alone if there is no organisation or it has another schema.
+-- Otherwise the head, the hash of each entity in the order asked, '' for one that
+-- does not exist and 0 for one that was lost, and then kind, id, hash of each
+-- further role and group. A hash is one text, its fields and values with zero
+-- bytes between them, which neither can have: one text is a fifth of the work for
+-- both sides that a list of twenty is.
+
+local prefix = string.sub(KEYS[1], 1, -5)
+
+local head = redis.call('HGETALL', KEYS[1])
+local schema
+for i = 1, #head, 2 do
+  if head[i] == 'schema' then schema = head[i + 1] end
+end
+local reply = {table.concat(head, '\0')}
+if schema ~= ARGV[1] then return reply end
+
+local seen = {}
+for i = 2, #ARGV, 2 do seen[ARGV[i] .. ':' .. ARGV[i + 1]] = true end
+
+local further = {}
+local function also(kind, id)
+  local key = kind .. ':' .. id
+  if seen[key] then return end
+  seen[key] = true
+  further[#further + 1] = kind
+  further[#further + 1] = id
+  further[#further + 1] = table.concat(redis.call('HGETALL', prefix .. key), '\0')
+end
+
+for i = 2, #ARGV, 2 do
+  local kind = ARGV[i]
+  local hash = redis.call('HGETALL', prefix .. kind .. ':' .. ARGV[i + 1])
+  if #hash == 0 and redis.call('ZSCORE', prefix .. 'ids:' .. kind, ARGV[i + 1]) then
+    reply[#reply + 1] = 0
+  else
+    reply[#reply + 1] = table.concat(hash, '\0')
+  end
+  if kind == 'team_member' then
+    for j = 1, #hash, 2 do
+      local field = hash[j]
+      if field == 'role' then
+        if hash[j + 1] ~= '' then also('role', hash[j + 1]) end
+      elseif string.sub(field, 1, 2) == 'g:' then
+        also('group', string.sub(field, 3))
+      end
+    end
+  end
+end
+
+for i = 1, #further do reply[#reply + 1] = further[i] end
+return reply

@@ -1,0 +1,252 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// redisServer is a real redis-server that keeps nothing on disk.
+type redisServer struct {
+	command *exec.Cmd
+	url     string
+}
+
+// startRedis starts redis-server on a free port and waits until it answers.
+// arguments are further ones.
+func startRedis(t testing.TB, arguments ...string) *redisServer {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatal("these tests need redis-server 7 or later on the PATH; install it (Debian: apt-get install redis-server)")
+	}
+	dir := t.TempDir()
+	for attempt := 0; ; attempt++ { // a port found free may be taken before Redis binds it
+		port := freePort(t)
+		command := exec.Command(path, append([]string{
+			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+			"--dir", dir, "--logfile", filepath.Join(dir, "log"),
+		}, arguments...)...)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s := &redisServer{command: command, url: fmt.Sprintf("redis://127.0.0.1:%d", port)}
+		if err = s.waitAlive(t); err == nil {
+			t.Cleanup(s.kill)
+			return s
+		}
+		s.kill()
+		if attempt == 5 {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Fatalf("redis-server does not start: %v\n%s", err, log)
+		}
+	}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func (s *redisServer) waitAlive(t testing.TB) error {
+	t.Helper()
+	options, err := redis.ParseURL(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	for range 200 {
+		if err = client.Ping(t.Context()).Err(); err == nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
+
+func (s *redisServer) kill() {
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait()
+}
+
+// store is a directory under test with a way to its keys.
+type store struct {
+	*Directory
+	raw redis.UniversalClient
+	org string
+}
+
+// overStores runs a test over a real Redis and over the embedded store.
+func overStores(t *testing.T, test func(t *testing.T, s *store)) {
+	t.Helper()
+	server := startRedis(t)
+	t.Run("redis", func(t *testing.T) { test(t, openStore(t, server)) })
+	t.Run("embedded", func(t *testing.T) {
+		d, err := OpenEmbedded(Config{FactsTimeout: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closed(t, d) })
+		test(t, &store{Directory: d, raw: d.bulk, org: "riverside"})
+	})
+}
+
+// openStore opens a directory that allows a slow machine its time.
+func openStore(t testing.TB, server *redisServer) *store {
+	t.Helper()
+	d, err := Open(Config{URL: server.url + "?read_timeout=5s", FactsTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closed(t, d) })
+	return &store{Directory: d, raw: d.bulk, org: "riverside"}
+}
+
+func closed(t testing.TB, d *Directory) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// load imports lines and returns the revision.
+func (s *store) load(t testing.TB, lines ...string) authz.Revision {
+	t.Helper()
+	done, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done.Records != len(lines) {
+		t.Fatalf("%d records imported, expected %d", done.Records, len(lines))
+	}
+	return done.Revision
+}
+
+// refuse imports lines and expects an error of kind that contains want.
+func (s *store) refuse(t testing.TB, kind authz.ErrorKind, want string, lines ...string) {
+	t.Helper()
+	before := s.dump(t)
+	_, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), nil)
+	if err == nil || authz.KindOf(err) != kind || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, expected an error of kind %d with %q", err, kind, want)
+	}
+	if after := s.dump(t); before != after {
+		t.Errorf("the refused import changed something:\n%s\nbefore, and after\n%s", before, after)
+	}
+}
+
+// export returns the organisation as records.
+func (s *store) export(t testing.TB) string {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := s.Export(t.Context(), s.org, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func (s *store) facts(t testing.TB, keys ...authz.Key) *authz.Facts {
+	t.Helper()
+	facts, err := s.Read(t.Context(), s.org, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+// dump returns every key of the organisation with its value, in order.
+func (s *store) dump(t testing.TB) string {
+	t.Helper()
+	var out []string
+	for key, value := range s.keys(t) {
+		out = append(out, fmt.Sprintf("%q: %s", key, value))
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+// keys returns every key of the organisation, without its prefix, with its
+// value: the sorted fields of a hash, the sorted members of a set.
+func (s *store) keys(t testing.TB) map[string]string {
+	t.Helper()
+	ctx := t.Context()
+	out := make(map[string]string)
+	prefix := strings.TrimSuffix(headKey(s.org), "head")
+	all, err := s.raw.Keys(ctx, "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range all {
+		if name, ours := strings.CutPrefix(key, prefix); ours {
+			out[name] = s.value(ctx, t, key)
+		}
+	}
+	return out
+}
+
+func (s *store) value(ctx context.Context, t testing.TB, key string) string {
+	t.Helper()
+	var items []string
+	var err error
+	switch kind := s.raw.Type(ctx, key).Val(); kind {
+	case "hash":
+		var hash map[string]string
+		hash, err = s.raw.HGetAll(ctx, key).Result()
+		for field, value := range hash {
+			items = append(items, fmt.Sprintf("%q=%q", field, value))
+		}
+	case "set":
+		var members []string
+		members, err = s.raw.SMembers(ctx, key).Result()
+		for _, m := range members {
+			items = append(items, strconv.Quote(m))
+		}
+	case "zset":
+		var members []redis.Z
+		members, err = s.raw.ZRangeWithScores(ctx, key, 0, -1).Result()
+		for _, m := range members {
+			if m.Score != 0 {
+				t.Errorf("%q: a score is %v", key, m.Score)
+			}
+			items = append(items, strconv.Quote(m.Member.(string)))
+		}
+	default:
+		return kind
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(items)
+	return strings.Join(items, " ")
+}
+
+func member(id string) authz.Key  { return authz.Key{Kind: authz.KindTeamMember, ID: id} }
+func patient(id string) authz.Key { return authz.Key{Kind: authz.KindPatient, ID: id} }
+func role(id string) authz.Key    { return authz.Key{Kind: authz.KindRole, ID: id} }
+func group(id string) authz.Key   { return authz.Key{Kind: authz.KindGroup, ID: id} }
+
+// sorted returns a set in order.
+func sorted(items []string) []string {
+	items = slices.Clone(items)
+	slices.Sort(items)
+	return items
+}
