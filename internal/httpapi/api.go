@@ -1,0 +1,257 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The limits that hold when a Config names none.
+const (
+	DefaultMaxBody        = 1 << 20
+	DefaultMaxBatch       = 1000
+	DefaultRequestTimeout = time.Second
+	DefaultMaxInFlight    = 1024
+)
+
+// Service is what the API asks. Its methods return within ctx, with errors
+// whose kind authz.KindOf knows. A request is its own to keep but not to
+// change: the items of a batch share the defaults. *authz.Service is one.
+type Service interface {
+	Decide(ctx context.Context, organisation string, r *authz.Request) (authz.Decision, authz.Stated, error)
+	DecideAll(ctx context.Context, organisation string, requests []*authz.Request, semantic authz.Semantic) (
+		[]authz.Decision, []error, authz.Stated, error)
+	Permissions(ctx context.Context, organisation, member string) (map[string]authz.Grant, authz.Stated, error)
+}
+
+// Observer is told what happened, for metrics. Its methods are called on the
+// way of every request: they return at once and do not fail.
+type Observer interface {
+	// RequestFinished reports one answer. Route is the template of the route,
+	// "" when no route matched; method is "_OTHER" for one that HTTP does not know.
+	RequestFinished(ctx context.Context, route, method string, status int, took time.Duration)
+	// DecisionMade reports one decision, each item of a batch on its own.
+	DecisionMade(ctx context.Context, outcome Outcome)
+}
+
+// Outcome is how one question ended.
+type Outcome string
+
+// The outcomes. An error is never an allow: whoever asked was told of a deny or
+// of no decision at all.
+const (
+	Allowed Outcome = "allow"
+	Denied  Outcome = "deny"
+	Failed  Outcome = "error"
+)
+
+// Config says how the API answers. Only Service and Organisation are required.
+type Config struct {
+	// Service answers. Required.
+	Service Service
+	// Organisation answers on paths that name none. Required.
+	Organisation string
+	// PublicURL is where callers reach the decisions listener, without a
+	// trailing slash, query or fragment; the metadata document is made from it
+	// and never from a request. "" leaves the document out: it answers 404.
+	PublicURL string
+
+	// MaxBody limits a request's body, in bytes. 0 means DefaultMaxBody.
+	MaxBody int64
+	// MaxBatch limits the items of one evaluations request. 0 means DefaultMaxBatch.
+	MaxBatch int
+	// RequestTimeout limits the time for one answer. 0 means DefaultRequestTimeout.
+	RequestTimeout time.Duration
+	// MaxInFlight limits the requests answered at once, on the decisions and on
+	// the admin listener each; more are told to come back. 0 means DefaultMaxInFlight.
+	MaxInFlight int
+
+	// Tokens says who may ask for decisions. nil asks nobody who they are; see
+	// CheckAddress for when that is safe. On a listener that asks for client
+	// certificates as well (TLSFiles.ClientCA), callers need both.
+	Tokens *Tokens
+	// AdminTokens says who may use the admin listener. nil likewise.
+	AdminTokens *Tokens
+
+	// Readiness is what /health/ready answers. nil is always ready.
+	Readiness *Readiness
+	// Metrics answers /metrics. nil answers 404.
+	Metrics http.Handler
+	// Policy tells the admin listener which policy is active. nil answers 404.
+	Policy PolicySource
+
+	// Logger gets failures, and with its debug level every request. Its handler
+	// adds the trace of the context. nil discards.
+	Logger *slog.Logger
+	// Tracer makes a span for each request. nil, or a noop tracer, makes none
+	// and costs nothing.
+	Tracer trace.Tracer
+	// Propagator reads the caller's trace. nil reads W3C traceparent.
+	Propagator propagation.TextMapPropagator
+	// Observer is told of every answer. nil tells nobody.
+	Observer Observer
+}
+
+// API answers on three listeners. Make one with New.
+type API struct {
+	cfg         Config
+	tracing     bool
+	metadata    *metadata
+	outages     outageLog
+	exchanges   sync.Pool
+	stated      atomic.Pointer[statedHeaders]
+	fixed       fixedHeaders
+	decisions   *surface
+	diagnostics *surface
+	admin       *surface
+}
+
+// New returns an API that answers as cfg says.
+func New(cfg Config) (*API, error) {
+	if cfg.Service == nil {
+		return nil, errors.New("httpapi: Config.Service is required")
+	}
+	if cfg.Organisation == "" {
+		return nil, errors.New("httpapi: Config.Organisation is required: name the organisation that answers on paths without one")
+	}
+	if cfg.MaxBody < 0 || cfg.MaxBatch < 0 || cfg.RequestTimeout < 0 || cfg.MaxInFlight < 0 {
+		return nil, errors.New("httpapi: a limit cannot be negative; 0 means its default")
+	}
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, DefaultMaxBody)
+	cfg.MaxBatch = cmp.Or(cfg.MaxBatch, DefaultMaxBatch)
+	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, DefaultRequestTimeout)
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, DefaultMaxInFlight)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Propagator == nil {
+		cfg.Propagator = propagation.TraceContext{}
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = noObserver{}
+	}
+	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders()}
+	if cfg.PublicURL != "" {
+		m, err := newMetadata(cfg.PublicURL)
+		if err != nil {
+			return nil, fmt.Errorf("httpapi: Config.PublicURL: %w", err)
+		}
+		a.metadata = m
+	}
+	_, off := cfg.Tracer.(noop.Tracer)
+	a.tracing = cfg.Tracer != nil && !off
+	a.exchanges.New = func() any { return &exchange{api: a} }
+	a.decisions = a.newSurface(cfg.Tokens)
+	a.diagnostics = a.newSurface(nil)
+	a.admin = a.newSurface(cfg.AdminTokens)
+	a.route()
+	return a, nil
+}
+
+// Decisions answers what services ask: the listener of --addr.
+func (a *API) Decisions() http.Handler { return a.decisions.echo }
+
+// Diagnostics answers health probes and metrics: the listener of
+// --diagnostic-addr. It asks nobody who they are and has no limits.
+func (a *API) Diagnostics() http.Handler { return a.diagnostics.echo }
+
+// Admin answers about the policy: the listener of --admin-addr.
+func (a *API) Admin() http.Handler { return a.admin.echo }
+
+// route registers every path once. An organisation's base path repeats what
+// stands without one.
+func (a *API) route() {
+	d := a.decisions
+	for _, base := range []string{"", "/organisations/:organisation"} {
+		d.post(base+"/access/v1/evaluation", a.evaluation)
+		d.post(base+"/access/v1/evaluations", a.evaluations)
+		d.get(base+"/v1/permissions/:team_member", a.permissionsByPath)
+		d.post(base+"/v1/permissions", a.permissionsByBody)
+		d.post(base+"/v1/data/authz/allow", a.dataAllow)
+		d.post(base+"/v1/data/authz/decision", a.dataDecision)
+		d.post(base+"/v1/data/*", a.dataUnknown)
+		d.post(base+"/v1/data", a.dataUnknown)
+	}
+	d.getOpen("/.well-known/authzen-configuration", a.configuration)
+	d.getOpen("/.well-known/authzen-configuration/organisations/:organisation", a.configuration)
+
+	a.diagnostics.getOpen("/health/live", a.live)
+	a.diagnostics.getOpen("/health/ready", a.ready)
+	a.diagnostics.getOpen("/metrics", a.metrics)
+
+	a.admin.get("/policy/v1/policy", a.policy)
+}
+
+// surface is what one listener answers: its routes, its callers and its limit.
+type surface struct {
+	api      *API
+	echo     *echo.Echo
+	tokens   *Tokens
+	inFlight atomic.Int64
+}
+
+func (a *API) newSurface(tokens *Tokens) *surface {
+	s := &surface{api: a, echo: echo.New(), tokens: tokens}
+	s.echo.HideBanner = true
+	s.echo.HidePort = true
+	s.echo.Logger.SetOutput(io.Discard) // the exchange logs
+	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s.echo.HTTPErrorHandler = s.unrouted
+	return s
+}
+
+// post registers a guarded route.
+func (s *surface) post(path string, h handler) {
+	s.add(path, h, true, http.MethodPost)
+}
+
+// get registers a guarded route, for HEAD too.
+func (s *surface) get(path string, h handler) {
+	s.add(path, h, true, http.MethodGet, http.MethodHead)
+}
+
+// getOpen registers a route that asks nobody who they are and that no limit
+// keeps from answering.
+func (s *surface) getOpen(path string, h handler) {
+	s.add(path, h, false, http.MethodGet, http.MethodHead)
+}
+
+func (s *surface) add(path string, h handler, guarded bool, methods ...string) {
+	for _, method := range methods {
+		s.echo.Add(method, path, s.edge(newRoute(method, path, guarded), h))
+	}
+	// Echo would answer OPTIONS by itself, without a request id.
+	allow := []string{allowed(methods)}
+	s.echo.OPTIONS(path, s.edge(newRoute(http.MethodOptions, path, false), func(x *exchange) error {
+		x.header()["Allow"] = allow
+		x.send(http.StatusNoContent, nil, nil)
+		return nil
+	}))
+}
+
+func allowed(methods []string) string {
+	allow := http.MethodOptions
+	for _, m := range methods {
+		allow += ", " + m
+	}
+	return allow
+}
+
+type noObserver struct{}
+
+func (noObserver) RequestFinished(context.Context, string, string, int, time.Duration) {}
+func (noObserver) DecisionMade(context.Context, Outcome)                               {}

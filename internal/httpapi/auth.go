@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+)
+
+// Tokens knows callers by the bearer tokens of a file, one "name token" a line;
+// blank lines and lines that start with # are skipped. A name may stand on
+// several lines, so that a token can be replaced without a moment in which
+// neither works. The file is read again when it changes.
+//
+// Only digests of the tokens are kept, and every look-up compares all of them.
+type Tokens struct {
+	file    watchedFile
+	logger  *slog.Logger
+	entries atomic.Pointer[[]tokenEntry]
+}
+
+type tokenEntry struct {
+	name   string
+	digest [sha256.Size]byte
+}
+
+// NewTokens reads the tokens of the file at path. A file that cannot be read,
+// has a line that cannot, or has no token is an error. Logger is told of later
+// changes; nil discards.
+func NewTokens(path string, logger *slog.Logger) (*Tokens, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Tokens{file: watchedFile{path: path}, logger: logger}
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
+		logger.Warn("the tokens file can be used by every user of this machine; take that away with chmod o-rwx",
+			slog.String("file", path))
+	}
+	return t, nil
+}
+
+// Caller returns the name of the caller whose token a request bears.
+func (t *Tokens) Caller(h http.Header) (name string, ok bool) {
+	t.refresh()
+	given := h["Authorization"]
+	if len(given) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	token = strings.Trim(token, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", false
+	}
+	digest := sha256.Sum256([]byte(token))
+	entries := *t.entries.Load()
+	found := -1
+	for i := range entries {
+		same := subtle.ConstantTimeCompare(digest[:], entries[i].digest[:])
+		found = subtle.ConstantTimeSelect(same, i, found)
+	}
+	if found < 0 {
+		return "", false
+	}
+	return entries[found].name, true
+}
+
+// refresh reads the file again when it changed. A file that cannot be used
+// leaves the tokens as they were, and is said so once.
+func (t *Tokens) refresh() {
+	if !t.file.changed() {
+		return
+	}
+	if err := t.load(); err != nil {
+		t.logger.Error("the tokens file cannot be used; the tokens of before hold", slog.String("error", err.Error()))
+		return
+	}
+	t.logger.Info("tokens read again", slog.Int("tokens", len(*t.entries.Load())))
+}
+
+func (t *Tokens) load() error {
+	b, err := t.file.read()
+	if err != nil {
+		return fmt.Errorf("tokens: %w", err)
+	}
+	entries, err := parseTokens(b)
+	if err != nil {
+		return fmt.Errorf("tokens %s: %w", t.file.path, err)
+	}
+	t.entries.Store(&entries)
+	return nil
+}
+
+// parseTokens reads the lines of a tokens file. Its errors hold no token.
+func parseTokens(b []byte) ([]tokenEntry, error) {
+	var entries []tokenEntry
+	seen := make(map[[sha256.Size]byte]int)
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for n := 1; lines.Scan(); n++ {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if len(fields) != 2 {
+			return nil, fmt.Errorf("line %d: write the name of a caller, a space and its token", n)
+		}
+		e := tokenEntry{name: fields[0], digest: sha256.Sum256([]byte(fields[1]))}
+		if before, twice := seen[e.digest]; twice {
+			return nil, fmt.Errorf("line %d: the token of line %d again; give each caller its own", n, before)
+		}
+		seen[e.digest] = n
+		entries = append(entries, e)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, errors.New("there is no token; write at least one line with the name of a caller, a space and its token")
+	}
+	return entries, nil
+}

@@ -1,0 +1,194 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// handler answers one exchange, or returns the error that it is answered with.
+type handler func(x *exchange) error
+
+// route is what telemetry knows about a request.
+type route struct {
+	template string
+	method   string
+	span     string // the name of its span
+	guarded  bool   // asks who the caller is, has a deadline and counts as in flight
+}
+
+func newRoute(method, template string, guarded bool) *route {
+	r := &route{template: template, method: knownMethod(method), guarded: guarded}
+	r.span = r.method
+	if template != "" {
+		r.span += " " + template
+	}
+	return r
+}
+
+// knownMethod keeps a caller from inventing labels.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "_OTHER"
+}
+
+// edge is the one middleware. It stands around every handler, and around the
+// answers 404 and 405 as well: request id, span, recovery from a panic, the
+// caller's authentication, the limit on requests in flight, the deadline,
+// errors to problems, and the account of it all afterwards. It is one function
+// because Echo builds a chain of middleware anew for each request.
+func (s *surface) edge(rt *route, h handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		x := s.begin(c, rt)
+		defer x.end()
+		if err := s.admit(x); err != nil {
+			x.fail(err)
+		} else if err := h(x); err != nil {
+			x.fail(err)
+		}
+		return nil
+	}
+}
+
+// unrouted answers what the router has no handler for.
+func (s *surface) unrouted(err error, c echo.Context) {
+	rt := newRoute(c.Request().Method, c.Path(), false)
+	_ = s.edge(rt, func(x *exchange) error {
+		if e, ok := errors.AsType[*echo.HTTPError](err); ok {
+			switch e.Code {
+			case http.StatusNotFound:
+				return authz.Errorf(authz.NotFound, "", "there is no such path; the metadata and the documentation list the ones there are")
+			case http.StatusMethodNotAllowed:
+				return &refusal{methodNotAllowed(), "this path answers " + x.header().Get("Allow") + " alone"}
+			}
+		}
+		return err
+	})(c)
+}
+
+// begin gives a request its exchange.
+func (s *surface) begin(c echo.Context, rt *route) *exchange {
+	x := s.api.exchanges.Get().(*exchange)
+	x.surface, x.echo, x.request, x.route = s, c, c.Request(), rt
+	x.ctx, x.start = x.request.Context(), time.Now()
+	x.identify()
+	if s.api.tracing {
+		x.startSpan()
+	}
+	return x
+}
+
+// admit refuses a request before its body is read.
+func (s *surface) admit(x *exchange) error {
+	if !x.route.guarded {
+		return nil
+	}
+	if s.tokens != nil {
+		if _, ok := s.tokens.Caller(x.request.Header); !ok {
+			x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
+			return &authz.Error{Kind: authz.Unauthenticated}
+		}
+	}
+	x.counted = true
+	if s.inFlight.Add(1) > int64(s.api.cfg.MaxInFlight) {
+		return authz.Errorf(authz.TooMany, "", "%d requests are being answered already; wait as long as Retry-After says and ask again",
+			s.api.cfg.MaxInFlight)
+	}
+	x.ctx, x.cancel = context.WithTimeout(x.ctx, s.api.cfg.RequestTimeout)
+	return nil
+}
+
+// fail answers with the problem that err is, and logs it if it is the service's.
+func (x *exchange) fail(err error) {
+	p, field, detail := describe(err)
+	switch {
+	case p.status == http.StatusInternalServerError:
+		x.log(slog.LevelError, "request failed", slog.String("error", err.Error()))
+	case p.status == http.StatusServiceUnavailable && x.request.Context().Err() != nil:
+		x.log(slog.LevelDebug, "caller left before the answer")
+	case p.status == http.StatusServiceUnavailable:
+		x.api.outages.failed(x, p.code, err)
+	}
+	h := x.header()
+	if p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable {
+		h["Retry-After"] = x.api.fixed.retryAfter
+	}
+	h["Cache-Control"] = x.api.fixed.noStore
+	x.out = appendProblem(x.out[:0], p, field, detail, x.requestID())
+	x.send(p.status, x.api.fixed.problemType, x.out)
+}
+
+// end closes an exchange. It must be deferred: it recovers.
+func (x *exchange) end() {
+	v := recover()
+	if x.cancel != nil {
+		x.cancel()
+	}
+	if x.counted {
+		x.surface.inFlight.Add(-1)
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	if v != nil {
+		x.panicked(v)
+	}
+	a := x.api
+	a.cfg.Observer.RequestFinished(x.ctx, x.route.template, x.route.method, x.status, time.Since(x.start))
+	if x.span != nil {
+		x.endSpan()
+	}
+	if a.cfg.Logger.Enabled(x.ctx, slog.LevelDebug) {
+		x.log(slog.LevelDebug, "request", slog.Int("status", x.status), slog.Duration("took", time.Since(x.start)))
+	}
+	if v == nil { // a handler that panicked may have left anything behind
+		x.release()
+	}
+}
+
+// panicked answers a handler's panic. Only what the runtime says of it is
+// logged, with the stack: a value of anyone else's making may hold an identifier.
+func (x *exchange) panicked(v any) {
+	attrs := []slog.Attr{slog.String("stack", string(debug.Stack()))}
+	if e, ok := v.(runtime.Error); ok {
+		attrs = append(attrs, slog.String("error", e.Error()))
+	} else {
+		attrs = append(attrs, slog.String("error", "panic with a value of its own"))
+	}
+	x.log(slog.LevelError, "request panicked", attrs...)
+	if x.echo.Response().Committed {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	clear(x.header())
+	x.identify()
+	p, field, detail := describe(&authz.Error{Kind: authz.Internal})
+	x.header()["Cache-Control"] = x.api.fixed.noStore
+	x.send(p.status, x.api.fixed.problemType, appendProblem(nil, p, field, detail, x.requestID()))
+}
+
+// log writes one line about the exchange: its route, never its path. The
+// context carries the trace, for the logger's handler to add.
+func (x *exchange) log(level slog.Level, message string, attrs ...slog.Attr) {
+	all := append(make([]slog.Attr, 0, 8),
+		slog.String("request_id", x.requestID()),
+		slog.String("method", x.route.method),
+		slog.String("route", x.route.template))
+	ctx := x.ctx
+	if x.span == nil { // tracing is off: the caller's trace is all there is
+		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContextFromContext(x.callerTrace()))
+	}
+	x.api.cfg.Logger.LogAttrs(ctx, level, message, append(all, attrs...)...)
+}

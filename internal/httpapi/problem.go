@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// problem is one type of problem document (RFC 9457). Its type member is
+// urn:caregate:problem:<code>.
+type problem struct {
+	status int
+	code   string
+	title  string
+	remedy string // the detail when the error brings none that a caller may read
+}
+
+// problemOf is the table of problem types: every kind of error that the domain
+// knows, and the three that only HTTP has (unsupportedMediaType,
+// methodNotAllowed, and no route, which is not-found).
+//
+//	code                    status  when
+//	malformed               400     the request cannot be read; field says where
+//	unauthenticated         401     the caller did not say who it is
+//	forbidden               403     the caller may not ask this
+//	not-found               404     no such path or record
+//	method-not-allowed      405     the path exists; Allow says how to ask
+//	conflict                409     the record changed, or is in use
+//	too-large               413     the body or a batch is over its limit
+//	unsupported-media-type  415     the body is compressed
+//	too-many                429     too many requests in flight; Retry-After says when
+//	internal                500     a fault of the service; its log has the cause
+//	unavailable             503     the facts cannot be read now
+//	timeout                 503     the time allowed for the request ran out
+func problemOf(kind authz.ErrorKind) problem {
+	switch kind {
+	case authz.Malformed:
+		return problem{http.StatusBadRequest, "malformed", "The request cannot be read", "correct the request"}
+	case authz.Unauthenticated:
+		return problem{
+			http.StatusUnauthorized, "unauthenticated", "The caller is not known",
+			"send a token of the tokens file in the header Authorization: Bearer <token>",
+		}
+	case authz.Forbidden:
+		return problem{http.StatusForbidden, "forbidden", "The caller may not ask this", "ask with a caller that may"}
+	case authz.NotFound:
+		return problem{http.StatusNotFound, "not-found", "There is no such path or record", "check the path"}
+	case authz.Conflict:
+		return problem{http.StatusConflict, "conflict", "The record changed or is in use", "read it again and repeat the change"}
+	case authz.TooLarge:
+		return problem{http.StatusRequestEntityTooLarge, "too-large", "The request is over a limit", "send less at once"}
+	case authz.TooMany:
+		return problem{
+			http.StatusTooManyRequests, "too-many", "Too many requests at once",
+			"wait as long as Retry-After says and ask again",
+		}
+	case authz.Unavailable:
+		return problem{
+			http.StatusServiceUnavailable, "unavailable", "The facts cannot be read now",
+			"no decision was made; ask again, and deny until there is one",
+		}
+	case authz.Timeout:
+		return problem{
+			http.StatusServiceUnavailable, "timeout", "The answer was not ready in time",
+			"no decision was made; ask again, and deny until there is one",
+		}
+	default:
+		return problem{
+			http.StatusInternalServerError, "internal", "The service failed",
+			"no decision was made; the service's log has the cause under this request id",
+		}
+	}
+}
+
+func unsupportedMediaType() problem {
+	return problem{http.StatusUnsupportedMediaType, "unsupported-media-type", "The body is compressed", "send it as it is"}
+}
+
+func methodNotAllowed() problem {
+	return problem{http.StatusMethodNotAllowed, "method-not-allowed", "The path does not answer this method", "use a method that Allow names"}
+}
+
+// refusal is an error that the domain has no kind for.
+type refusal struct {
+	problem problem
+	detail  string
+}
+
+func (r *refusal) Error() string { return r.detail }
+
+// describe returns what a caller may know about err. What an internal error
+// says is for the log alone.
+func describe(err error) (p problem, field, detail string) {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.problem, "", r.detail
+	}
+	p = problemOf(authz.KindOf(err))
+	if e, ok := errors.AsType[*authz.Error](err); ok && p.status != http.StatusInternalServerError {
+		field, detail = e.Field, e.Message
+	}
+	if detail == "" {
+		detail = p.remedy
+	}
+	return p, field, detail
+}
+
+// appendProblem appends a problem document.
+func appendProblem(dst []byte, p problem, field, detail, requestID string) []byte {
+	dst = append(dst, `{"type":"urn:caregate:problem:`...)
+	dst = append(dst, p.code...)
+	dst = append(dst, `","title":`...)
+	dst = appendString(dst, p.title)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(p.status), 10)
+	dst = append(dst, `,"detail":`...)
+	dst = appendString(dst, detail)
+	if field != "" {
+		dst = append(dst, `,"field":`...)
+		dst = appendString(dst, field)
+	}
+	dst = append(dst, `,"request_id":`...)
+	dst = appendString(dst, requestID)
+	return append(dst, '}')
+}
+
+// appendString appends s as a JSON string. What is not UTF-8 in it is replaced.
+func appendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}
