@@ -1,0 +1,68 @@
+package telemetry
+
+import "github.com/caregate/caregate/internal/authz"
+
+// outcome is how a read of the facts ended.
+type outcome int
+
+const (
+	outcomeOK outcome = iota
+	outcomeUnavailable
+	outcomeTimeout
+	outcomeError
+	outcomes
+)
+
+func (o outcome) String() string {
+	switch o {
+	case outcomeOK:
+		return "ok"
+	case outcomeUnavailable:
+		return "unavailable"
+	case outcomeTimeout:
+		return "timeout"
+	default:
+		return "error"
+	}
+}
+
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return outcomeOK
+	}
+	switch authz.KindOf(err) {
+	case authz.Unavailable:
+		return outcomeUnavailable
+	case authz.Timeout:
+		return outcomeTimeout
+	default:
+		return outcomeError
+	}
+}
+
+// kindName is what a span says of an error. The text of an error stays out of
+// spans: its cause may quote what a store or a caller said.
+func kindName(err error) string {
+	switch authz.KindOf(err) {
+	case authz.Malformed:
+		return "malformed"
+	case authz.Unauthenticated:
+		return "unauthenticated"
+	case authz.Forbidden:
+		return "forbidden"
+	case authz.NotFound:
+		return "not_found"
+	case authz.Conflict:
+		return "conflict"
+	case authz.TooLarge:
+		return "too_large"
+	case authz.TooMany:
+		return "too_many"
+	case authz.Unavailable:
+		return "unavailable"
+	case authz.Timeout:
+		return "timeout"
+	default:
+		return "internal"
+	}
+}
