@@ -1,0 +1,373 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/httpapi"
+	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/telemetry"
+)
+
+// defaultAdminAddr is where administration is served with an embedded store,
+// which has no other writer.
+const defaultAdminAddr = "127.0.0.1:8383"
+
+// serving is the settings of caregate serve.
+type serving struct {
+	app    *app
+	policy policySource
+	facts  factsSource
+
+	addrs                          []string
+	diagnosticAddr, adminAddr      string
+	publicURL                      string
+	tokens, adminTokens            string
+	tlsCert, tlsKey, tlsClientCA   string
+	allowUnauthenticated           bool
+	maxBody                        int64
+	maxBatch, maxInFlight          int
+	requestTimeout                 time.Duration
+	shutdownDelay, shutdownTimeout time.Duration
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	s := &serving{app: a}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the sidecar",
+		Long: `Runs the sidecar: decisions, health and metrics, and if asked for
+administration, each on an address of its own.
+
+Without --redis and --facts it runs on an example organisation in an embedded
+store, of which nothing is kept, and prints what to try.`,
+		Example: `  caregate serve
+  caregate serve --facts organisation.jsonl --organisation riverside
+  caregate serve --redis rediss://redis.example:6379 --addr unix:///run/caregate.sock
+  caregate serve --policies policies --data data`,
+		GroupID: groupRun,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&s.addrs, "addr", []string{"127.0.0.1:8181"}, "`address` of decisions: host:port or unix:///path; may be repeated")
+	diagnosticAddrFlag(flags, &s.diagnosticAddr)
+	flags.StringVar(&s.adminAddr, "admin-addr", "", "`address` of administration; off without one, but for "+defaultAdminAddr+" with the example organisation")
+	flags.StringVar(&s.publicURL, "public-url", "", "`URL` at which callers reach the decisions, for the AuthZEN metadata; made of --addr when there is none")
+	flags.StringVar(&s.tokens, "tokens", "", "callers bear a token of this `file`, one \"name token\" a line")
+	flags.StringVar(&s.adminTokens, "admin-tokens", "", "callers of administration bear a token of this `file`")
+	flags.StringVar(&s.tlsCert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
+	flags.StringVar(&s.tlsKey, "tls-key", "", "key of --tls-cert, a PEM `file`")
+	flags.StringVar(&s.tlsClientCA, "tls-client-ca", "", "callers show a certificate signed by one in this PEM `file`")
+	flags.BoolVar(&s.allowUnauthenticated, "allow-unauthenticated", false,
+		"let everybody who can reach a non-loopback address ask everything; without it such an address needs --tokens or --tls-client-ca")
+	flags.Int64Var(&s.maxBody, "max-body", httpapi.DefaultMaxBody, "refuse requests of more than this many `bytes`")
+	flags.IntVar(&s.maxBatch, "max-batch", httpapi.DefaultMaxBatch, "refuse batches of more than this many `evaluations`")
+	flags.IntVar(&s.maxInFlight, "max-in-flight", httpapi.DefaultMaxInFlight, "refuse `requests` while this many are being answered")
+	flags.DurationVar(&s.requestTimeout, "request-timeout", httpapi.DefaultRequestTimeout, "give up on a request after this long")
+	flags.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "when told to stop, say not ready and answer on for this long")
+	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "then wait this long for requests in flight")
+	for _, name := range []string{"tokens", "admin-tokens", "tls-cert", "tls-key", "tls-client-ca"} {
+		must(cmd.MarkFlagFilename(name))
+	}
+	s.facts.flags(cmd)
+	s.policy.flags(cmd)
+	return a.configurable(cmd)
+}
+
+// run serves until ctx ends.
+func (s *serving) run(ctx context.Context) error {
+	log := s.app.log
+	embedded, err := s.facts.embedded(s.app)
+	if err != nil {
+		return err
+	}
+	example := embedded && s.facts.file == ""
+	if example && s.adminAddr == "" {
+		s.adminAddr = defaultAdminAddr
+	}
+	if err := s.checkAddresses(); err != nil {
+		return err
+	}
+	snapshot, err := s.policy.load(ctx)
+	if err != nil {
+		return err
+	}
+	if reason := snapshot.General(); reason != nil {
+		log.Warn("the policy is evaluated by the general evaluator, more slowly", "reason", reason.Error())
+	}
+	store, records, err := s.facts.open(ctx, embedded)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	if embedded {
+		log.Warn("the facts are in an embedded store: nothing is kept when this process ends",
+			"organisation", s.facts.organisation, "records", records)
+	}
+	telemetry.ReportSDKErrors(log)
+	b := readBuild()
+	t, err := telemetry.New(ctx, telemetry.Config{Version: b.Version, OPAVersion: b.OPA, Getenv: s.app.getenv})
+	if err != nil {
+		return err
+	}
+	t.PolicyLoaded(snapshot.Digest())
+	ready := httpapi.NewReadiness(store.Ready)
+	err = s.serve(ctx, t, store, snapshot, ready, example)
+	// ctx may have ended, and the last spans still have to go somewhere.
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
+	defer cancel()
+	if err := t.Shutdown(flush); err != nil {
+		log.Warn("telemetry", "error", err.Error())
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// checkAddresses refuses addresses at which strangers could ask.
+func (s *serving) checkAddresses() error {
+	var errs []error
+	for _, addr := range s.addrs {
+		errs = append(errs, httpapi.CheckAddress("--addr", addr, s.tokens != "" || s.tlsClientCA != "", s.allowUnauthenticated))
+	}
+	if len(s.addrs) == 0 {
+		errs = append(errs, errors.New("--addr: name at least one address for decisions"))
+	}
+	if s.adminAddr != "" {
+		errs = append(errs, httpapi.CheckAddress("--admin-addr", s.adminAddr, s.adminTokens != "" || s.tlsClientCA != "", s.allowUnauthenticated))
+	}
+	return errors.Join(errs...)
+}
+
+// listening is an address that is bound and not yet served.
+type listening struct {
+	name     string
+	listener net.Listener
+}
+
+// listen binds every address.
+func (s *serving) listen() (bound []listening, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range bound {
+				_ = l.listener.Close()
+			}
+		}
+	}()
+	add := func(name, addr string) error {
+		l, err := httpapi.Listen(addr)
+		if err == nil {
+			bound = append(bound, listening{name, l})
+		}
+		return err
+	}
+	for _, addr := range s.addrs {
+		if err := add("decisions", addr); err != nil {
+			return bound, err
+		}
+	}
+	if err := add("diagnostic", s.diagnosticAddr); err != nil {
+		return bound, err
+	}
+	if s.adminAddr != "" {
+		return bound, add("admin", s.adminAddr)
+	}
+	return bound, nil
+}
+
+// address is a listener's address in the form of --addr.
+func (l listening) address() string {
+	if l.listener.Addr().Network() == "unix" {
+		return "unix://" + l.listener.Addr().String()
+	}
+	return l.listener.Addr().String()
+}
+
+// serve answers until ctx ends, then stops in order: not ready first, then the
+// requests in flight.
+func (s *serving) serve(
+	ctx context.Context, t *telemetry.Telemetry, store *directory.Directory, snapshot *policy.Snapshot,
+	ready *httpapi.Readiness, example bool,
+) error {
+	log := s.app.log
+	bound, err := s.listen()
+	if err != nil {
+		return err
+	}
+	api, config, err := s.api(t, store, snapshot, ready, bound)
+	if err != nil {
+		for _, l := range bound {
+			_ = l.listener.Close()
+		}
+		return err
+	}
+	server := httpapi.NewServer(httpapi.ServerConfig{Logger: log})
+	for _, l := range bound {
+		switch l.name {
+		case "decisions":
+			server.Add(l.name, l.listener, api.Decisions(), tlsFor(l, config))
+		case "diagnostic":
+			server.Add(l.name, l.listener, api.Diagnostics(), nil)
+		case "admin":
+			server.Add(l.name, l.listener, api.Admin(), tlsFor(l, config))
+		}
+		log.Info("listening", "listener", l.name, "addr", l.address())
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve() }()
+	ready.Ready()
+	log.Info("ready", "policy", snapshot.Digest())
+	if example {
+		s.printWhatToTry(bound)
+	}
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping", "delay", s.shutdownDelay.String())
+	ready.NotReady("stopping")
+	time.Sleep(s.shutdownDelay) // callers are still answered
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
+	defer cancel()
+	return server.Shutdown(finish)
+}
+
+// api makes the API, and the TLS configuration if there is one.
+func (s *serving) api(
+	t *telemetry.Telemetry, store *directory.Directory, snapshot *policy.Snapshot,
+	ready *httpapi.Readiness, bound []listening,
+) (*httpapi.API, *tls.Config, error) {
+	log := s.app.log
+	var config *tls.Config
+	var err error
+	if s.tlsCert != "" || s.tlsKey != "" || s.tlsClientCA != "" {
+		config, err = httpapi.NewTLS(httpapi.TLSFiles{Cert: s.tlsCert, Key: s.tlsKey, ClientCA: s.tlsClientCA, Logger: log})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	tokens, err := readTokens(s.tokens, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--tokens: %w", err)
+	}
+	adminTokens, err := readTokens(s.adminTokens, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--admin-tokens: %w", err)
+	}
+	api, err := httpapi.New(httpapi.Config{
+		Service:        authz.NewService(t.Directory(store), t.Policy(snapshot)),
+		Organisation:   s.facts.organisation,
+		PublicURL:      s.url(bound, config != nil),
+		MaxBody:        s.maxBody,
+		MaxBatch:       s.maxBatch,
+		MaxInFlight:    s.maxInFlight,
+		RequestTimeout: s.requestTimeout,
+		Tokens:         tokens,
+		AdminTokens:    adminTokens,
+		Readiness:      ready,
+		Metrics:        t.MetricsHandler(),
+		Policy:         activePolicy{snapshot, time.Now()},
+		Logger:         log,
+		Tracer:         t.Tracer,
+		Propagator:     t.Propagator,
+		Observer:       observer{t},
+	})
+	return api, config, err
+}
+
+func readTokens(path string, log *slog.Logger) (*httpapi.Tokens, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no file, nobody is asked
+	}
+	return httpapi.NewTokens(path, log)
+}
+
+// tlsFor returns the TLS configuration of a listener: a unix socket has none,
+// the file system says who may use it.
+func tlsFor(l listening, config *tls.Config) *tls.Config {
+	if l.listener.Addr().Network() == "unix" {
+		return nil
+	}
+	return config
+}
+
+// url is where callers reach the decisions: what was configured, else the first
+// address that names a host.
+func (s *serving) url(bound []listening, secure bool) string {
+	if s.publicURL != "" {
+		return strings.TrimRight(s.publicURL, "/")
+	}
+	for _, l := range bound {
+		tcp, ok := l.listener.Addr().(*net.TCPAddr)
+		if l.name != "decisions" || !ok || tcp.IP.IsUnspecified() {
+			continue
+		}
+		if secure {
+			return "https://" + tcp.String()
+		}
+		return "http://" + tcp.String()
+	}
+	return ""
+}
+
+// activePolicy tells the administration which policy answers.
+type activePolicy struct {
+	snapshot *policy.Snapshot
+	since    time.Time
+}
+
+func (p activePolicy) ActivePolicy() httpapi.ActivePolicy {
+	return httpapi.ActivePolicy{Digest: p.snapshot.Digest(), Activated: p.since, Files: p.snapshot.Files()}
+}
+
+// observer counts what the API did.
+type observer struct{ t *telemetry.Telemetry }
+
+func (o observer) RequestFinished(_ context.Context, route, method string, status int, took time.Duration) {
+	o.t.RequestDone(route, method, status, took)
+}
+
+func (o observer) DecisionMade(_ context.Context, outcome httpapi.Outcome) {
+	o.t.DecisionMade(string(outcome))
+}
+
+// printWhatToTry tells somebody who has just started the example what to do.
+func (s *serving) printWhatToTry(bound []listening) {
+	at := ""
+	for _, l := range bound {
+		if l.name == "decisions" && l.listener.Addr().Network() == "tcp" {
+			at = l.address()
+			break
+		}
+	}
+	if at == "" {
+		return
+	}
+	_, _ = fmt.Fprintf(s.app.stdout, `
+Caregate answers about the example organisation at http://%[1]s. Try, from another terminal:
+
+  May Mark update patient p-1?
+    curl -s http://%[1]s/access/v1/evaluation --json '{"subject":{"type":"team_member","id":"mark"},"action":{"name":"update"},"resource":{"type":"patient","id":"p-1"}}'
+
+  May he delete them?
+    curl -s http://%[1]s/access/v1/evaluation --json '{"subject":{"type":"team_member","id":"mark"},"action":{"name":"delete"},"resource":{"type":"patient","id":"p-1"}}'
+
+  What may he do at all?
+    curl -s http://%[1]s/v1/permissions/mark
+
+Stop with Ctrl-C.
+`, at)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caregate/caregate/data"
+	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/policies"
+)
+
+// policySource says where the policy is.
+type policySource struct {
+	policies, data string // folders, "" for what is embedded
+}
+
+func (s *policySource) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.policies, "policies", "", "read Rego and schemas from this `folder` instead of the embedded policy")
+	flags.StringVar(&s.data, "data", "", "read the catalogue and other data from this `folder` instead of the embedded data")
+	must(cmd.MarkFlagDirname("policies"))
+	must(cmd.MarkFlagDirname("data"))
+}
+
+// read reads the policy without compiling it.
+func (s *policySource) read() (*policy.Source, error) {
+	rego, err := folder("--policies", s.policies, policies.Files)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := folder("--data", s.data, data.Files())
+	if err != nil {
+		return nil, err
+	}
+	return policy.Read(rego, documents)
+}
+
+// load reads and compiles the policy.
+func (s *policySource) load(ctx context.Context) (*policy.Snapshot, error) {
+	source, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Compile(ctx, source, policy.Config{})
+}
+
+// folder returns the tree at path, or embedded when there is no path.
+func folder(flag, path string, embedded fs.FS) (fs.FS, error) {
+	if path == "" {
+		return embedded, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s: %s is a file; name the folder it is in", flag, path)
+	}
+	return os.DirFS(path), nil
+}
+
+// factsSource says where the facts are: in Redis, or in an embedded store that
+// is filled from a file or from the example organisation.
+type factsSource struct {
+	redis, file  string
+	organisation string
+	timeout      time.Duration
+}
+
+func (s *factsSource) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.file, "facts", "", "keep the facts in an embedded store, filled from this JSON Lines `file`")
+	must(cmd.MarkFlagFilename("facts", "jsonl"))
+	redisFlags(flags, &s.redis, &s.timeout)
+	organisationFlag(flags, &s.organisation)
+}
+
+func redisFlags(flags *pflag.FlagSet, url *string, timeout *time.Duration) {
+	flags.StringVar(url, "redis", "", "`URL` of the Redis that holds the facts: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
+	flags.DurationVar(timeout, "facts-timeout", 250*time.Millisecond, "give up on reading the facts of one request after this long")
+}
+
+func organisationFlag(flags *pflag.FlagSet, organisation *string) {
+	flags.StringVar(organisation, "organisation", data.ExampleOrganisation, "`name` of the organisation that is meant where none is named")
+}
+
+// embedded reports whether the facts live and end with this process.
+func (s *factsSource) embedded(a *app) (bool, error) {
+	which, err := a.oneOf("redis", "facts")
+	if err != nil {
+		return false, err
+	}
+	if which == "facts" {
+		s.redis = ""
+	}
+	return s.redis == "", nil
+}
+
+// open opens the store, and fills an embedded one. records says with how many
+// records it was filled.
+func (s *factsSource) open(ctx context.Context, embedded bool) (d *directory.Directory, records int, err error) {
+	config := directory.Config{URL: s.redis, FactsTimeout: s.timeout}
+	if !embedded {
+		d, err = directory.Open(config)
+		return d, 0, err
+	}
+	if d, err = directory.OpenEmbedded(config); err != nil {
+		return nil, 0, err
+	}
+	var facts io.ReadCloser
+	name := "the example organisation"
+	if s.file != "" {
+		name = s.file
+		facts, err = os.Open(s.file)
+	} else {
+		facts, err = data.OpenExample()
+	}
+	if err == nil {
+		var done directory.Imported
+		done, err = d.Import(ctx, s.organisation, facts, nil)
+		records = done.Records
+		err = errors.Join(err, facts.Close())
+	}
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("--facts: %s: %w", name, err), d.Close())
+	}
+	return d, records, nil
+}
