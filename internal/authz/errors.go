@@ -19,6 +19,7 @@ const (
 	Forbidden                 // the caller may not ask this
 	NotFound                  // no such path or record
 	Conflict                  // the record changed, or is in use
+	Behind                    // the facts are older than the request accepts
 	TooLarge                  // a limit on size
 	TooMany                   // a limit on rate or concurrency
 	Unavailable               // facts cannot be read now; try again

@@ -65,14 +65,21 @@ type Facts struct {
 	// in it is found either.
 	Organisation bool
 	Revision     Revision
-	entities     map[Key]*Fact
+	facts        []*Fact
+	byKey        map[Key]*Fact // nil for a reading so small that a scan is cheaper
 }
 
-// NewFacts makes a reading from the facts it consists of.
+// fewFacts is how many facts are found by a scan. One question has fewer.
+const fewFacts = 16
+
+// NewFacts makes a reading from the facts it consists of, which it keeps.
 func NewFacts(organisation bool, revision Revision, facts ...*Fact) *Facts {
-	f := &Facts{Organisation: organisation, Revision: revision, entities: make(map[Key]*Fact, len(facts))}
-	for _, fact := range facts {
-		f.entities[fact.Key] = fact
+	f := &Facts{Organisation: organisation, Revision: revision, facts: facts}
+	if len(facts) > fewFacts {
+		f.byKey = make(map[Key]*Fact, len(facts))
+		for _, fact := range facts {
+			f.byKey[fact.Key] = fact
+		}
 	}
 	return f
 }
@@ -80,8 +87,16 @@ func NewFacts(organisation bool, revision Revision, facts ...*Fact) *Facts {
 // Get returns the fact for key, one that is not found when the reading has
 // none. It never returns nil.
 func (f *Facts) Get(key Key) *Fact {
-	if fact := f.entities[key]; fact != nil {
-		return fact
+	if f.byKey != nil {
+		if fact := f.byKey[key]; fact != nil {
+			return fact
+		}
+		return &Fact{Key: key}
+	}
+	for _, fact := range f.facts {
+		if fact.Key == key {
+			return fact
+		}
 	}
 	return &Fact{Key: key}
 }

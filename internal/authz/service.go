@@ -111,7 +111,7 @@ func (s *Service) Permissions(ctx context.Context, organisation, member string) 
 	}
 	fact := facts.Get(key)
 	if !fact.Found {
-		return nil, stated, Errorf(NotFound, "team_member", "no such team member in this organisation; check the id and the organisation")
+		return nil, stated, Errorf(NotFound, "team_member", "is not the id of a team member of this organisation; check both")
 	}
 	grants, err := s.policy.Permissions(ctx, fact, facts)
 	return grants, stated, err

@@ -37,6 +37,9 @@ func (x *exchange) ask(request *authz.Request) (authz.Decision, authz.Stated, er
 		x.api.cfg.Observer.DecisionMade(x.ctx, Failed)
 		return authz.Decision{}, stated, err
 	}
+	if err := x.fresh(stated); err != nil {
+		return authz.Decision{}, stated, err
+	}
 	x.decided(decision)
 	return decision, stated, nil
 }
@@ -65,6 +68,9 @@ func (a *API) evaluations(x *exchange) error {
 	decisions, failed, stated, err := a.cfg.Service.DecideAll(x.ctx, x.organisation(), b.requests, b.semantic)
 	if err != nil {
 		a.cfg.Observer.DecisionMade(x.ctx, Failed)
+		return err
+	}
+	if err := x.fresh(stated); err != nil {
 		return err
 	}
 	errs := func(i int) error {

@@ -262,3 +262,37 @@ func TestEvaluationsLimit(t *testing.T) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 }
+
+// A caller who saw a revision is never answered from before it.
+func TestAtLeast(t *testing.T) {
+	s := newService()
+	s.stated.Revision = authz.Revision{Count: 7, Nonce: "abc"}
+	c := decisions(t, httpapi.Config{Service: s})
+	for _, test := range []struct {
+		header, value string
+		status        int
+	}{
+		{"Caregate-At-Least", "7.abc", 200},
+		{"Caregate-At-Least", "6.other", 200},
+		{"Caregate-At-Least", "0.0", 200},
+		{"Caregate-At-Least", "8.abc", 412},
+		{"Caregate-At-Least", "7.lost", 412},
+		{"Caregate-At-Least", "seven", 400},
+		{"Caregate-At-Least", "7", 400},
+		{"Caregate-At-Least", "-7.abc", 400},
+		{"Caregate-Consistency", "full", 200},
+		{"Caregate-Consistency", "Full", 400},
+	} {
+		for path, body := range map[string]string{
+			"/access/v1/evaluation":  good,
+			"/access/v1/evaluations": `{` + mark + `,` + view + `,"evaluations":[{` + p1 + `}]}`,
+			"/v1/permissions":        `{"team_member":"mark"}`,
+			"/v1/data/authz/allow":   `{"input":` + good + `}`,
+		} {
+			a := c.post(path, body, test.header, test.value)
+			if a.status != test.status {
+				t.Errorf("%s with %s: %q: %d %s, want %d", path, test.header, test.value, a.status, a.body, test.status)
+			}
+		}
+	}
+}

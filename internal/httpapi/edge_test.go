@@ -108,7 +108,8 @@ func TestErrorsOfTheService(t *testing.T) {
 		field  string
 		detail string // "" for the table's
 	}{
-		{"not found", authz.Errorf(authz.NotFound, "x", "gone"), 404, "not-found", "x", "gone"},
+		{"not found", authz.Errorf(authz.NotFound, "x", "gone"), 404, "not-found", "x", "x: gone"},
+		{"behind", authz.Errorf(authz.Behind, "", "older"), 412, "behind", "", "older"},
 		{"forbidden", authz.Errorf(authz.Forbidden, "", "not yours"), 403, "forbidden", "", "not yours"},
 		{"conflict", authz.Errorf(authz.Conflict, "", "changed"), 409, "conflict", "", "changed"},
 		{"too many", authz.Errorf(authz.TooMany, "", "slower"), 429, "too-many", "", "slower"},

@@ -191,6 +191,14 @@ func (x *exchange) read() error {
 	if ce := h["Content-Encoding"]; len(ce) > 0 && (len(ce) > 1 || ce[0] != "" && !strings.EqualFold(ce[0], "identity")) {
 		return &refusal{unsupportedMediaType(), "the body must not be compressed; send it without Content-Encoding"}
 	}
+	// A body that stops half way does not hold its place for longer than an answer
+	// may take. A connection that cannot say so is the server's to bound.
+	if deadline, ok := x.ctx.Deadline(); ok {
+		connection := http.NewResponseController(x.echo.Response().Writer)
+		if connection.SetReadDeadline(deadline) == nil {
+			defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+		}
+	}
 	limit := x.api.cfg.MaxBody
 	if x.request.ContentLength > limit {
 		return x.tooLarge()

@@ -54,6 +54,9 @@ func (x *exchange) permissions(member string) (etag string, stated authz.Stated,
 	if err != nil {
 		return "", stated, err
 	}
+	if err := x.fresh(stated); err != nil {
+		return "", stated, err
+	}
 	x.api.outages.answered()
 	x.out = appendPermissions(x.out[:0], member, grants)
 	h := sha256.New()

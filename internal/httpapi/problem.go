@@ -30,6 +30,7 @@ type problem struct {
 //	not-found               404     no such path or record
 //	method-not-allowed      405     the path exists; Allow says how to ask
 //	conflict                409     the record changed, or is in use
+//	behind                  412     the facts are older than Caregate-At-Least asks for
 //	too-large               413     the body or a batch is over its limit
 //	unsupported-media-type  415     the body is compressed
 //	too-many                429     too many requests in flight; Retry-After says when
@@ -51,6 +52,11 @@ func problemOf(kind authz.ErrorKind) problem {
 		return problem{http.StatusNotFound, "not-found", "There is no such path or record", "check the path"}
 	case authz.Conflict:
 		return problem{http.StatusConflict, "conflict", "The record changed or is in use", "read it again and repeat the change"}
+	case authz.Behind:
+		return problem{
+			http.StatusPreconditionFailed, "behind", "The facts are older than asked for",
+			"no decision was made; ask again, and deny until there is one",
+		}
 	case authz.TooLarge:
 		return problem{http.StatusRequestEntityTooLarge, "too-large", "The request is over a limit", "send less at once"}
 	case authz.TooMany:
@@ -116,12 +122,13 @@ func appendProblem(dst []byte, p problem, field, detail, requestID string) []byt
 	dst = appendString(dst, p.title)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(p.status), 10)
-	dst = append(dst, `,"detail":`...)
-	dst = appendString(dst, detail)
 	if field != "" {
 		dst = append(dst, `,"field":`...)
 		dst = appendString(dst, field)
+		detail = field + ": " + detail // whoever reads the detail alone should know what it is about
 	}
+	dst = append(dst, `,"detail":`...)
+	dst = appendString(dst, detail)
 	dst = append(dst, `,"request_id":`...)
 	dst = appendString(dst, requestID)
 	return append(dst, '}')

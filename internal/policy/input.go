@@ -17,7 +17,9 @@ type pair = [2]*ast.Term
 // and is made once, so that a fact that is cached is prepared already.
 type prepared struct {
 	pairs []pair // found and the facts of its kind, permissions left out
-	last  atomic.Pointer[assembled]
+	// last is the entity as it was last assembled: under the type that its kind is
+	// named after, and under another one, such as provider.
+	last [2]atomic.Pointer[assembled]
 }
 
 // assembled is an entity as it stood in the last input, with what it was made
@@ -113,7 +115,11 @@ func (s *Snapshot) known(ctx context.Context, typ string, fact *authz.Fact, fact
 		return nil, &authz.Error{Kind: authz.Internal, Message: "a fact was prepared by somebody else"}
 	}
 	sources := sourcesOf(fact, facts)
-	if last := p.last.Load(); last != nil && last.snapshot == s && last.typ == typ && slices.Equal(last.sources, sources) {
+	slot := &p.last[0]
+	if typ != string(fact.Kind) {
+		slot = &p.last[1]
+	}
+	if last := slot.Load(); last != nil && last.snapshot == s && last.typ == typ && slices.Equal(last.sources, sources) {
 		return last, nil
 	}
 	a := &assembled{snapshot: s, typ: typ, sources: sources}
@@ -128,7 +134,7 @@ func (s *Snapshot) known(ctx context.Context, typ string, fact *authz.Fact, fact
 		a.pairs = append(a.pairs, item("permissions", permissions.term))
 	}
 	a.term = ast.ObjectTerm(a.pairs...)
-	p.last.Store(a)
+	slot.Store(a)
 	return a, nil
 }
 

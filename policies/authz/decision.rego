@@ -19,14 +19,12 @@ _context["reasons"] := reason.granted if allow
 
 _context["reasons"] := reason.missing if not allow
 
-_context["permission"] := permission.name if {
-	input.subject.type == "team_member"
-	reason.question_known
-}
+_context["permission"] := permission.name if _of_member
 
-_context["granted_by"] := input.subject.permissions[permission.name]
+_context["granted_by"] := input.subject.permissions[permission.name] if _of_member
 
 _context["routes"] := visibility.routes if {
+	_of_member
 	resource.fits
 	some _ in visibility.routes
 }
@@ -35,4 +33,10 @@ _context["references"] := reference.missing | reference.unknown if {
 	not allow
 	reason.question_known
 	some _ in (reference.missing | reference.unknown)
+}
+
+# Only a known team member's question is one of permissions and routes.
+_of_member if {
+	input.subject.type == "team_member"
+	reason.question_known
 }

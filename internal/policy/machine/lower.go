@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
@@ -14,6 +15,8 @@ type lowering struct {
 	functions map[string]int
 	builtins  map[string]*builtin
 	slots     map[ir.Local]int // of the function in hand
+	paths     paths
+	known     map[int]int // slots that hold the value of a path at this point
 }
 
 func (l *lowering) function(f *ir.Func) function {
@@ -23,6 +26,10 @@ func (l *lowering) function(f *ir.Func) function {
 	out := function{name: f.Name, memo: len(f.Params) == 2}
 	for _, param := range f.Params {
 		out.params = append(out.params, l.slot(param))
+	}
+	l.known = map[int]int{}
+	if len(out.params) >= 2 { // by convention the first two are input and data
+		l.known[out.params[0]], l.known[out.params[1]] = inputPath, dataPath
 	}
 	out.blocks = l.blockList(f.Blocks)
 	out.locals = len(l.slots)
@@ -69,14 +76,50 @@ func (l *lowering) blockList(blocks []*ir.Block) []block {
 	return out
 }
 
+// block lowers a block. What is known before it is known inside; afterwards what
+// it may have written is not, for it may have been left anywhere.
 func (l *lowering) block(b *ir.Block) block {
+	before := maps.Clone(l.known)
 	out := make(block, 0, len(b.Stmts))
 	for _, s := range b.Stmts {
 		if in := l.statement(s); in.op != opNop {
 			out = append(out, in)
 		}
 	}
+	l.known = before
+	l.forget(out)
 	return out
+}
+
+// loop lowers a block that runs many times: what it writes is not known at its
+// start either.
+func (l *lowering) loop(b *ir.Block, written ...int) block {
+	before := l.known
+	l.known = map[int]int{}
+	first := l.block(b)
+	l.known = maps.Clone(before)
+	for _, slot := range written {
+		delete(l.known, slot)
+	}
+	l.forget(first)
+	out := l.block(b)
+	return out
+}
+
+// forget removes what instructions write from what is known.
+func (l *lowering) forget(b block) {
+	for i := range b {
+		in := &b[i]
+		if in.op.writes() {
+			delete(l.known, in.target)
+		}
+		if in.op == opScan {
+			delete(l.known, in.index)
+		}
+		for _, nested := range in.blocks {
+			l.forget(nested)
+		}
+	}
 }
 
 func (l *lowering) statement(s ir.Stmt) instr {
@@ -86,37 +129,65 @@ func (l *lowering) statement(s ir.Stmt) instr {
 	case *ir.ReturnLocalStmt:
 		return instr{op: opReturn, a: l.local(s.Source)}
 	case *ir.CallStmt:
-		return l.call(s)
+		return l.wrote(l.call(s))
 	case *ir.CallDynamicStmt:
 		in := instr{op: opCallDynamic, target: l.slot(s.Result), args: l.operands(s.Path)}
 		if len(s.Args) != 2 {
 			panic(unsupported("dynamic call with arguments"))
 		}
 		in.a, in.b = l.local(s.Args[0]), l.local(s.Args[1])
-		return in
+		return l.wrote(in)
 	case *ir.BlockStmt:
 		return instr{op: opBlocks, blocks: l.blockList(s.Blocks)}
 	case *ir.BreakStmt:
 		return instr{op: opBreak, index: int(s.Index)}
 	case *ir.DotStmt:
-		return instr{op: opDot, a: l.operand(s.Source), b: l.operand(s.Key), target: l.slot(s.Target)}
+		return l.dot(s)
 	case *ir.LenStmt:
 		return instr{op: opLen, a: l.operand(s.Source), target: l.slot(s.Target)}
 	case *ir.ScanStmt:
-		return instr{
-			op: opScan, a: l.local(s.Source), index: l.slot(s.Key), target: l.slot(s.Value),
-			blocks: []block{l.block(s.Block)},
-		}
+		in := instr{op: opScan, a: l.local(s.Source), index: l.slot(s.Key), target: l.slot(s.Value)}
+		in.blocks = []block{l.loop(s.Block, in.index, in.target)}
+		delete(l.known, in.index)
+		return l.wrote(in)
 	case *ir.NotStmt:
 		return instr{op: opNot, blocks: []block{l.block(s.Block)}}
 	case *ir.WithStmt:
-		in := instr{op: opWith, target: l.slot(s.Local), a: l.operand(s.Value), blocks: []block{l.block(s.Block)}}
+		in := instr{op: opWith, target: l.slot(s.Local), a: l.operand(s.Value)}
 		for _, i := range s.Path {
 			in.path = append(in.path, l.strings[i])
 		}
+		// Inside, documents are others than outside, and so are their paths.
+		before := l.known
+		l.known = map[int]int{}
+		in.blocks = []block{l.block(s.Block)}
+		l.known = before
+		l.forget(in.blocks[0])
 		return in
 	}
-	return l.simple(s)
+	return l.wrote(l.simple(s))
+}
+
+// wrote records that in writes its target, about which nothing is known then.
+func (l *lowering) wrote(in instr) instr {
+	if in.op.writes() {
+		delete(l.known, in.target)
+	}
+	return in
+}
+
+// dot lowers a look-up. One of a constant name in a document whose path is known
+// is made once for an evaluation, however many rules make it.
+func (l *lowering) dot(s *ir.DotStmt) instr {
+	in := instr{op: opDot, a: l.operand(s.Source), b: l.operand(s.Key), target: l.slot(s.Target)}
+	parent, known := l.known[in.a.slot]
+	l.wrote(in)
+	if !known || in.a.constant != nil || in.b.constant == nil {
+		return in
+	}
+	in.op, in.index = opPath, l.paths.child(parent, in.b.constant)
+	l.known[in.target] = in.index
+	return in
 }
 
 // simple lowers the statements that neither call nor nest.
@@ -192,6 +263,8 @@ func (l *lowering) call(s *ir.CallStmt) instr {
 		in.op = opEqualCall
 	case s.Func == ast.NotEqual.Name:
 		in.op = opNotEqualCall
+	case s.Func == ast.Concat.Name:
+		in.op, in.builtin = opConcat, b
 	default:
 		in.op, in.builtin = opBuiltin, b
 	}

@@ -34,7 +34,8 @@ type Evaluation struct {
 	ctx     context.Context //nolint:containedctx // an Evaluation is one call's, and lives no longer
 	cancel  topdown.Cancel
 	input   *ast.Term
-	memo    []memo
+	memo    []memo // by function
+	paths   []memo // by path
 	stack   []*ast.Term
 	depth   int
 	err     error
@@ -45,7 +46,8 @@ type Evaluation struct {
 	collect func(*ast.Term) error
 }
 
-// memo is the result of one function for the input in hand.
+// memo is the result of one function, or the end of one path, for the documents
+// in hand.
 type memo struct {
 	done  bool
 	value *ast.Term // nil for undefined
@@ -56,7 +58,7 @@ type memo struct {
 func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Term) *Evaluation {
 	e, ok := p.idle.Get().(*Evaluation)
 	if !ok {
-		e = &Evaluation{program: p, memo: make([]memo, len(p.functions)), stack: make([]*ast.Term, 0, 256)}
+		e = &Evaluation{program: p, memo: make([]memo, len(p.functions)), paths: make([]memo, len(p.paths)), stack: make([]*ast.Term, 0, 256)}
 		e.collect = func(t *ast.Term) error {
 			e.output = t
 			e.outputs = append(e.outputs, t)
@@ -64,6 +66,7 @@ func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Ter
 		}
 	}
 	e.ctx, e.cancel, e.input = ctx, cancel, input
+	copy(e.paths, p.paths)
 	return e
 }
 
@@ -74,6 +77,7 @@ func (e *Evaluation) Release() {
 		return // frames were left as they were
 	}
 	clear(e.memo)
+	clear(e.paths)
 	clear(e.outputs)
 	e.ctx, e.cancel, e.input, e.builtin, e.result, e.output = nil, nil, nil, nil, nil, nil
 	e.program.idle.Put(e)

@@ -16,6 +16,7 @@ type Program struct {
 	data      *ast.Term
 	runtime   *ast.Term // what built-in functions see of the host: nothing
 	functions []function
+	paths     []memo // what is known of each path before there is an input
 	byPath    map[string]int
 	dynamic   map[string]int // path of a planned rule, for calls decided at run time
 	idle      sync.Pool      // of *Evaluation
@@ -44,10 +45,12 @@ const (
 	opMember
 	opEqualCall
 	opNotEqualCall
+	opConcat
 	opCallDynamic
 	opBlocks
 	opBreak
 	opDot
+	opPath // a look-up that is the same wherever it is made
 	opLen
 	opScan
 	opNot
@@ -72,6 +75,16 @@ const (
 	opWith
 )
 
+// writes reports whether an instruction assigns its target.
+func (op opcode) writes() bool {
+	switch op {
+	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat, opCallDynamic, opDot, opPath, opLen, opScan,
+		opAssign, opAssignOnce, opReset, opMakeArray, opMakeObject, opMakeSet, opMerge, opWith:
+		return true
+	}
+	return false
+}
+
 // operand is a constant, or the frame slot of a local when constant is nil.
 type operand struct {
 	constant *ast.Term
@@ -83,7 +96,7 @@ type instr struct {
 	op      opcode
 	target  int
 	a, b    operand
-	index   int // break depth, called function, or scan's key slot
+	index   int // break depth, called function, path, or scan's key slot
 	args    []operand
 	blocks  []block
 	path    []*ast.Term
@@ -116,6 +129,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}, dynamic: map[string]int{}},
 		functions: map[string]int{},
 		builtins:  map[string]*builtin{},
+		paths:     newPaths(),
 	}
 	if plan.Static != nil {
 		for _, s := range plan.Static.Strings {
@@ -144,6 +158,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 	for _, f := range plan.Funcs.Funcs {
 		l.program.functions = append(l.program.functions, l.function(f))
 	}
+	l.program.paths = l.paths.resolve(l.program.data)
 	return l.program, nil
 }
 

@@ -25,6 +25,14 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 	for i := range b {
 		in := &b[i]
 		switch in.op {
+		case opPath:
+			m := &e.paths[in.index]
+			if !m.done {
+				*m = memo{done: true, value: lookup(frame[in.a.slot], in.b.constant)}
+			}
+			if frame[in.target] = m.value; m.value == nil {
+				return broken
+			}
 		case opDot:
 			v := lookup(in.a.read(frame), in.b.read(frame))
 			if frame[in.target] = v; v == nil {
@@ -67,7 +75,7 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 // complex executes the instructions that call, nest or build.
 func (e *Evaluation) complex(in *instr, frame []*ast.Term) signal {
 	switch in.op {
-	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opCallDynamic:
+	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat, opCallDynamic:
 		return e.runCall(in, frame)
 	case opBlocks:
 		for _, b := range in.blocks {
@@ -183,6 +191,10 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 		v = ast.InternedTerm(equal(in.args[0].read(frame), in.args[1].read(frame)))
 	case opNotEqualCall:
 		v = ast.InternedTerm(!equal(in.args[0].read(frame), in.args[1].read(frame)))
+	case opConcat:
+		if v = concat(in.args[0].read(frame), in.args[1].read(frame)); v == nil {
+			v = e.callBuiltin(in.builtin, []*ast.Term{in.args[0].read(frame), in.args[1].read(frame)})
+		}
 	case opBuiltin:
 		args := make([]*ast.Term, len(in.args))
 		for i := range in.args {
@@ -297,11 +309,11 @@ func (e *Evaluation) step(in *instr, frame []*ast.Term, k, v *ast.Term) (sig sig
 // with replaces a local, or a part of it, while its block runs. What was
 // evaluated under other documents does not count inside, nor the other way round.
 func (e *Evaluation) with(in *instr, frame []*ast.Term) signal {
-	saved, memos := frame[in.target], e.memo
-	e.memo = make([]memo, len(e.program.functions))
+	saved, memos, paths := frame[in.target], e.memo, e.paths
+	e.memo, e.paths = make([]memo, len(memos)), make([]memo, len(paths))
 	frame[in.target] = upsert(saved, in.path, in.a.read(frame))
 	sig := e.run(in.blocks[0], frame)
-	frame[in.target], e.memo = saved, memos
+	frame[in.target], e.memo, e.paths = saved, memos, paths
 	if sig == broken {
 		return broken
 	}

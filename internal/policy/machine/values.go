@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"strings"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
@@ -53,6 +55,28 @@ func member(x, xs *ast.Term) *ast.Term {
 		found = v.Until(func(_, value *ast.Term) bool { return equal(value, x) })
 	}
 	return ast.InternedTerm(found)
+}
+
+// concat joins an array of strings, nil for any other operands: those are for the
+// built-in function to judge.
+func concat(separator, list *ast.Term) *ast.Term {
+	with, ok := separator.Value.(ast.String)
+	array, isArray := list.Value.(*ast.Array)
+	if !ok || !isArray {
+		return nil
+	}
+	var b strings.Builder
+	for i := range array.Len() {
+		s, ok := array.Elem(i).Value.(ast.String)
+		if !ok {
+			return nil
+		}
+		if i > 0 {
+			b.WriteString(string(with))
+		}
+		b.WriteString(string(s))
+	}
+	return ast.StringTerm(b.String())
 }
 
 func length(t *ast.Term) (int, bool) {

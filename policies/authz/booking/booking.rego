@@ -41,6 +41,8 @@ needed if {
 
 # METADATA
 # title: A patient books for nobody but themselves (B3)
+for_oneself if input.action.name != "book"
+
 for_oneself if not reference.given("patient")
 
 for_oneself if input.resource.properties.patient == input.subject.id

@@ -17,7 +17,10 @@ import data.authz.visibility
 # title: What allowed it
 granted contains "permission_granted" if permission.held
 
-granted contains "patient_visible" if visibility.patient_concerned
+granted contains "patient_visible" if {
+	input.subject.type == "team_member"
+	visibility.patient_concerned
+}
 
 granted contains "patient_group_accessible" if visibility.patient_group_concerned
 
