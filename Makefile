@@ -1,0 +1,69 @@
+# What each target does is in CONTRIBUTING.md. All of them need Go and nothing else,
+# but for what they install themselves and say so.
+
+GO      ?= go
+BIN     := bin
+LDFLAGS := -s -w
+# Without its debugging page gRPC, which sends traces, is some megabytes smaller.
+TAGS    := grpcnotrace
+# Tools are built from the module proxy at these versions, into bin/tools.
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+
+.PHONY: run
+run: ## serve the example organisation from an embedded store
+	$(GO) run ./cmd/caregate serve
+
+.PHONY: build
+build: ## build bin/caregate, static and stripped
+	CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/caregate ./cmd/caregate
+
+.PHONY: test
+test: redis-server ## run all tests, Go's and the policy's
+	$(GO) test -race -timeout 20m ./...
+	$(GO) run ./cmd/caregate policy test
+
+.PHONY: redis-server
+redis-server: # the tests start their own; this only sees that there is one to start
+	@command -v redis-server >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo 'installing redis-server, which the tests start'; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	  else \
+	    echo 'the tests need redis-server 7 or later: install it, for example with "sudo apt-get install redis-server"' >&2; exit 1; \
+	  fi; }
+
+.PHONY: check
+check: test lint ## everything that has to pass before a change goes in
+
+.PHONY: lint
+lint: $(BIN)/tools/golangci-lint-$(GOLANGCI_LINT) ## the linters, and the policy's own checks
+	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-formatted:'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(BIN)/tools/golangci-lint-$(GOLANGCI_LINT) run ./...
+	$(GO) run ./cmd/caregate policy check --policies policies --data data --require-fragment
+	$(GO) run ./cmd/caregate policy fmt --policies policies
+
+.PHONY: vulncheck
+vulncheck: $(BIN)/tools/govulncheck-$(GOVULNCHECK) ## known vulnerabilities in what is called; needs the vulnerability database
+	$(BIN)/tools/govulncheck-$(GOVULNCHECK) ./...
+
+.PHONY: bench
+bench: redis-server ## the benchmarks, side by side, as a table of ratios
+	$(GO) run ./internal/bench
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for half a minute
+	@for target in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | sort); do \
+	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]*' $$target | cut -c6-); do \
+	    $(GO) test ./$$(dirname $$target) -run '^$$' -fuzz "^$$name\$$" -fuzztime 30s || exit 1; \
+	  done; \
+	done
+
+$(BIN)/tools/golangci-lint-$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv $(BIN)/tools/golangci-lint $@
+
+$(BIN)/tools/govulncheck-$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv $(BIN)/tools/govulncheck $@

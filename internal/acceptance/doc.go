@@ -1,0 +1,13 @@
+// Package acceptance tries the caregate binary from outside: it builds it,
+// starts it beside a real redis-server and over its embedded store, and asks
+// it questions over HTTP and on the command line.
+//
+// Its tests are written from the rules (V1-V9, B1-B4, P1-P6) and know nothing
+// of the packages that implement them. There is nothing to import here.
+//
+// The environment steers it:
+//
+//	CAREGATE_TEST_RACE       any value builds the binary with the race detector
+//	CAREGATE_TEST_SEED       the seed of the property tests, printed on each run
+//	CAREGATE_TEST_DECISIONS  how many decisions the property test compares
+package acceptance

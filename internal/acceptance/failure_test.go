@@ -1,0 +1,298 @@
+package acceptance
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	factsTimeout   = 200 * time.Millisecond
+	requestTimeout = 500 * time.Millisecond
+	slack          = time.Second // of a machine that does other things too
+)
+
+var shortTimeouts = []string{"--facts-timeout", factsTimeout.String(), "--request-timeout", requestTimeout.String()}
+
+// outage is an organisation on a Redis of its own, that may come to harm.
+type outage struct {
+	*organisation
+	redis *redisServer
+	file  string
+}
+
+func newOutage(t *testing.T, through func(*redisServer) string) *outage {
+	t.Helper()
+	redis, err := startRedis(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &outage{organisation: &organisation{name: "riverside", records: clinic()}, redis: redis, file: writeFacts(t, merge(nil, clinic()...))}
+	t.Cleanup(func() { o.redis.kill() })
+	o.load(t)
+	o.server = serve(t, append([]string{"--redis", through(redis)}, shortTimeouts...)...)
+	return o
+}
+
+func (o *outage) load(t *testing.T) {
+	t.Helper()
+	mustRun(t, "", "import", "--redis", o.redis.url(), "--organisation", o.name, o.file)
+}
+
+var (
+	allowedThere = ask("ann", "view", patient("p-1"))
+	deniedThere  = ask("ann", "view", patient("p-2"))
+)
+
+// unavailable asks in every way, and expects a 503 in good time each time.
+func (o *outage) unavailable(t *testing.T, statuses ...int) {
+	t.Helper()
+	if statuses == nil {
+		statuses = []int{http.StatusServiceUnavailable}
+	}
+	for _, q := range []question{allowedThere, deniedThere} {
+		for path, body := range map[string]any{
+			"/access/v1/evaluation":     q,
+			"/access/v1/evaluations":    map[string]any{"evaluations": []question{q, q}},
+			"/v1/data/authz/allow":      q.data(),
+			"/v1/data/authz/decision":   q.data(),
+			"/v1/permissions":           map[string]any{"team_member": "ann"},
+			"/v1/permissions/ann (GET)": nil,
+		} {
+			start := time.Now()
+			method := http.MethodPost
+			if body == nil {
+				method, path = http.MethodGet, strings.TrimSuffix(path, " (GET)")
+			}
+			r := must(t)(send(t.Context(), method, o.url(path), body))
+			if took := time.Since(start); took > requestTimeout+slack {
+				t.Errorf("%s took %v, with a request timeout of %v", path, took, requestTimeout)
+			}
+			refusedWithOneOf(t, path, r, statuses)
+		}
+	}
+}
+
+func refusedWithOneOf(t *testing.T, path string, r reply, statuses []int) {
+	t.Helper()
+	for _, status := range statuses {
+		if r.status == status {
+			refused(t, r, status)
+			return
+		}
+	}
+	t.Errorf("%s: %v, expected a problem of status %v", path, r, statuses)
+}
+
+// recovers waits until the right answers are given again.
+func (o *outage) recovers(t *testing.T) {
+	t.Helper()
+	eventually(t, 10*time.Second, "the right answer again", func() bool {
+		r := post(t, o.url("/access/v1/evaluation"), allowedThere)
+		return r.status == http.StatusOK && decode[decision](t, r).allowed()
+	})
+	o.allow(t, "ann", "view", patient("p-1"))
+	o.deny(t, "ann", "view", patient("p-2"), "patient_not_visible")
+	eventually(t, 10*time.Second, "ready again", func() bool { return o.server.health("/health/ready") == http.StatusOK })
+}
+
+// notReady waits for readiness to notice; liveness has nothing to notice.
+func (o *outage) notReady(t *testing.T) {
+	t.Helper()
+	eventually(t, 10*time.Second, "/health/ready answers 503", func() bool {
+		return o.server.health("/health/ready") == http.StatusServiceUnavailable
+	})
+	if got := o.server.health("/health/live"); got != http.StatusOK {
+		t.Errorf("/health/live answers %d while Redis is away, expected 200", got)
+	}
+}
+
+func TestRedisKilled(t *testing.T) {
+	t.Parallel()
+	o := newOutage(t, (*redisServer).url)
+	o.allow(t, "ann", "view", patient("p-1"))
+	wrong := o.askAllTheWhile(t)
+	port := o.redis.port
+	o.redis.kill()
+	o.unavailable(t)
+	o.notReady(t)
+	o.unavailable(t)
+
+	redis, err := startRedis(t.TempDir(), port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.redis = redis
+	// Redis is back, its facts are not: a deny, and no memory of what was.
+	eventually(t, 10*time.Second, "answers again", func() bool {
+		r := post(t, o.url("/access/v1/evaluation"), allowedThere)
+		return r.status == http.StatusOK
+	})
+	o.deny(t, "ann", "view", patient("p-1"), "organisation_unknown")
+	o.load(t)
+	o.recovers(t)
+	wrong(t)
+}
+
+// askAllTheWhile asks what is denied until the function it returns is called,
+// which fails the test when one of the answers was an allow.
+func (o *outage) askAllTheWhile(t *testing.T) func(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var allows []string
+	asked := 0
+	address := o.url("/access/v1/evaluation")
+	for range 4 {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				r, err := send(ctx, http.MethodPost, address, deniedThere)
+				mu.Lock()
+				asked++
+				if err == nil && (strings.Contains(string(r.body), `"decision":true`) || r.status != http.StatusOK && r.status != http.StatusServiceUnavailable) {
+					allows = append(allows, r.String())
+				}
+				mu.Unlock()
+				select { // a caller now and then, not a load test
+				case <-ctx.Done():
+				case <-time.After(2 * time.Millisecond):
+				}
+			}
+		})
+	}
+	return func(t *testing.T) {
+		t.Helper()
+		cancel()
+		group.Wait()
+		if len(allows) > 0 || asked == 0 {
+			t.Errorf("%d wrong answers of %d, the first %q", len(allows), asked, append(allows, "")[0])
+		}
+	}
+}
+
+func TestRedisPaused(t *testing.T) {
+	t.Parallel()
+	o := newOutage(t, (*redisServer).url)
+	o.allow(t, "ann", "view", patient("p-1"))
+	wrong := o.askAllTheWhile(t)
+	if err := o.redis.signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	o.unavailable(t)
+	o.notReady(t)
+	var group sync.WaitGroup
+	for range 40 { // a crowd waits no longer than one
+		group.Go(func() {
+			start := time.Now()
+			r, err := send(t.Context(), http.MethodPost, o.url("/access/v1/evaluation"), allowedThere)
+			if err != nil || r.status != http.StatusServiceUnavailable {
+				t.Errorf("%v %v, expected 503", r, err)
+			}
+			if took := time.Since(start); took > requestTimeout+slack {
+				t.Errorf("one of many took %v", took)
+			}
+		})
+	}
+	group.Wait()
+	if err := o.redis.signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	o.recovers(t)
+	wrong(t)
+}
+
+// TestRedisTalksRubbish has a Redis that accepts everything and answers
+// nonsense, on connections that are open already and on new ones.
+func TestRedisTalksRubbish(t *testing.T) {
+	t.Parallel()
+	var m *meddler
+	o := newOutage(t, func(r *redisServer) string {
+		m = newMeddler(t, r.addr())
+		return m.url()
+	})
+	always := func(text string) func([]byte) ([]byte, bool) {
+		return func([]byte) ([]byte, bool) { return []byte(text), false }
+	}
+	for name, change := range map[string]func([]byte) ([]byte, bool){
+		"random bytes":          always("\x00\xff\x13\x37~~~~\x80\x81\r\n\r\n\x00"),
+		"OK":                    always("+OK\r\n"),
+		"PONG":                  always("+PONG\r\n"),
+		"one":                   always(":1\r\n"),
+		"true":                  always("#t\r\n"),
+		"a string":              always("$4\r\ntrue\r\n"),
+		"JSON":                  always("$14\r\n{\"found\":true}\r\n"),
+		"an empty string":       always("$0\r\n\r\n"),
+		"an empty list":         always("*0\r\n"),
+		"a list of OKs":         always("*3\r\n+OK\r\n+OK\r\n+OK\r\n"),
+		"lists in lists":        always("*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
+		"a map":                 always("%1\r\n+found\r\n#t\r\n"),
+		"an unfinished list":    always("*1000\r\n+OK\r\n"),
+		"a length without end":  always("$999999999\r\nabc"),
+		"a length that is none": always("$abc\r\n\r\n"),
+		"a negative length":     always("*-7\r\n"),
+		"an error":              always("-ERR no\r\n"),
+		"loading":               always("-LOADING Redis is loading the dataset in memory\r\n"),
+		"no authentication":     always("-NOAUTH Authentication required.\r\n"),
+		"wrong type":            always("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"),
+		"read only":             always("-READONLY You can't write against a read only replica.\r\n"),
+		"out of memory":         always("-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+		"HTTP":                  always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+		"nothing":               always(""),
+		"hangs up":              func([]byte) ([]byte, bool) { return nil, true },
+		"hangs up half way":     func(said []byte) ([]byte, bool) { return said[:len(said)/2], true },
+		"stops half way":        func(said []byte) ([]byte, bool) { return said[:len(said)/2], false },
+		"loses its last byte":   func(said []byte) ([]byte, bool) { return said[:len(said)-1], true },
+		"all zeroes":            func(said []byte) ([]byte, bool) { return make([]byte, len(said)), false },
+		"digits turned": func(said []byte) ([]byte, bool) {
+			return []byte(strings.Map(func(r rune) rune {
+				if r >= '0' && r <= '9' {
+					return '9' - r + '0'
+				}
+				return r
+			}, string(said))), false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.recovers(t)
+			m.say(change)
+			o.unavailable(t, http.StatusServiceUnavailable, http.StatusInternalServerError)
+			m.say(nil)
+			o.recovers(t)
+		})
+	}
+}
+
+// TestStartedBeforeRedis starts a sidecar whose Redis is not there yet.
+func TestStartedBeforeRedis(t *testing.T) {
+	t.Parallel()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := &redisServer{port: port}
+	s, err := launch(serverOptions{}, append([]string{"--redis", away.url()}, shortTimeouts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	o := &outage{organisation: &organisation{name: "riverside", records: clinic(), server: s}, redis: away, file: writeFacts(t, merge(nil, clinic()...))}
+	eventually(t, startTimeout, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
+	o.unavailable(t)
+	o.notReady(t)
+	redis, err := startRedis(t.TempDir(), port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.kill)
+	o.redis = redis
+	o.load(t)
+	o.recovers(t)
+}

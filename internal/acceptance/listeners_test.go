@@ -1,0 +1,231 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestPermissionsAreCacheable is P6 with an ETag.
+func TestPermissionsAreCacheable(t *testing.T) {
+	t.Parallel()
+	overBothStores(t, func(t *testing.T, s store) {
+		o := newOrganisation(t, s, role("r", "stock:view"), role("other", "stock:view"), teamMember("mark").holding("r"), teamMember("jordan").holding("r"))
+		first := get(t, o.url("/v1/permissions/mark"))
+		tag := first.header.Get("ETag")
+		if first.status != http.StatusOK || !regexp.MustCompile(`^(W/)?"[^"]+"$`).MatchString(tag) {
+			t.Fatalf("%v with the ETag %q", first, tag)
+		}
+		for _, match := range []string{tag, `"something", ` + tag, "*"} {
+			again := get(t, o.url("/v1/permissions/mark"), "If-None-Match", match)
+			if again.status != http.StatusNotModified || len(again.body) != 0 || again.header.Get("ETag") != tag {
+				t.Errorf("If-None-Match %s: %v with the ETag %q, expected 304", match, again, again.header.Get("ETag"))
+			}
+		}
+		if r := get(t, o.url("/v1/permissions/mark"), "If-None-Match", `"something"`); r.status != http.StatusOK {
+			t.Errorf("%v for a foreign ETag, expected 200", r)
+		}
+		if r := get(t, o.url("/v1/permissions/jordan"), "If-None-Match", tag); r.status != http.StatusOK {
+			t.Errorf("%v for another member's ETag, expected 200", r)
+		}
+		o.change(t, role("r", "stock:view", "stock:update"))
+		changed := get(t, o.url("/v1/permissions/mark"), "If-None-Match", tag)
+		if changed.status != http.StatusOK || changed.header.Get("ETag") == tag {
+			t.Errorf("%v after a change, expected 200 and another ETag than %s", changed, tag)
+		}
+		o.change(t, teamMember("mark").holding("other"))
+		if r := get(t, o.url("/v1/permissions/mark"), "If-None-Match", tag); r.status != http.StatusOK {
+			t.Errorf("%v when another role grants the same, expected 200", r)
+		}
+	})
+}
+
+// TestMetadataComesFromConfiguration is AuthZEN 1.0, section 9: the Host
+// header has no say in it.
+func TestMetadataComesFromConfiguration(t *testing.T) {
+	t.Parallel()
+	facts := writeFacts(t, merge(nil, clinic()...))
+	type metadata struct {
+		PDP         string `json:"policy_decision_point"`
+		Evaluation  string `json:"access_evaluation_endpoint"`
+		Evaluations string `json:"access_evaluations_endpoint"`
+	}
+	const path = "/.well-known/authzen-configuration"
+	t.Run("with a public URL", func(t *testing.T) {
+		const public = "https://pdp.example.org"
+		s := serve(t, "--facts", facts, "--public-url", public)
+		for _, headers := range [][]string{nil, {"Host", "evil.example"}, {"X-Forwarded-Host", "evil.example"}, {"Forwarded", "host=evil.example;proto=http"}} {
+			r := get(t, s.decisions()+path, headers...)
+			got := decode[metadata](t, r)
+			if want := (metadata{public, public + "/access/v1/evaluation", public + "/access/v1/evaluations"}); got != want {
+				t.Errorf("%v with %v, expected %v", got, headers, want)
+			}
+			if strings.Contains(string(r.body), "evil") || r.header.Get("Content-Type") != "application/json" && !strings.HasPrefix(r.header.Get("Content-Type"), "application/json;") {
+				t.Errorf("%v %v", r, r.header)
+			}
+			of := decode[metadata](t, get(t, s.decisions()+path+"/organisations/hill%20side", headers...))
+			base := public + "/organisations/hill%20side"
+			if want := (metadata{base, base + "/access/v1/evaluation", base + "/access/v1/evaluations"}); of != want {
+				t.Errorf("of an organisation: %v, expected %v", of, want)
+			}
+		}
+	})
+	t.Run("without one", func(t *testing.T) {
+		s := serve(t, "--facts", facts)
+		r := get(t, s.decisions()+path, "Host", "evil.example")
+		if strings.Contains(string(r.body), "evil") {
+			t.Errorf("the Host header speaks: %v", r)
+		}
+		got := decode[metadata](t, r)
+		if q := post(t, got.Evaluation, ask("ann", "view", patient("p-1"))); !decode[decision](t, q).allowed() {
+			t.Errorf("the endpoint of the metadata answers %v", q)
+		}
+	})
+}
+
+// TestUnixSocket serves the same answers where no port is.
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "c.sock")
+	s := serve(t, "--facts", writeFacts(t, merge(nil, clinic()...)), "--addr", "unix://"+socket, "--addr", "127.0.0.1:0")
+	local := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	response, err := local.Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(soundQuestion))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"decision":true`) {
+		t.Errorf("%d %s %v", response.StatusCode, body, err)
+	}
+	s.mu.Lock()
+	addrs := strings.Join(s.addrs["decisions"], " ")
+	s.mu.Unlock()
+	if !strings.Contains(addrs, "unix://"+socket) || !strings.Contains(addrs, "127.0.0.1:") {
+		t.Errorf("it says that it listens at %q", addrs)
+	}
+}
+
+// TestRequestID echoes what the caller calls a request, on good answers and on
+// bad ones, and makes a name up when there is none.
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	o := newOrganisation(t, embeddedStore{}, clinic()...)
+	for i, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations", "/v1/data/authz/allow", "/v1/permissions", "/nowhere"} {
+		for _, body := range []any{soundQuestion, `{"input":` + soundQuestion + `}`, `{"team_member":"ann"}`, `{`} {
+			id := fmt.Sprintf("bfe9eb29-ab87-4ca3-be83-a1d5d8305716-%d", i)
+			if r := post(t, o.url(path), body, "X-Request-ID", id); r.header.Get("X-Request-ID") != id {
+				t.Errorf("%s: X-Request-ID %q, expected %q: %v", path, r.header.Get("X-Request-ID"), id, r)
+			}
+			if r := post(t, o.url(path), body); r.header.Get("X-Request-ID") == "" {
+				t.Errorf("%s: no X-Request-ID: %v", path, r)
+			}
+		}
+	}
+}
+
+// TestOrganisationNames keeps organisations with unruly names apart.
+func TestOrganisationNames(t *testing.T) {
+	t.Parallel()
+	names := []string{"Clinic", "clinic", "clinic ", "clinic:1", "clinic{1}", "{clinic}", "clinic}", "clinic/1", "clinic%2F1", "日本", "e\u0301", "é", "..", "a*", "a?b", "#1", "clinic:1:patient:p-1"}
+	served := map[string]*organisation{}
+	for i, name := range names {
+		who := fmt.Sprintf("member-%d", i)
+		file := writeFacts(t, []record{role("r", "stock:view"), teamMember(who).holding("r")})
+		got := run(t, "", "import", "--redis", workbench.redis.url(), "--organisation", name, file)
+		if got.code == 0 {
+			served[who] = &organisation{name: name, server: workbench.server(t)}
+		} else if !strings.Contains(strings.ToLower(got.stderr), "organisation") {
+			t.Errorf("the organisation %q is refused without saying so: %s", name, got.stderr)
+		}
+	}
+	t.Logf("%d of %d names are taken", len(served), len(names))
+	if len(served) < 2 {
+		t.Fatalf("only %d of the names are taken", len(served))
+	}
+	for own, o := range served {
+		for who := range served {
+			r := post(t, o.server.decisions()+"/organisations/"+escape(o.name)+"/access/v1/evaluation", ask(who, "view", thing("stock")))
+			if got := decode[decision](t, r); got.allowed() != (who == own) {
+				t.Errorf("%s in %q: %v", who, o.name, got)
+			}
+		}
+	}
+}
+
+// escape writes a path segment that no proxy takes for a way up.
+func escape(segment string) string {
+	if strings.Trim(segment, ".") == "" {
+		return strings.ReplaceAll(segment, ".", "%2E")
+	}
+	return url.PathEscape(segment)
+}
+
+// TestHealth has both paths and the metrics on the diagnostic address, and
+// nowhere else.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, path := range []string{"/health/live", "/health/ready"} {
+		if got := s.health(path); got != http.StatusOK {
+			t.Errorf("%s answers %d", path, got)
+		}
+		refused(t, get(t, s.decisions()+path), http.StatusNotFound)
+	}
+	refused(t, get(t, s.decisions()+"/metrics"), http.StatusNotFound)
+	if r := post(t, s.diagnostic()+"/access/v1/evaluation", soundQuestion); r.status != http.StatusNotFound {
+		t.Errorf("the diagnostic address decides: %v", r)
+	}
+	address := strings.TrimPrefix(s.diagnostic(), "http://")
+	if got := run(t, "", "healthcheck", "--diagnostic-addr", address); got.code != 0 || got.stdout+got.stderr != "" {
+		t.Errorf("healthcheck: exit code %d, %q %q, expected 0 and silence", got.code, got.stdout, got.stderr)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := run(t, "", "healthcheck", "--diagnostic-addr", address); got.code != 1 || got.stderr == "" {
+		t.Errorf("healthcheck of nobody: exit code %d, %q, expected 1 and why", got.code, got.stderr)
+	}
+}
+
+// TestTokens lets in who bears a token of the file, and nobody else.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("# callers\nbilling 5f2b0a9d4c7e4c1e8d3a\n\nfrontdesk 0c8d7b6a5f4e3d2c1b0a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "--facts", writeFacts(t, merge(nil, clinic()...)), "--tokens", file)
+	const path = "/access/v1/evaluation"
+	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer 5f2b0a9d4c7e4c1e8d3", "Bearer 5f2b0a9d4c7e4c1e8d3a0", "Bearer billing", "Bearer 5F2B0A9D4C7E4C1E8D3A",
+		"Basic 5f2b0a9d4c7e4c1e8d3a", "5f2b0a9d4c7e4c1e8d3a", "Bearer billing 5f2b0a9d4c7e4c1e8d3a", "Bearer # callers"} {
+		for _, path := range []string{path, "/access/v1/evaluations", "/v1/data/authz/allow", "/v1/permissions", "/organisations/riverside" + path} {
+			r := post(t, s.decisions()+path, soundQuestion, "Authorization", header)
+			refused(t, r, http.StatusUnauthorized)
+			if r.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s with %q: no WWW-Authenticate", path, header)
+			}
+		}
+		refused(t, post(t, s.decisions()+path, "{", "Authorization", header), http.StatusUnauthorized) // who it is comes before what it says
+	}
+	for _, token := range []string{"5f2b0a9d4c7e4c1e8d3a", "0c8d7b6a5f4e3d2c1b0a"} {
+		if r := post(t, s.decisions()+path, soundQuestion, "Authorization", "Bearer "+token); !decode[decision](t, r).allowed() {
+			t.Errorf("%v", r)
+		}
+	}
+	if log := s.log.String(); strings.Contains(log, "5f2b0a9d4c7e4c1e8d3a") || strings.Contains(log, "0c8d7b6a5f4e3d2c1b0a") {
+		t.Error("a token is in the log")
+	}
+	if got := s.health("/health/ready"); got != http.StatusOK {
+		t.Errorf("a probe without a token gets %d", got)
+	}
+}

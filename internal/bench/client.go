@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// target is a server with the questions as it is asked them, ready to be sent.
+type target struct {
+	name     string
+	addr     string
+	child    *process
+	requests [][]byte
+	answers  [][]byte // of the warm-up; later ones have the same length
+}
+
+// newTarget writes the requests; body is what a question is to this server.
+func newTarget(name, addr, path string, child *process, all []question, body func(question) []byte) *target {
+	t := &target{name: name, addr: addr, child: child}
+	for _, q := range all {
+		b := body(q)
+		t.requests = append(t.requests, fmt.Appendf(nil,
+			"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, addr, len(b), b))
+	}
+	return t
+}
+
+// connection is a keep-alive connection. It speaks as much HTTP/1.1 as these
+// servers do, so that asking costs little beside answering.
+type connection struct {
+	conn net.Conn
+	r    *bufio.Reader
+	body []byte
+}
+
+func dial(ctx context.Context, addr string) (*connection, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn: conn, r: bufio.NewReaderSize(conn, 16<<10)}, nil
+}
+
+// ask sends a request and returns the body of a 200, good until the next call.
+func (c *connection) ask(request []byte) ([]byte, error) {
+	if _, err := c.conn.Write(request); err != nil {
+		return nil, err
+	}
+	line, err := c.r.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		return nil, fmt.Errorf("answered %q", bytes.TrimSpace(line))
+	}
+	length := -1
+	for {
+		if line, err = c.r.ReadSlice('\n'); err != nil {
+			return nil, err
+		}
+		if len(line) == 2 { // the empty line
+			break
+		}
+		if name, value, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if length < 0 {
+		return nil, errors.New("the answer has no Content-Length")
+	}
+	if cap(c.body) < length {
+		c.body = make([]byte, length)
+	}
+	c.body = c.body[:length]
+	_, err = io.ReadFull(c.r, c.body)
+	return c.body, err
+}
+
+// learn asks every question once and keeps the answers.
+func (t *target) learn(ctx context.Context) error {
+	c, err := dial(ctx, t.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.conn.Close() }()
+	for i, request := range t.requests {
+		body, err := c.ask(request)
+		if err != nil {
+			return fmt.Errorf("%s, question %d: %w", t.name, i, errors.Join(err, t.child.died()))
+		}
+		t.answers = append(t.answers, bytes.Clone(body))
+	}
+	return ctx.Err()
+}
+
+// load is what one turn of a target gave.
+type load struct {
+	rate float64 // answers a second
+	cpu  float64 // µs of the server's CPU an answer
+}
+
+// run asks on several connections for as long as slice. An answer of another
+// status or length than in the warm-up is an error.
+func (t *target) run(ctx context.Context, connections int, slice time.Duration) (load, error) {
+	conns := make([]*connection, connections)
+	for i := range conns {
+		c, err := dial(ctx, t.addr)
+		if err != nil {
+			return load{}, err
+		}
+		defer func() { _ = c.conn.Close() }()
+		conns[i] = c
+	}
+	var wg sync.WaitGroup
+	counts := make([]int, connections)
+	errs := make([]error, connections)
+	cpu, start := t.child.cpu(), time.Now()
+	deadline := start.Add(slice)
+	for i, c := range conns {
+		if err := c.conn.SetDeadline(deadline.Add(5 * time.Second)); err != nil {
+			return load{}, err
+		}
+		wg.Go(func() { counts[i], errs[i] = t.keepAsking(c, i*len(t.requests)/connections, deadline) })
+	}
+	wg.Wait()
+	took, spent := time.Since(start), t.child.cpu()-cpu
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	if err := errors.Join(errs...); err != nil {
+		return load{}, fmt.Errorf("%s: %w", t.name, errors.Join(err, t.child.died()))
+	}
+	return load{float64(total) / took.Seconds(), float64(spent.Microseconds()) / float64(total)}, ctx.Err()
+}
+
+func (t *target) keepAsking(c *connection, from int, deadline time.Time) (n int, err error) {
+	for i := from; ; i++ {
+		at := i % len(t.requests)
+		body, err := c.ask(t.requests[at])
+		if err != nil {
+			return n, err
+		}
+		if len(body) != len(t.answers[at]) {
+			return n, fmt.Errorf("question %d was answered with %d bytes, and before with %d: %s", at, len(body), len(t.answers[at]), body)
+		}
+		if n++; n%16 == 0 && !time.Now().Before(deadline) {
+			return n, nil
+		}
+	}
+}

@@ -1,0 +1,3 @@
+package authz
+
+allow if input.subject.id == "m-1"

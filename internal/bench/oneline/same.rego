@@ -1,0 +1,3 @@
+package authz
+
+same := input.subject.id == "m-1"

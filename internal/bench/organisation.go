@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The organisation that every question is about.
+const (
+	organisationName  = "riverside"
+	organisationSeed  = 20260627
+	memberCount       = 1000
+	patientGroupCount = 200
+	patientCount      = 20000
+	groupCount        = 20
+)
+
+// organisation is a generated organisation, the same in every process. It is the
+// authz.Directory of facts at hand: nothing is fetched, each read joins the facts
+// it was asked for.
+type organisation struct {
+	facts    map[authz.Key]*authz.Fact
+	revision authz.Revision
+
+	members       []*authz.Fact
+	providers     []*authz.Fact
+	patients      []*authz.Fact
+	patientGroups []string
+	patientsOf    map[string][]*authz.Fact // by patient group
+	caredForBy    map[string][]*authz.Fact // by team member
+}
+
+// newOrganisation generates the organisation: 10 roles, 20 groups, each member in
+// 1 to 3 groups with Access to 1 to 8 patient groups, care teams of 1 to 4, and
+// every fourth member a provider whom the patients of 1 to 6 groups may book.
+func newOrganisation() *organisation {
+	r := rand.New(rand.NewPCG(organisationSeed, 0)) //nolint:gosec // the same numbers every time
+	o := &organisation{
+		facts:      map[authz.Key]*authz.Fact{},
+		revision:   authz.Revision{Count: 12, Nonce: "ab34cd"},
+		patientsOf: map[string][]*authz.Fact{},
+		caredForBy: map[string][]*authz.Fact{},
+	}
+	roles := roleNames()
+	for i, name := range roles {
+		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindRole, ID: name}, Permissions: rolePermissions(i)})
+	}
+	groups := make([]string, groupCount)
+	for i := range groups {
+		groups[i] = fmt.Sprintf("group-%02d", i)
+		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindGroup, ID: groups[i]}, Permissions: groupPermissions(i)})
+	}
+	for i := range patientGroupCount {
+		id := fmt.Sprintf("population-%03d", i)
+		o.patientGroups = append(o.patientGroups, id)
+		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindPatientGroup, ID: id}})
+	}
+	memberIDs := make([]string, memberCount)
+	for i := range memberIDs {
+		memberIDs[i] = fmt.Sprintf("m-%d", i+1)
+		member := o.add(&authz.Fact{
+			Key:    authz.Key{Kind: authz.KindTeamMember, ID: memberIDs[i]},
+			Role:   roles[r.IntN(len(roles))],
+			Groups: some(r, groups, 3),
+			Access: some(r, o.patientGroups, 8),
+		})
+		o.members = append(o.members, member)
+		if i%4 == 0 {
+			member.Provider, member.Booking = true, some(r, o.patientGroups, 6)
+			o.providers = append(o.providers, member)
+		}
+	}
+	for i := range patientCount {
+		patient := o.add(&authz.Fact{
+			Key:          authz.Key{Kind: authz.KindPatient, ID: fmt.Sprintf("p-%d", i+1)},
+			PatientGroup: o.patientGroups[r.IntN(patientGroupCount)],
+			CareTeam:     some(r, memberIDs, 4),
+		})
+		o.patients = append(o.patients, patient)
+		o.patientsOf[patient.PatientGroup] = append(o.patientsOf[patient.PatientGroup], patient)
+		for _, member := range patient.CareTeam {
+			o.caredForBy[member] = append(o.caredForBy[member], patient)
+		}
+	}
+	return o
+}
+
+func (o *organisation) add(fact *authz.Fact) *authz.Fact {
+	fact.Found = true
+	o.facts[fact.Key] = fact
+	return fact
+}
+
+// Read returns the facts for keys, and for a team member those of role and groups.
+func (o *organisation) Read(_ context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+	if organisation != organisationName {
+		return authz.NewFacts(false, authz.Revision{}), nil
+	}
+	found := make([]*authz.Fact, 0, 8)
+	for _, key := range keys {
+		fact := o.facts[key]
+		if fact == nil {
+			continue
+		}
+		found = append(found, fact)
+		if fact.Kind != authz.KindTeamMember {
+			continue
+		}
+		if role := o.facts[authz.Key{Kind: authz.KindRole, ID: fact.Role}]; role != nil {
+			found = append(found, role)
+		}
+		for _, id := range fact.Groups {
+			found = append(found, o.facts[authz.Key{Kind: authz.KindGroup, ID: id}])
+		}
+	}
+	return authz.NewFacts(true, o.revision, found...), nil
+}
+
+// some returns between one and most of all, without repetition.
+func some(r *rand.Rand, all []string, most int) []string {
+	n := 1 + r.IntN(most)
+	chosen := make([]string, 0, n)
+	taken := map[int]bool{}
+	for len(chosen) < n {
+		if i := r.IntN(len(all)); !taken[i] {
+			taken[i] = true
+			chosen = append(chosen, all[i])
+		}
+	}
+	return chosen
+}
+
+func roleNames() []string {
+	return []string{
+		"practitioner", "consultant", "nurse", "receptionist", "practice-manager",
+		"auditor", "pharmacist", "records-officer", "trainee", "administrator",
+	}
+}
+
+// rolePermissions are those of roleNames()[i].
+func rolePermissions(i int) []string {
+	return [][]string{
+		{"patient:view", "patient:update", "appointment:*", "clinical_note:*", "calendar:view", "schedule:view"},
+		{"patient:view", "patient:update", "clinical_note:view", "clinical_note:create", "calendar:*"},
+		{"patient:view", "clinical_note:view", "calendar:view", "schedule:view"},
+		{"calendar:view", "schedule:view", "appointment:view", "appointment:create"},
+		{"patient:view_all", "patient:view", "report:view", "schedule:*", "settings:view", "settings:update", "user:view"},
+		{"patient:view_all", "report:view"},
+		{"stock:*", "patient:view"},
+		{"patient:view", "patient:delete", "clinical_note:delete"},
+		{"calendar:view"},
+		{"*:*"},
+	}[i]
+}
+
+// groupPermissions are those of the group i; there are seven kinds of groups.
+func groupPermissions(i int) []string {
+	return [][]string{
+		{"patient:view", "patient:create", "patient:update"},
+		{"patient:view", "patient:create", "appointment:*", "calendar:*"},
+		{"settings:*", "user:*"},
+		{"patient:delete", "clinical_note:delete"},
+		{"stock:*"},
+		{"report:view", "report:create"},
+		{"clinical_note:create", "clinical_note:update", "stock:view"},
+	}[i%7]
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"time"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// How many times the rate of the others Caregate must have.
+const (
+	boundBare = 0.45
+	boundOPA  = 1.3
+)
+
+// sizeTolerance is how far the bare handler's answers may be from Caregate's in
+// their mean size.
+const sizeTolerance = 0.15
+
+// overHTTP measures three servers that are asked the same questions in turn.
+func overHTTP(
+	ctx context.Context, o *organisation, service *authz.Service, all []question, root string, cfg config, progress io.Writer,
+) (*result, error) {
+	opa, version, err := installOPA(ctx, root, progress)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "caregate-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+
+	caregate, caregateAddr, err := startSelf(ctx, serveCaregate)
+	if err != nil {
+		return nil, err
+	}
+	defer caregate.stop()
+	bare, bareAddr, err := startSelf(ctx, serveBare)
+	if err != nil {
+		return nil, err
+	}
+	defer bare.stop()
+	server, opaAddr, err := startOPA(ctx, opa, folder, o, service)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+
+	asIs := func(q question) []byte { return q.body }
+	targets := []*target{
+		newTarget("Caregate", caregateAddr, "/access/v1/evaluation", caregate, all, asIs),
+		newTarget("bare Echo handler, the same JSON, no decision", bareAddr, "/access/v1/evaluation", bare, all, asIs),
+		newTarget("OPA server "+version+", facts in data", opaAddr, "/v1/data/authz/decision", server, all,
+			func(q question) []byte { return fmt.Appendf(nil, `{"input":%s}`, q.body) }),
+	}
+	_, _ = fmt.Fprintf(progress, "asking each server %d questions, and comparing the answers\n", len(all))
+	for _, t := range targets {
+		if err := t.learn(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := agree(all, targets[0], targets[2]); err != nil {
+		return nil, err
+	}
+	if err := resembles(targets[1], targets[0]); err != nil {
+		return nil, err
+	}
+	rates, cpus, err := loads(ctx, targets, cfg, progress)
+	if err != nil {
+		return nil, err
+	}
+	res := &result{
+		title: fmt.Sprintf("Over HTTP: loopback, %d connections, %d questions, answers of %.0f bytes",
+			cfg.connections, len(all), meanSize(targets[0])),
+		header: []string{"", "answers/s", "min–max", "Caregate ÷ it", "min–max", "CPU of the server, µs an answer"},
+	}
+	for i, t := range targets {
+		ratio := rates[0].over(rates[i])
+		row := []string{t.name, number(rates[i].median()), between(rates[i]), "", "", "–"}
+		if i > 0 {
+			row[3], row[4] = number(ratio.median()), between(ratio)
+		}
+		if m := cpus[i].median(); m > 0 {
+			row[5] = number(m)
+		}
+		res.rows = append(res.rows, row)
+	}
+	res.check("over HTTP, rate of Caregate ÷ bare Echo handler", rates[0].over(rates[1]), atLeast, boundBare)
+	res.check("over HTTP, rate of Caregate ÷ OPA server", rates[0].over(rates[2]), atLeast, boundOPA)
+	return res, nil
+}
+
+// loads lets the targets take turns.
+func loads(ctx context.Context, targets []*target, cfg config, progress io.Writer) (rates, cpus []spread, err error) {
+	rates, cpus = make([]spread, len(targets)), make([]spread, len(targets))
+	for _, t := range targets { // once for nothing: heaps grow to their size
+		if _, err := t.run(ctx, cfg.connections, cfg.turn); err != nil {
+			return nil, nil, err
+		}
+	}
+	for round := range cfg.rounds {
+		for _, i := range turns(len(targets), round) {
+			l, err := targets[i].run(ctx, cfg.connections, cfg.turn)
+			if err != nil {
+				return nil, nil, err
+			}
+			rates[i], cpus[i] = append(rates[i], l.rate), append(cpus[i], l.cpu)
+		}
+		_, _ = fmt.Fprintf(progress, "round %d of %d:", round+1, cfg.rounds)
+		for i := range targets {
+			_, _ = fmt.Fprintf(progress, " %s", number(rates[i][round]))
+		}
+		_, _ = fmt.Fprintln(progress, " answers/s")
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond): // connections close
+		}
+	}
+	return rates, cpus, nil
+}
+
+// agree makes sure that Caregate and OPA gave the same decision to every question,
+// the one that its kind has, with the same account.
+func agree(all []question, caregate, opa *target) error {
+	allows := 0
+	for i, q := range all {
+		var ours wireResponse
+		var theirs struct {
+			Result struct {
+				Allow   bool    `json:"allow"`
+				Context account `json:"context"`
+			} `json:"result"`
+			ID string `json:"decision_id"`
+		}
+		if err := errors.Join(strictly(caregate.answers[i], &ours), strictly(opa.answers[i], &theirs)); err != nil {
+			return fmt.Errorf("question %s: %w", q.body, err)
+		}
+		if ours.Decision != q.kind.allow || theirs.Result.Allow != q.kind.allow ||
+			!reflect.DeepEqual(ours.Context, theirs.Result.Context) {
+			return fmt.Errorf("the servers disagree about a question of the kind %q:\n%s\nCaregate: %s\nOPA: %s",
+				q.kind.name, q.body, caregate.answers[i], opa.answers[i])
+		}
+		if ours.Decision {
+			allows++
+		}
+	}
+	if share := float64(allows) / float64(len(all)); share < 0.4 || share > 0.6 {
+		return fmt.Errorf("%.0f %% of the questions are allowed; they should be about half", 100*share)
+	}
+	return nil
+}
+
+// resembles makes sure that what the bare handler answers is well-formed and of
+// about the same size.
+func resembles(bare, caregate *target) error {
+	for i, answer := range bare.answers {
+		var w wireResponse
+		if err := strictly(answer, &w); err != nil {
+			return fmt.Errorf("%s: question %d: %w", bare.name, i, err)
+		}
+		if len(w.Context.Reasons) == 0 {
+			return fmt.Errorf("%s: question %d has no answer: %s", bare.name, i, answer)
+		}
+	}
+	ours, theirs := meanSize(caregate), meanSize(bare)
+	if theirs < ours*(1-sizeTolerance) || theirs > ours*(1+sizeTolerance) {
+		return fmt.Errorf("the bare handler answers %.0f bytes in the mean and Caregate %.0f; they should be about the same", theirs, ours)
+	}
+	return nil
+}
+
+func strictly(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%w in %s", err, text)
+	}
+	return nil
+}
+
+func meanSize(t *target) float64 {
+	total := 0
+	for _, answer := range t.answers {
+		total += len(answer)
+	}
+	return float64(total) / float64(len(t.answers))
+}
