@@ -28,7 +28,7 @@ redis-server: # the tests start their own; this only sees that there is one to s
 	@command -v redis-server >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo 'installing redis-server, which the tests start'; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
 	  else \
 	    echo 'the tests need redis-server 7 or later: install it, for example with "sudo apt-get install redis-server"' >&2; exit 1; \
 	  fi; }
