@@ -14,22 +14,24 @@ import (
 	"github.com/caregate/caregate/internal/policy/machine"
 )
 
-// planned evaluates with the machine.
+// planned evaluates with the machine. An evaluation that the machine fails is left
+// to the general evaluator: it evaluates less of a policy before it has an answer,
+// and may not meet what failed.
 type planned struct {
 	program *machine.Program
 	entries map[string]machine.Entry
+	general evaluator
 }
 
-func newPlanned(ctx context.Context, source *Source, entries []string) (evaluator, error) {
-	base, err := ast.InterfaceToValue(source.Data)
+func newPlanned(ctx context.Context, source *Source, entries []string, general evaluator) (evaluator, error) {
+	if err := machine.Eligible(source.Modules); err != nil {
+		return nil, err
+	}
+	program, err := plan(ctx, source.Modules, source.Data, entries)
 	if err != nil {
 		return nil, err
 	}
-	program, err := machine.Plan(ctx, source.Modules, base, Capabilities(), entries...)
-	if err != nil {
-		return nil, err
-	}
-	p := planned{program: program, entries: map[string]machine.Entry{}}
+	p := planned{program: program, entries: map[string]machine.Entry{}, general: general}
 	for _, name := range entries {
 		entry, ok := program.Entry(name)
 		if !ok {
@@ -40,16 +42,37 @@ func newPlanned(ctx context.Context, source *Source, entries []string) (evaluato
 	return p, nil
 }
 
+// plan plans modules over data.
+func plan(ctx context.Context, modules map[string]*ast.Module, data map[string]any, entries []string) (*machine.Program, error) {
+	base, err := ast.InterfaceToValue(data)
+	if err != nil {
+		return nil, err
+	}
+	return machine.Plan(ctx, modules, base, Capabilities(), entries...)
+}
+
 func (p planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	values, err := p.run(ctx, input, entries)
+	if err != nil && ctx.Err() == nil {
+		return p.general.evaluate(ctx, input, entries...)
+	}
+	return values, err
+}
+
+func (p planned) run(ctx context.Context, input *ast.Term, entries []string) (values []*ast.Term, err error) {
 	e := p.program.New(ctx, contextCancel{ctx}, input)
-	defer e.Release()
-	values := make([]*ast.Term, len(entries))
+	defer func() {
+		if r := recover(); r != nil { // e is left to the collector, as it was
+			values, err = nil, fmt.Errorf("the machine panicked: %v", r)
+			return
+		}
+		e.Release()
+	}()
+	values = make([]*ast.Term, len(entries))
 	for i, name := range entries {
-		value, err := e.Get(p.entries[name])
-		if err != nil {
+		if values[i], err = e.Get(p.entries[name]); err != nil {
 			return nil, err
 		}
-		values[i] = value
 	}
 	return values, nil
 }

@@ -74,13 +74,14 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if s.hasGrants = defined(compiler, entryGranted); s.hasGrants {
 		entries = append(entries, entryGranted)
 	}
-	if !config.General {
-		s.evaluator, s.general = newPlanned(ctx, source, entries)
+	if s.evaluator, err = newGeneral(ctx, compiler, source.Data); err != nil || config.General {
+		return s, err
 	}
-	if config.General || s.general != nil {
-		s.evaluator, err = newGeneral(ctx, compiler, source.Data)
+	fast, reason := newPlanned(ctx, source, entries, s.evaluator)
+	if s.general = reason; reason == nil {
+		s.evaluator = fast
 	}
-	return s, err
+	return s, nil
 }
 
 // Check compiles a source as strictly as OPA can: strict mode, the schemas, and
@@ -142,12 +143,20 @@ func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision
 	return s.readDecision(values[0], values[1])
 }
 
-// evaluationError classes what the evaluation failed with.
+// evaluationError classes what the evaluation failed with. What OPA says of it is
+// left out: it repeats values, and they may be identifiers.
 func evaluationError(ctx context.Context, err error) error {
 	if ctx.Err() != nil || topdown.IsCancel(err) {
-		return &authz.Error{Kind: authz.Timeout, Message: "the policy was not evaluated in time", Err: err}
+		return &authz.Error{Kind: authz.Timeout, Message: "the policy was not evaluated in time"}
 	}
-	return &authz.Error{Kind: authz.Internal, Message: "the policy failed", Err: err}
+	message := "the policy failed"
+	if e, ok := errors.AsType[*topdown.Error](err); ok {
+		message += " with " + e.Code
+		if e.Location != nil {
+			message += fmt.Sprintf(" at %s:%d", e.Location.File, e.Location.Row)
+		}
+	}
+	return &authz.Error{Kind: authz.Internal, Message: message}
 }
 
 // readAllow reads data.authz.allow: true, or undefined.

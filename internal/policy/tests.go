@@ -82,7 +82,8 @@ func (r *TestReport) Percent() float64 {
 }
 
 // RunTests runs the tests of a policy in the world that the policy lives in:
-// compiled as strictly, with the same built-in functions, over the same data. A
+// compiled as strictly, with the same built-in functions, over the same data, and
+// on the evaluator that serves as well as on OPA's. A
 // test in which a built-in function fails is an error, whatever came of it. An
 // error is one of compilation, for Findings to take apart, or means that the
 // tests could not be run.
@@ -127,6 +128,7 @@ func RunTests(ctx context.Context, source *Source, config TestConfig) (*TestRepo
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	report.confirm(ctx, source)
 	report.Coverage = coverageOf(tracer, source.Modules)
 	slices.SortFunc(report.Results, func(a, b TestResult) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), strings.Compare(a.Name, b.Name))

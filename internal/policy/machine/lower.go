@@ -13,6 +13,7 @@ type lowering struct {
 	program   *Program
 	strings   []*ast.Term
 	functions map[string]int
+	arity     []int // of each function
 	builtins  map[string]*builtin
 	slots     map[ir.Local]int // of the function in hand
 	paths     paths
@@ -91,18 +92,23 @@ func (l *lowering) block(b *ir.Block) block {
 	return out
 }
 
-// loop lowers a block that runs many times: what it writes is not known at its
-// start either.
-func (l *lowering) loop(b *ir.Block, written ...int) block {
+// loop lowers the block of a scan. It runs many times: what it writes is not known
+// at its start either.
+func (l *lowering) loop(b *ir.Block, scan instr) block {
+	source, known := l.known[scan.a.slot]
 	before := l.known
 	l.known = map[int]int{}
 	first := l.block(b)
 	l.known = maps.Clone(before)
-	for _, slot := range written {
-		delete(l.known, slot)
-	}
 	l.forget(first)
+	delete(l.known, scan.index)
+	delete(l.known, scan.target)
+	if known && l.paths.inData(source) {
+		l.known[scan.target] = somewhereInData
+	}
 	out := l.block(b)
+	l.known = before
+	l.forget(out)
 	return out
 }
 
@@ -131,12 +137,8 @@ func (l *lowering) statement(s ir.Stmt) instr {
 	case *ir.CallStmt:
 		return l.wrote(l.call(s))
 	case *ir.CallDynamicStmt:
-		in := instr{op: opCallDynamic, target: l.slot(s.Result), args: l.operands(s.Path)}
-		if len(s.Args) != 2 {
-			panic(unsupported("dynamic call with arguments"))
-		}
-		in.a, in.b = l.local(s.Args[0]), l.local(s.Args[1])
-		return l.wrote(in)
+		// Under a negation a plan gives it another meaning than OPA's evaluator.
+		panic(unsupported("a rule whose name depends on the question"))
 	case *ir.BlockStmt:
 		return instr{op: opBlocks, blocks: l.blockList(s.Blocks)}
 	case *ir.BreakStmt:
@@ -147,7 +149,7 @@ func (l *lowering) statement(s ir.Stmt) instr {
 		return instr{op: opLen, a: l.operand(s.Source), target: l.slot(s.Target)}
 	case *ir.ScanStmt:
 		in := instr{op: opScan, a: l.local(s.Source), index: l.slot(s.Key), target: l.slot(s.Value)}
-		in.blocks = []block{l.loop(s.Block, in.index, in.target)}
+		in.blocks = []block{l.loop(s.Block, in)}
 		delete(l.known, in.index)
 		return l.wrote(in)
 	case *ir.NotStmt:
@@ -182,10 +184,18 @@ func (l *lowering) dot(s *ir.DotStmt) instr {
 	in := instr{op: opDot, a: l.operand(s.Source), b: l.operand(s.Key), target: l.slot(s.Target)}
 	parent, known := l.known[in.a.slot]
 	l.wrote(in)
-	if !known || in.a.constant != nil || in.b.constant == nil {
+	if !known || in.a.constant != nil {
+		return in
+	}
+	if parent == somewhereInData || in.b.constant == nil {
+		if l.paths.inData(parent) {
+			in.op = opDataDot
+			l.known[in.target] = somewhereInData
+		}
 		return in
 	}
 	in.op, in.index = opPath, l.paths.child(parent, in.b.constant)
+	in.inData = l.paths.inData(in.index)
 	l.known[in.target] = in.index
 	return in
 }
@@ -250,6 +260,9 @@ func (l *lowering) simple(s ir.Stmt) instr {
 func (l *lowering) call(s *ir.CallStmt) instr {
 	in := instr{target: l.slot(s.Result), args: l.operands(s.Args)}
 	if i, ok := l.functions[s.Func]; ok {
+		if len(in.args) != l.arity[i] {
+			panic(unsupported("a call of " + s.Func + " with another number of arguments"))
+		}
 		in.op, in.index = opCall, i
 		return in
 	}

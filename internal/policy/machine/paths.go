@@ -2,9 +2,11 @@ package machine
 
 import "github.com/open-policy-agent/opa/v1/ast"
 
-// The paths that every program has: the documents themselves.
+// The paths that every program has: the documents themselves. somewhereInData is
+// none: it stands for a place in data that depends on the question.
 const (
-	inputPath = iota
+	somewhereInData = iota - 1
+	inputPath
 	dataPath
 )
 
@@ -18,9 +20,17 @@ type paths struct {
 type path struct {
 	parent int
 	name   *ast.Term
+	inData bool
 }
 
-func newPaths() paths { return paths{list: make([]path, dataPath+1)} }
+func newPaths() paths {
+	p := paths{list: make([]path, dataPath+1)}
+	p.list[dataPath].inData = true
+	return p
+}
+
+// inData reports whether a path leads into data.
+func (p *paths) inData(i int) bool { return i == somewhereInData || p.list[i].inData }
 
 // child returns the path to a name below parent.
 func (p *paths) child(parent int, name *ast.Term) int {
@@ -29,7 +39,7 @@ func (p *paths) child(parent int, name *ast.Term) int {
 			return i
 		}
 	}
-	p.list = append(p.list, path{parent, name})
+	p.list = append(p.list, path{parent, name, p.inData(parent)})
 	return len(p.list) - 1
 }
 
@@ -40,7 +50,7 @@ func (p *paths) resolve(data *ast.Term) []memo {
 	out[dataPath] = memo{done: true, value: data}
 	for i := dataPath + 1; i < len(p.list); i++ { // a parent comes before its children
 		if parent := out[p.list[i].parent]; parent.done {
-			out[i] = memo{done: true, value: lookup(parent.value, p.list[i].name)}
+			out[i] = memo{done: true, value: lookupData(parent.value, p.list[i].name)}
 		}
 	}
 	return out

@@ -28,7 +28,7 @@ func Plan(
 		WithPruneUnused(true). // only the entry points are asked for
 		WithCapabilities(capabilities).
 		WithBundle(b)
-	if err := compiler.Build(ctx); err != nil {
+	if err := build(ctx, compiler); err != nil {
 		return nil, fmt.Errorf("planning: %w", err)
 	}
 	var plan ir.Policy
@@ -40,4 +40,15 @@ func Plan(
 		relations[b.Name] = b.Relation
 	}
 	return Compile(&plan, data, relations)
+}
+
+// build plans, and makes an error of the panics that OPA's planner has for some
+// rules that its compiler accepts.
+func build(ctx context.Context, compiler *compile.Compiler) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the planner cannot do this policy: %v", r)
+		}
+	}()
+	return compiler.Build(ctx)
 }

@@ -18,8 +18,7 @@ type Program struct {
 	functions []function
 	paths     []memo // what is known of each path before there is an input
 	byPath    map[string]int
-	dynamic   map[string]int // path of a planned rule, for calls decided at run time
-	idle      sync.Pool      // of *Evaluation
+	idle      sync.Pool // of *Evaluation
 }
 
 // function is one planned rule or function.
@@ -46,11 +45,11 @@ const (
 	opEqualCall
 	opNotEqualCall
 	opConcat
-	opCallDynamic
 	opBlocks
 	opBreak
 	opDot
-	opPath // a look-up that is the same wherever it is made
+	opPath    // a look-up that is the same wherever it is made
+	opDataDot // a look-up in data by what depends on the question
 	opLen
 	opScan
 	opNot
@@ -78,7 +77,7 @@ const (
 // writes reports whether an instruction assigns its target.
 func (op opcode) writes() bool {
 	switch op {
-	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat, opCallDynamic, opDot, opPath, opLen, opScan,
+	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat, opDot, opPath, opDataDot, opLen, opScan,
 		opAssign, opAssignOnce, opReset, opMakeArray, opMakeObject, opMakeSet, opMerge, opWith:
 		return true
 	}
@@ -96,7 +95,8 @@ type instr struct {
 	op      opcode
 	target  int
 	a, b    operand
-	index   int // break depth, called function, path, or scan's key slot
+	index   int  // break depth, called function, path, or scan's key slot
+	inData  bool // of opPath: the path leads into data
 	args    []operand
 	blocks  []block
 	path    []*ast.Term
@@ -126,7 +126,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 		}
 	}()
 	l := lowering{
-		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}, dynamic: map[string]int{}},
+		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}},
 		functions: map[string]int{},
 		builtins:  map[string]*builtin{},
 		paths:     newPaths(),
@@ -148,11 +148,9 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 	}
 	for i, f := range plan.Funcs.Funcs {
 		l.functions[f.Name] = i
-		if len(f.Path) > 0 && len(f.Params) == 2 {
-			l.program.dynamic[strings.Join(f.Path, "\x00")] = i
-			if f.Path[0] == "g0" {
-				l.program.byPath[strings.Join(f.Path[1:], "/")] = i
-			}
+		l.arity = append(l.arity, len(f.Params))
+		if len(f.Path) > 0 && len(f.Params) == 2 && f.Path[0] == "g0" {
+			l.program.byPath[strings.Join(f.Path[1:], "/")] = i
 		}
 	}
 	for _, f := range plan.Funcs.Funcs {

@@ -28,9 +28,18 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 		case opPath:
 			m := &e.paths[in.index]
 			if !m.done {
-				*m = memo{done: true, value: lookup(frame[in.a.slot], in.b.constant)}
+				find := lookup
+				if in.inData {
+					find = lookupData
+				}
+				*m = memo{done: true, value: find(frame[in.a.slot], in.b.constant)}
 			}
 			if frame[in.target] = m.value; m.value == nil {
+				return broken
+			}
+		case opDataDot:
+			v := lookupData(frame[in.a.slot], in.b.read(frame))
+			if frame[in.target] = v; v == nil {
 				return broken
 			}
 		case opDot:
@@ -75,7 +84,7 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 // complex executes the instructions that call, nest or build.
 func (e *Evaluation) complex(in *instr, frame []*ast.Term) signal {
 	switch in.op {
-	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat, opCallDynamic:
+	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat:
 		return e.runCall(in, frame)
 	case opBlocks:
 		for _, b := range in.blocks {
@@ -119,28 +128,27 @@ func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 		frame[in.target] = ast.NewTerm(ast.NewSet())
 	case opAppend:
 		// The term is changed in place: whoever holds the array sees it grow.
-		t := frame[in.target]
+		t, value := frame[in.target], in.a.read(frame)
+		if t == nil || value == nil {
+			return broken
+		}
 		array, ok := t.Value.(*ast.Array)
 		if !ok {
 			return broken
 		}
-		t.Value = array.Append(in.a.read(frame))
+		t.Value = array.Append(value)
 	case opAdd:
-		if set, ok := frame[in.target].Value.(ast.Set); ok {
-			set.Add(in.a.read(frame))
+		t, value := frame[in.target], in.a.read(frame)
+		if t == nil || value == nil {
+			return broken
 		}
-	case opInsert, opInsertOnce:
-		object, ok := frame[in.target].Value.(ast.Object)
+		set, ok := t.Value.(ast.Set)
 		if !ok {
 			return broken
 		}
-		key, value := in.a.read(frame), in.b.read(frame)
-		if in.op == opInsertOnce {
-			if old := object.Get(key); old != nil && !equal(old, value) {
-				return e.fail(errKeyConflict)
-			}
-		}
-		object.Insert(key, value)
+		set.Add(value)
+	case opInsert, opInsertOnce:
+		return e.insert(in, frame)
 	case opAssignOnce:
 		value := in.a.read(frame)
 		if old := frame[in.target]; old != nil && !equal(old, value) {
@@ -158,6 +166,28 @@ func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 	default:
 		return e.test(in, frame)
 	}
+	return end
+}
+
+// insert adds a member to an object that is being made.
+func (e *Evaluation) insert(in *instr, frame []*ast.Term) signal {
+	t, key, value := frame[in.target], in.a.read(frame), in.b.read(frame)
+	if t == nil || key == nil || value == nil {
+		return broken
+	}
+	object, ok := t.Value.(ast.Object)
+	if !ok {
+		return broken
+	}
+	if old := object.Get(key); old != nil {
+		if equal(old, value) {
+			return end // OPA's objects can lose other members when one is set again
+		}
+		if in.op == opInsertOnce {
+			return e.fail(errKeyConflict)
+		}
+	}
+	object.Insert(key, value)
 	return end
 }
 
@@ -211,43 +241,12 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 			args[i] = in.args[i].read(frame)
 		}
 		v = e.call(in.index, nil, nil, args)
-	case opCallDynamic:
-		return e.callDynamic(in, frame)
 	}
 	if e.err != nil {
 		return failed
 	}
 	if frame[in.target] = v; v == nil {
 		return broken
-	}
-	return end
-}
-
-// callDynamic calls the rule at a path that is known only now. Where there is no
-// such rule the data may have a value, so it breaks to where that is looked up;
-// a rule that is there and undefined is the answer, three blocks further out.
-func (e *Evaluation) callDynamic(in *instr, frame []*ast.Term) signal {
-	var path []byte
-	for i := range in.args {
-		s, ok := in.args[i].read(frame).Value.(ast.String)
-		if !ok {
-			return broken
-		}
-		if i > 0 {
-			path = append(path, 0)
-		}
-		path = append(path, s...)
-	}
-	index, ok := e.program.dynamic[string(path)]
-	if !ok {
-		return broken
-	}
-	v := e.call(index, in.a.read(frame), in.b.read(frame), nil)
-	if e.err != nil {
-		return failed
-	}
-	if frame[in.target] = v; v == nil {
-		return 3
 	}
 	return end
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/util"
 )
 
 // equal compares two defined values; an undefined one equals nothing.
@@ -33,6 +34,39 @@ func lookup(source, key *ast.Term) *ast.Term {
 				return v.Elem(i)
 			}
 		}
+	}
+	return nil
+}
+
+// lookupData returns source[key] where source is in data. There OPA looks up by
+// path, whose parts are text: a number finds the member that is named like it, and
+// a text that reads as a number finds an element of an array. Nothing else finds
+// anything.
+func lookupData(source, key *ast.Term) *ast.Term {
+	if source == nil || key == nil {
+		return nil
+	}
+	var text string
+	switch k := key.Value.(type) {
+	case ast.String:
+		text = string(k)
+	case ast.Number:
+		text = k.String()
+	}
+	switch v := source.Value.(type) {
+	case ast.Object:
+		if _, number := key.Value.(ast.Number); number {
+			key = ast.StringTerm(text)
+		}
+		if _, isText := key.Value.(ast.String); isText {
+			return v.Get(key)
+		}
+	case *ast.Array:
+		if i, ok := util.Atoi(text); ok && i >= 0 && i < v.Len() {
+			return v.Elem(i)
+		}
+	default: // a value that `with` put there
+		return lookup(source, key)
 	}
 	return nil
 }
