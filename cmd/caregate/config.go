@@ -118,6 +118,9 @@ func (a *app) resolve(cmd *cobra.Command) error {
 		}
 		if f.Changed {
 			a.sources[f.Name] = source{rankFlag, "--" + f.Name}
+			if f.Value.String() == "" {
+				errs = append(errs, fmt.Errorf("--%s: %w", f.Name, errEmpty))
+			}
 			return
 		}
 		value, ok := environment[f.Name]
@@ -147,8 +150,7 @@ func configPath(cmd *cobra.Command, environment map[string]given) string {
 	return ""
 }
 
-// environment returns the settings in the environment. A variable that is
-// empty is not set, but must be known all the same.
+// environment returns the settings in the environment.
 func (a *app) environment(names map[string]bool) (map[string]given, error) {
 	values := make(map[string]given)
 	var errs []error
@@ -159,9 +161,11 @@ func (a *app) environment(names map[string]bool) (map[string]given, error) {
 		name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, envPrefix), "_", "-"))
 		switch {
 		case names[name] && variable == envName(name):
-			if text := a.environ[variable]; text != "" {
-				values[name] = given{source: source{rankEnvironment, variable}, texts: []string{text}}
+			if a.environ[variable] == "" {
+				errs = append(errs, fmt.Errorf("%s: %w", variable, errEmpty))
+				continue
 			}
+			values[name] = given{source: source{rankEnvironment, variable}, texts: []string{a.environ[variable]}}
 		case !isServiceLink(variable):
 			errs = append(errs, fmt.Errorf("%s: there is no such setting%s", variable, a.hint(variable, name, names)))
 		}
@@ -192,8 +196,15 @@ func (a *app) hint(variable, name string, names map[string]bool) string {
 	return didYouMean(name, slices.Collect(maps.Keys(names)), envName)
 }
 
+// errEmpty refuses a setting without a value. Somebody meant to set it: taking the
+// default, such as no tokens or no Redis, would open what they meant to close.
+var errEmpty = errors.New("is empty; give it a value, or do not set it")
+
 // set gives f the value.
 func (g given) set(f *pflag.Flag) error {
+	if len(g.texts) == 0 || slices.Contains(g.texts, "") {
+		return errEmpty
+	}
 	if slice, ok := f.Value.(pflag.SliceValue); ok {
 		texts := g.texts
 		if !g.list {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/httpapi"
@@ -93,6 +94,10 @@ func (s *serving) run(ctx context.Context) error {
 		return err
 	}
 	example := embedded && s.facts.file == ""
+	if named := s.app.source("organisation"); example && named.rank != rankDefault && s.facts.organisation != data.ExampleOrganisation {
+		return usagef("%s: names %q, and there are no facts of it: give --redis or --facts, or leave it out to run the example organisation",
+			named.name, s.facts.organisation)
+	}
 	if example && s.adminAddr == "" {
 		s.adminAddr = defaultAdminAddr
 	}

@@ -23,6 +23,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   local schema = tonumber(head[3] or '')
   if schema and schema > tonumber(ARGV[1]) then return {'schema', head[3]} end
   if head[3] ~= ARGV[1] or not head[1] or not head[2] then return {'damaged'} end
+  -- Counting on has to be possible: a script that fails half way leaves half a change.
+  if not string.match(head[1], '^%d+$') or #head[1] > 15 then return {'damaged'} end
 end
 
 local position = 3
@@ -245,7 +247,9 @@ for key, expected in pairs(types) do
   if found ~= 'none' and found ~= expected then return {'damaged'} end
 end
 
-for _, c in ipairs(plan) do redis.call(unpack(c)) end
+-- The revision first: whatever a command that Redis refuses leaves behind, for a
+-- user who may not give it, is not taken for the revision of before.
 redis.call('HINCRBY', KEYS[1], 'rev', 1)
 redis.call('HSET', KEYS[1], 'nonce', ARGV[2], 'schema', ARGV[1])
+for _, c in ipairs(plan) do redis.call(unpack(c)) end
 return {'ok', redis.call('HGET', KEYS[1], 'rev'), ARGV[2]}

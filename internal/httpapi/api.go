@@ -25,7 +25,7 @@ const (
 	DefaultMaxBody        = 1 << 20
 	DefaultMaxBatch       = 1000
 	DefaultRequestTimeout = time.Second
-	DefaultMaxInFlight    = 1024
+	DefaultMaxInFlight    = 256
 )
 
 // Service is what the API asks. Its methods return within ctx, with errors

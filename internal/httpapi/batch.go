@@ -67,6 +67,10 @@ func (d *decoding) evaluations(limit int) (*batch, error) {
 		b.single = &defaults.Request
 		return &b, nil
 	}
+	if d.shared*len(items) > maxRepeated {
+		return nil, authz.Errorf(authz.TooLarge, "evaluations",
+			"%d items with a context or properties of %d values that all of them share; send fewer at once", len(items), d.shared)
+	}
 	b.requests = make([]*authz.Request, len(items))
 	for i := range items {
 		it := &items[i]

@@ -16,6 +16,14 @@ import (
 // maxDepth is how deep arrays and objects of a body may nest.
 const maxDepth = 64
 
+// maxValues is how many values the properties and contexts of a body may have: a
+// value of two bytes costs hundreds once it is read. maxRepeated is the same for
+// those that stand once in a batch and count for every item.
+const (
+	maxValues   = 20_000
+	maxRepeated = 1_000_000
+)
+
 // maxField is the longest name of a place that an error carries, in bytes.
 const maxField = 256
 
@@ -28,13 +36,15 @@ type decoding struct {
 	tokens  jsontext.Decoder
 	scratch []byte // an unescaped name or string, until the next read
 	broken  bool
+	values  int    // read so far, in properties and contexts
+	shared  int    // of those, the ones that belong to no item
 	base    string // what stands before the places of a question: "" or "input"
 	item    int    // the index in evaluations, -1 outside of it
 }
 
 // begin starts reading d.body at its one value, which must be an object.
 func (d *decoding) begin() error {
-	d.broken, d.base, d.item = false, "", -1
+	d.broken, d.base, d.item, d.values, d.shared = false, "", -1, 0, 0
 	if bytes.HasPrefix(d.body, []byte("\xef\xbb\xbf")) {
 		return authz.Errorf(authz.Malformed, "", "the body starts with a byte order mark; send UTF-8 without one")
 	}
@@ -186,6 +196,14 @@ func (d *decoding) array() ([]any, error) {
 
 // value consumes any value. Numbers stay as they are written.
 func (d *decoding) value() (any, error) {
+	if d.values++; d.values > maxValues {
+		d.broken = true
+		return nil, authz.Errorf(authz.TooLarge, dotted(d.tokens.StackPointer()),
+			"more than %d values in properties and contexts; send fewer at once", maxValues)
+	}
+	if d.item < 0 {
+		d.shared++
+	}
 	switch d.tokens.PeekKind() {
 	case '{':
 		return d.object()

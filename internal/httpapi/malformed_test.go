@@ -175,3 +175,37 @@ func TestMalformed(t *testing.T) {
 		t.Errorf("the service was asked %d times", n)
 	}
 }
+
+// A small body can hold a great many values, and a batch can repeat them.
+func TestTooManyValues(t *testing.T) {
+	c := decisions(t, httpapi.Config{Service: newService()})
+	list := func(n int) string { return `[` + strings.Repeat(`{},`, n) + `0]` }
+	one := func(context string) string { return `{` + mark + `,` + view + `,` + p1 + `,"context":{"a":` + context + `}}` }
+	many := func(context string, items int) string {
+		return `{` + mark + `,` + view + `,` + p1 + `,"context":{"a":` + context + `},"evaluations":[` + strings.Repeat(`{},`, items-1) + `{}]}`
+	}
+	for _, test := range []struct {
+		path, body string
+		status     int
+		field      string
+	}{
+		{"/access/v1/evaluation", one(list(10_000)), 200, ""},
+		{"/access/v1/evaluation", one(list(30_000)), 413, "context.a[19998]"},
+		{"/v1/data/authz/allow", `{"input":` + one(list(30_000)) + `}`, 413, "input.context.a[19998]"},
+		{"/access/v1/evaluations", many(list(10), 1000), 200, ""},
+		{"/access/v1/evaluations", many(list(2_000), 1000), 413, "evaluations"},
+		{"/access/v1/evaluations", `{` + mark + `,` + view + `,` + p1 + `,"evaluations":[{},{"context":{"a":` + list(30_000) + `}}]}`, 413,
+			"evaluations[1].context.a[19998]"},
+	} {
+		a := c.post(test.path, test.body)
+		if a.status != test.status {
+			t.Errorf("%s: %d %.200s, want %d", test.path, a.status, a.body, test.status)
+			continue
+		}
+		if test.status != 200 {
+			if code, field, _ := a.problem(t); code != "too-large" || field != test.field {
+				t.Errorf("%s: %s at %s, want too-large at %s", test.path, code, field, test.field)
+			}
+		}
+	}
+}

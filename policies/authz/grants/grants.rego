@@ -37,6 +37,11 @@ _catalogue contains sprintf("%s:%s", [type, action]) if {
 	not how.permission
 }
 
+_catalogue contains how.permission if {
+	some spec in data.catalogue.types
+	some how in spec.actions
+}
+
 _catalogue contains sprintf("%s:%s", [type, scope]) if {
 	some type, spec in data.catalogue.types
 	some scope in spec.scopes

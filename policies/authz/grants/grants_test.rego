@@ -54,6 +54,15 @@ test_p3_no_other_form_is_a_wildcard[form] if {
 	_granted({form}) == set()
 }
 
+test_p4_a_permission_that_only_an_action_names_can_be_granted if {
+	types := {"stock": {"actions": {"view": {}, "audit": {"permission": "stock:special"}}}}
+	asked := {"type": "group", "id": "g", "permissions": {"stock:special", "stock:audit"}}
+	granted := grants.granted with input as asked with data.catalogue.types as types
+	granted == {"stock:special"}
+	everything := grants.granted with input.permissions as {"*:*"} with data.catalogue.types as types
+	everything == {"stock:view", "stock:special"}
+}
+
 test_p3_an_action_that_needs_another_permission_is_none_itself if {
 	_granted({"provider:book"}) == set()
 	_granted({"provider:*"}) == {"provider:view"}
