@@ -180,7 +180,9 @@ func TestMalformed(t *testing.T) {
 func TestTooManyValues(t *testing.T) {
 	c := decisions(t, httpapi.Config{Service: newService()})
 	list := func(n int) string { return `[` + strings.Repeat(`{},`, n) + `0]` }
-	one := func(context string) string { return `{` + mark + `,` + view + `,` + p1 + `,"context":{"a":` + context + `}}` }
+	one := func(context string) string {
+		return `{` + mark + `,` + view + `,` + p1 + `,"context":{"a":` + context + `}}`
+	}
 	many := func(context string, items int) string {
 		return `{` + mark + `,` + view + `,` + p1 + `,"context":{"a":` + context + `},"evaluations":[` + strings.Repeat(`{},`, items-1) + `{}]}`
 	}

@@ -29,10 +29,10 @@ _context["routes"] := visibility.routes if {
 	some _ in visibility.routes
 }
 
-_context["references"] := reference.missing | reference.unknown if {
+_context["references"] := reference.wrong if {
 	not allow
 	reason.question_known
-	some _ in (reference.missing | reference.unknown)
+	some _ in reference.wrong
 }
 
 # Only a known team member's question is one of permissions and routes.

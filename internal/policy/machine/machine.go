@@ -39,7 +39,8 @@ type Evaluation struct {
 	stack   []*ast.Term
 	depth   int
 	err     error
-	builtin *topdown.BuiltinContext
+	builtin topdown.BuiltinContext
+	ready   bool        // builtin is filled in
 	result  *ast.Term   // of the function that just returned
 	output  *ast.Term   // of the built-in function that just returned
 	outputs []*ast.Term // the same, of one that has many
@@ -79,7 +80,9 @@ func (e *Evaluation) Release() {
 	clear(e.memo)
 	clear(e.paths)
 	clear(e.outputs)
-	e.ctx, e.cancel, e.input, e.builtin, e.result, e.output = nil, nil, nil, nil, nil, nil
+	clear(e.builtin.Cache)
+	e.builtin.Context, e.builtin.Cancel, e.builtin.Time, e.ready = nil, nil, nil, false
+	e.ctx, e.cancel, e.input, e.result, e.output = nil, nil, nil, nil, nil
 	e.program.idle.Put(e)
 }
 
@@ -164,11 +167,11 @@ var errCancelled = &topdown.Error{Code: topdown.CancelErr, Message: "caller canc
 
 // callBuiltin calls one of OPA's built-in functions, nil meaning undefined.
 func (e *Evaluation) callBuiltin(b *builtin, args []*ast.Term) *ast.Term {
-	if e.builtin == nil {
-		e.builtin = e.context()
+	if !e.ready {
+		e.prepare()
 	}
 	e.output, e.outputs = nil, e.outputs[:0]
-	if err := b.call(*e.builtin, args, e.collect); err != nil {
+	if err := b.call(e.builtin, args, e.collect); err != nil {
 		e.fail(fmt.Errorf("%s: %w", b.name, err))
 		return nil
 	}
@@ -178,19 +181,15 @@ func (e *Evaluation) callBuiltin(b *builtin, args []*ast.Term) *ast.Term {
 	return e.output
 }
 
-// context is what built-in functions get to see of the evaluation. All of them
-// see the same clock and the same cache.
-func (e *Evaluation) context() *topdown.BuiltinContext {
-	cancel := e.cancel
-	if cancel == nil {
-		cancel = topdown.NewCancel()
+// prepare fills in what built-in functions get to see of the evaluation. All of
+// them see the same clock and the same cache.
+func (e *Evaluation) prepare() {
+	e.ready = true
+	if e.builtin.Cache == nil {
+		e.builtin.Seed, e.builtin.Cache, e.builtin.Runtime = rand.Reader, make(builtins.Cache), e.program.runtime
 	}
-	return &topdown.BuiltinContext{
-		Context: e.ctx,
-		Seed:    rand.Reader,
-		Time:    intTerm(time.Now().UnixNano()),
-		Cancel:  cancel,
-		Cache:   make(builtins.Cache),
-		Runtime: e.program.runtime,
+	e.builtin.Context, e.builtin.Time = e.ctx, intTerm(time.Now().UnixNano())
+	if e.builtin.Cancel = e.cancel; e.cancel == nil {
+		e.builtin.Cancel = topdown.NewCancel()
 	}
 }

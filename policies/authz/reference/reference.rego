@@ -25,6 +25,7 @@ missing contains name if {
 
 missing contains name if {
 	some name, _ in resource.type.references
+	not input.resource[name].found
 	given(name)
 	not is_string(input.resource.properties[name])
 }
@@ -40,9 +41,15 @@ missing contains "patient" if { # B4: booked for whom?
 # title: References that name no known entity
 unknown contains name if {
 	some name, _ in resource.type.references
-	is_string(input.resource.properties[name])
 	not input.resource[name].found
+	is_string(input.resource.properties[name])
 }
+
+# METADATA
+# title: All references that are missing or unknown
+wrong contains name if some name in missing
+
+wrong contains name if some name in unknown
 
 # METADATA
 # title: The caller gave a property, whatever its value
