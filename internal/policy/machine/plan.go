@@ -18,6 +18,24 @@ func Plan(
 	ctx context.Context, modules map[string]*ast.Module, data ast.Value,
 	capabilities *ast.Capabilities, entrypoints ...string,
 ) (*Program, error) {
+	plan, err := planOf(ctx, modules, capabilities, entrypoints)
+	if err != nil {
+		return nil, err
+	}
+	return Compile(plan, data, relationsOf(capabilities))
+}
+
+// relationsOf says which built-in functions have many results.
+func relationsOf(capabilities *ast.Capabilities) map[string]bool {
+	relations := map[string]bool{}
+	for _, b := range capabilities.Builtins {
+		relations[b.Name] = b.Relation
+	}
+	return relations
+}
+
+// planOf has OPA plan modules.
+func planOf(ctx context.Context, modules map[string]*ast.Module, capabilities *ast.Capabilities, entrypoints []string) (*ir.Policy, error) {
 	b := &bundle.Bundle{Data: map[string]any{}}
 	for name, module := range modules {
 		b.Modules = append(b.Modules, bundle.ModuleFile{URL: name, Path: name, Parsed: module.Copy()})
@@ -35,11 +53,7 @@ func Plan(
 	if err := json.Unmarshal(compiler.Bundle().PlanModules[0].Raw, &plan); err != nil {
 		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
-	relations := map[string]bool{}
-	for _, b := range capabilities.Builtins {
-		relations[b.Name] = b.Relation
-	}
-	return Compile(&plan, data, relations)
+	return &plan, nil
 }
 
 // build plans, and makes an error of the panics that OPA's planner has for some
