@@ -15,8 +15,8 @@ import (
 // The limits of one step of an audit, and of what it remembers.
 const (
 	scanKeys         = 1000    // keys that Redis looks at before it answers
-	auditItems       = 500     // keys compared by one script at most,
-	auditCommands    = 3000    // ended after this many commands: some milliseconds
+	auditItems       = 250     // keys compared by one script at most,
+	auditCommands    = 1500    // ended after this many commands: some milliseconds
 	auditMembers     = 500     // members of an index on a page
 	maxEntityFields  = 100_000 // of a hash that is read
 	maxSuspects      = 10_000  // keys with a finding that wait to be looked at again
