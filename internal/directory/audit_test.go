@@ -169,6 +169,7 @@ func (s *store) damages(t *testing.T, name string) []damage {
 			switch {
 			case isEdge && edge == "c":
 				add("drop "+field, self(RuleBothSides), hdel(field))
+				add("another "+field, self(RuleReference), hset("c:ghost", "manual"))
 				if strings.Contains(value, "booking:") {
 					booking := strings.TrimPrefix(value[strings.Index(value, "booking:"):], "booking:")
 					booking, _, _ = strings.Cut(booking, "\n")
