@@ -26,6 +26,7 @@ func (a *app) subcommands() []*cobra.Command {
 		a.checkCommand(),
 		a.importCommand(),
 		a.exportCommand(),
+		a.auditCommand(),
 		a.policyCommand(),
 		a.healthcheckCommand(),
 		a.versionCommand(),
@@ -45,7 +46,8 @@ variable (--facts-timeout as CAREGATE_FACTS_TIMEOUT) or in a YAML file named wit
 --config (facts-timeout: 250ms). A flag wins over the environment, the
 environment over the file.
 
-Exit codes: 0 yes, 1 an error, 2 "no" (a denied check, a failed test).`,
+Exit codes: 0 yes, 1 an error, 2 "no" (a denied check, a failed test, an
+audit that found a breach).`,
 		Example: `  caregate serve
   caregate check --subject team_member:mark --action view --resource patient:p-1
   caregate import facts.jsonl --redis redis://127.0.0.1:6379
@@ -93,7 +95,7 @@ func addGroups(root *cobra.Command) {
 	for _, g := range []*cobra.Group{
 		{ID: groupRun, Title: "Run the sidecar:"},
 		{ID: groupAsk, Title: "Ask questions:"},
-		{ID: groupFacts, Title: "Move facts:"},
+		{ID: groupFacts, Title: "Move and audit facts:"},
 		{ID: groupPolicy, Title: "Work on policies:"},
 		{ID: groupOther, Title: "Other:"},
 	} {

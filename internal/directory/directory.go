@@ -36,7 +36,10 @@
 //
 // Reading takes HGETALL, ZSCORE and ZRANGEBYLEX inside EVALSHA_RO and EVAL_RO,
 // and PING: a Redis user with read permission on cg:* and no write command is
-// enough for a sidecar. EVALSHA_RO needs Redis 7 or later. Writing takes EVALSHA
+// enough for a sidecar. EVALSHA_RO needs Redis 7 or later. An audit reads as well
+// and takes SCAN, and TYPE, HGET, HMGET, HEXISTS, HLEN, ZSCAN, SISMEMBER and SSCAN
+// inside its script. SCAN shows the names of all keys of a database, those of
+// others too. Writing takes EVALSHA
 // and EVAL with HGETALL, HMGET, HGET, HSET, HDEL, HINCRBY, EXISTS, TYPE, SADD,
 // SREM, ZADD and ZREM.
 package directory
@@ -71,6 +74,8 @@ var (
 	importScript string
 	//go:embed export.lua
 	exportScript string
+	//go:embed audit.lua
+	auditScript string
 )
 
 // Config says where the facts are.
@@ -95,7 +100,7 @@ type Directory struct {
 	factsTimeout time.Duration
 	embedded     *miniredis.Miniredis // nil with a real Redis
 
-	read, imports, exports *redis.Script
+	read, imports, exports, audits *redis.Script
 }
 
 // Open returns a directory in the Redis that cfg names. It does not connect:
@@ -133,6 +138,7 @@ func newDirectory(cfg Config, s server) *Directory {
 		read:         redis.NewScript(readScript),
 		imports:      redis.NewScript(importScript),
 		exports:      redis.NewScript(exportScript),
+		audits:       redis.NewScript(auditScript),
 	}
 	if d.factsTimeout <= 0 {
 		d.factsTimeout = defaultFactsTimeout

@@ -21,21 +21,7 @@ func (d *Directory) Read(ctx context.Context, organisation string, keys []authz.
 	if !validID(organisation) {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
-	args := make([]any, 1, 1+2*len(keys))
-	args[0] = schema
-	asked := make([]authz.Key, 0, len(keys))
-	var seen map[authz.Key]bool
-	if len(keys) > 8 {
-		seen = make(map[authz.Key]bool, len(keys))
-	}
-	for _, key := range keys {
-		if !validID(key.ID) || !validKind(key.Kind) || isAmong(asked, seen, key) {
-			continue
-		}
-		asked = append(asked, key)
-		args = append(args, string(key.Kind), key.ID)
-	}
-
+	asked, args := readArgs(keys)
 	bounded, cancel := context.WithTimeout(ctx, d.factsTimeout)
 	defer cancel()
 	client := d.facts
@@ -47,6 +33,26 @@ func (d *Directory) Read(ctx context.Context, organisation string, keys []authz.
 		return nil, unavailable(ctx, err)
 	}
 	return factsOf(reply, asked)
+}
+
+// readArgs returns the arguments of the script that reads keys, and the keys that
+// it is asked for: those within the limits on ids, each once.
+func readArgs(keys []authz.Key) (asked []authz.Key, args []any) {
+	args = make([]any, 1, 1+2*len(keys))
+	args[0] = schema
+	asked = make([]authz.Key, 0, len(keys))
+	var seen map[authz.Key]bool
+	if len(keys) > 8 {
+		seen = make(map[authz.Key]bool, len(keys))
+	}
+	for _, key := range keys {
+		if !validID(key.ID) || !validKind(key.Kind) || isAmong(asked, seen, key) {
+			continue
+		}
+		asked = append(asked, key)
+		args = append(args, string(key.Kind), key.ID)
+	}
+	return asked, args
 }
 
 // isAmong reports whether key is one of those asked for already, and remembers

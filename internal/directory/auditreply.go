@@ -1,0 +1,264 @@
+package directory
+
+import (
+	"context"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// outcome is what one run of the audit script says of one item.
+type outcome struct {
+	findings []outcomeFinding
+	next     item // the next page of an index, zero when there is none
+}
+
+// outcomeFinding is a finding, and of an index the member that it is about.
+type outcomeFinding struct {
+	Finding
+	ofMember bool
+	member   string
+}
+
+// compare runs the script over items, and gives an outcome for as many of them,
+// from the first on, as it looked at; one at least. It remembers the head.
+func (a *auditor) compare(ctx context.Context, items []item) ([]outcome, error) {
+	args := make([]any, 0, 4+4*len(items))
+	args = append(args, schema, auditCommands, auditMembers, maxEntityFields)
+	for _, it := range items {
+		args = append(args, it.what, it.id, it.cursor, it.member)
+	}
+	reply, err := a.audits.RunRO(ctx, a.conn, []string{a.head}, args...).Slice()
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	head, ok := at[[]any](reply, 0)
+	typ, ok2 := at[string](head, 0)
+	hash, ok3 := texts(head, 1)
+	if !ok || !ok2 || !ok3 || len(reply)-1 > len(items) {
+		return nil, badReply()
+	}
+	a.now = newHeadState(typ, hash)
+	if len(items) > 0 && len(reply) == 1 {
+		if a.now.isNewer() {
+			return nil, authz.Errorf(authz.Conflict, "", "a newer Caregate took over these facts during the audit; run that one")
+		}
+		return nil, badReply()
+	}
+	outcomes := make([]outcome, 0, len(reply)-1)
+	for i := range reply[1:] {
+		r, ok := at[[]any](reply, i+1)
+		if !ok {
+			return nil, badReply()
+		}
+		o, err := outcomeOf(items[i], r)
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, o)
+	}
+	return outcomes, nil
+}
+
+func badReply() *authz.Error {
+	return authz.Errorf(authz.Internal, "", "the reply of the audit script has a form that this build does not know")
+}
+
+// texts returns the list of texts with number i of a reply.
+func texts(reply []any, i int) ([]string, bool) {
+	list, ok := at[[]any](reply, i)
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, len(list))
+	for j := range list {
+		if out[j], ok = list[j].(string); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// breach is what the script says is wrong with one field or member.
+type breach struct{ code, of, detail string }
+
+func breaches(reply []any, i int) ([]breach, bool) {
+	list, ok := texts(reply, i)
+	if !ok || len(list)%3 != 0 {
+		return nil, false
+	}
+	out := make([]breach, 0, len(list)/3)
+	for ; len(list) > 0; list = list[3:] {
+		out = append(out, breach{list[0], list[1], list[2]})
+	}
+	return out, true
+}
+
+func outcomeOf(it item, reply []any) (outcome, error) {
+	typ, ok := at[string](reply, 0)
+	if !ok {
+		return outcome{}, badReply()
+	}
+	if it.what == whatIsKey {
+		if typ == "none" { // it is gone
+			return outcome{}, nil
+		}
+		return of(aboutKey(RuleKey, kindKey, it.id, remedyDelete, "is no part of the layout")), nil
+	}
+	found, ok := breaches(reply, 2)
+	if !ok {
+		return outcome{}, badReply()
+	}
+	if isIndex(it.what) {
+		next, ok := at[string](reply, 1)
+		if !ok {
+			return outcome{}, badReply()
+		}
+		o := indexOutcome(it, typ, found)
+		if next != "0" {
+			o.next = item{what: it.what, id: it.id, cursor: next}
+		}
+		return o, nil
+	}
+	hash, ok := texts(reply, 1)
+	if !ok {
+		return outcome{}, badReply()
+	}
+	return entityOutcome(authz.Kind(it.what), it.id, typ, hash, found), nil
+}
+
+func of(findings ...Finding) outcome {
+	var o outcome
+	for _, f := range findings {
+		o.findings = append(o.findings, outcomeFinding{Finding: f})
+	}
+	return o
+}
+
+func entityOutcome(kind authz.Kind, id, typ string, hash []string, found []breach) outcome {
+	switch typ {
+	case "none": // it is gone; what names it is looked at for itself
+		return outcome{}
+	case "hash":
+	case "huge":
+		return of(about(RuleFields, kind, id, remedyRecord, "has more than %d fields, which is more than is looked at", maxEntityFields))
+	default:
+		return of(about(RuleType, kind, id, remedyAnew, "is a %s and must be a hash", typ))
+	}
+	findings := wellFormed(kind, id, hash)
+	for _, b := range found {
+		if b.code == "reference" && kind == authz.KindPatient && b.of == "patient_group" && b.detail == "" {
+			continue // reported as a patient without a group
+		}
+		findings = append(findings, entityFinding(kind, id, b))
+	}
+	return of(findings...)
+}
+
+func entityFinding(kind authz.Kind, id string, b breach) Finding {
+	add := func(rule Rule, remedy, format string, args ...any) Finding {
+		return about(rule, kind, id, remedy, format, args...)
+	}
+	field := fieldName(b.of)
+	switch b.code {
+	case "unlisted":
+		return add(RuleListed, remedyAnew, "exists and is not in ids:%s", kind)
+	case "reference":
+		rule := RuleReference
+		if kind == authz.KindPatient && b.of == "patient_group" {
+			rule = RuleGroup
+		}
+		return add(rule, "import what it names, or correct its record and import that", "names in %s what does not exist: %s", field, Printable(b.detail))
+	case "lacks":
+		return add(RuleBothSides, remedyRebuild, "is not in %s, which its %s says it is in", Printable(b.detail), field)
+	case "no_source":
+		return add(RuleBooked, remedyBooking, "is not a source of the place of %s on the care team of %s", Printable(b.of), Printable(b.detail))
+	case "source_unknown":
+		return add(RuleSources, "import the record of the booking; as released, if there is none any more", "has %s on the care team by a booking that does not exist: %s", Printable(b.of[2:]), Printable(b.detail))
+	case "source_other":
+		return add(RuleSources, remedyRebuild, "has %s on the care team by a booking of another patient or provider: %s", Printable(b.of[2:]), Printable(b.detail))
+	case "source_released":
+		return add(RuleSources, remedyBooking, "has %s on the care team by a booking that is released: %s", Printable(b.of[2:]), Printable(b.detail))
+	case "unused":
+		return adviceOf(kind, id)
+	default:
+		return add(Rule(b.code), "", "has something wrong with it that this build has no words for")
+	}
+}
+
+func adviceOf(kind authz.Kind, id string) Finding {
+	f := about(RuleUnused, kind, id, "give it members, or leave it if it is meant for later", "has no members")
+	if kind == authz.KindPatientGroup {
+		f = about(RuleUnassigned, kind, id, "give somebody Access, or leave it if that is meant",
+			"has patients and nobody has Access to it: only care teams and patient:view_all see them")
+	}
+	f.Advice = true
+	return f
+}
+
+// fieldName returns what the field of a hash is called in a record.
+func fieldName(field string) string {
+	if len(field) > 1 && field[1] == ':' {
+		switch field[0] {
+		case 'g':
+			return "groups"
+		case 'a':
+			return "access"
+		case 'b':
+			return "booking"
+		case 'c':
+			return "care_team"
+		}
+	}
+	return field
+}
+
+// isIndex reports whether what begins the names of keys that are the other side of
+// something.
+func isIndex(what string) bool {
+	_, typ := indexKinds(what, "")
+	return typ != ""
+}
+
+// indexKinds returns the kind of the members of an index, and its type.
+func indexKinds(what, id string) (members authz.Kind, typ string) {
+	switch what {
+	case "ids":
+		return authz.Kind(id), "zset"
+	case "role-members", "group-members", "access", "bookable":
+		return authz.KindTeamMember, "set"
+	case "patients", "care":
+		return authz.KindPatient, "zset"
+	case "bookings-of":
+		return authz.KindBooking, "set"
+	default:
+		return "", ""
+	}
+}
+
+func indexOutcome(it item, typ string, found []breach) outcome {
+	name := it.what + ":" + it.id
+	kind, expected := indexKinds(it.what, it.id)
+	switch typ {
+	case "none", expected:
+	default:
+		return of(aboutKey(RuleType, kindIndex, name, remedyRebuild, "is a %s and must be a %s", typ, expected))
+	}
+	var o outcome
+	for _, b := range found {
+		f := outcomeFinding{ofMember: true, member: b.of}
+		switch b.code {
+		case "orphan":
+			f = outcomeFinding{Finding: aboutKey(RuleOrphan, kindIndex, name, remedyOrphan, "is about what does not exist")}
+		case "member_unknown":
+			f.Finding = about(RuleMissing, kind, b.of, remedyRestore, "is in %s and does not exist", Printable(name))
+		case "one_sided":
+			f.Finding = about(RuleBothSides, kind, b.of, remedyRebuild, "is in %s, which its own fields do not say", Printable(name))
+		case "score":
+			f.Finding = about(RuleScore, kind, b.of, remedyRebuild, "has a score other than 0 in %s", Printable(name))
+		default:
+			f.Finding = about(Rule(b.code), kind, b.of, "", "has something wrong with it in %s that this build has no words for", Printable(name))
+		}
+		o.findings = append(o.findings, f)
+	}
+	return o
+}
