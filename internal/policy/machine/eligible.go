@@ -29,9 +29,16 @@ func Eligible(modules map[string]*ast.Module) error {
 	return errors.Join(errs...)
 }
 
-// eligibleHead refuses rules whose names have parts other than text, and those
-// whose open part is not the last one.
+// eligibleHead refuses rules whose names have parts other than text, those whose
+// open part is not the last one, and sets of sets or objects that depend on the
+// body: the general evaluator does not always find those by a look-up.
 func eligibleHead(rule *ast.Rule) error {
+	if key := rule.Head.Key; key != nil && !key.IsGround() {
+		switch key.Value.(type) {
+		case ast.Set, ast.Object:
+			return fmt.Errorf("%v: a set of sets or objects", rule.Location)
+		}
+	}
 	ref := rule.Head.Ref()
 	for i, term := range ref {
 		switch term.Value.(type) {

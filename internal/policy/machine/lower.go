@@ -150,6 +150,8 @@ func (l *lowering) statement(s ir.Stmt) instr {
 	case *ir.ScanStmt:
 		in := instr{op: opScan, a: l.local(s.Source), index: l.slot(s.Key), target: l.slot(s.Value)}
 		in.blocks = []block{l.loop(s.Block, in)}
+		source, known := l.known[in.a.slot]
+		in.inData = known && l.paths.inData(source) && in.blocks[0].reads(in.index)
 		delete(l.known, in.index)
 		return l.wrote(in)
 	case *ir.NotStmt:

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -84,6 +85,27 @@ func (op opcode) writes() bool {
 	return false
 }
 
+// reads reports whether any instruction of b, or nested in it, does more with a
+// slot than to give its value a name that nothing reads.
+func (b block) reads(slot int) bool {
+	is := func(o operand) bool { return o.constant == nil && o.slot == slot }
+	for i := range b {
+		in := &b[i]
+		if in.op == opAssign && is(in.a) && in.target != slot && !b.reads(in.target) {
+			continue
+		}
+		if is(in.a) || is(in.b) || slices.ContainsFunc(in.args, is) {
+			return true
+		}
+		for _, nested := range in.blocks {
+			if nested.reads(slot) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // operand is a constant, or the frame slot of a local when constant is nil.
 type operand struct {
 	constant *ast.Term
@@ -96,7 +118,7 @@ type instr struct {
 	target  int
 	a, b    operand
 	index   int  // break depth, called function, path, or scan's key slot
-	inData  bool // of opPath: the path leads into data
+	inData  bool // of opPath: the path leads into data; of opScan: so does it, and its keys are read
 	args    []operand
 	blocks  []block
 	path    []*ast.Term

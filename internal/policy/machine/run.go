@@ -12,6 +12,11 @@ var (
 	errKeyConflict = errors.New("eval_conflict_error: object keys must be unique")
 )
 
+// errNumbers is the error of data in which text and numbers name the same place: a
+// member looked up by a number, or a list whose positions are read. OPA takes one
+// for the other in some statements and not in others, so it has to be asked.
+var errNumbers = errors.New("a place in data is named by a number")
+
 // read returns the value of an operand, nil for an undefined local.
 func (o *operand) read(frame []*ast.Term) *ast.Term {
 	if o.constant != nil {
@@ -39,6 +44,9 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 			}
 		case opDataDot:
 			v := lookupData(frame[in.a.slot], in.b.read(frame))
+			if v != nil && namedByNumber(frame[in.a.slot], in.b.read(frame)) {
+				return e.fail(errNumbers)
+			}
 			if frame[in.target] = v; v == nil {
 				return broken
 			}
@@ -258,6 +266,9 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	source := in.a.read(frame)
 	if source == nil {
 		return end
+	}
+	if in.inData && numbered(source) {
+		return e.fail(errNumbers)
 	}
 	switch value := source.Value.(type) {
 	case *ast.Array:

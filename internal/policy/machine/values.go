@@ -71,6 +71,35 @@ func lookupData(source, key *ast.Term) *ast.Term {
 	return nil
 }
 
+// namedByNumber reports whether key is a number and source an object of data, the
+// names in which are text.
+func namedByNumber(source, key *ast.Term) bool {
+	if _, number := key.Value.(ast.Number); !number {
+		return false
+	}
+	_, object := source.Value.(ast.Object)
+	return object
+}
+
+// numbered reports whether places in a value are named by numbers, or by text that
+// reads as one.
+func numbered(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case *ast.Array:
+		return v.Len() > 0
+	case ast.Object:
+		return v.Until(func(key, _ *ast.Term) bool {
+			name, ok := key.Value.(ast.String)
+			if !ok || name == "" || (name[0] < '0' || name[0] > '9') && name[0] != '-' {
+				return !ok
+			}
+			_, number := util.Atoi(string(name))
+			return number
+		})
+	}
+	return false
+}
+
 // member is `x in xs`: false for what is not a collection, nil for an undefined
 // operand.
 func member(x, xs *ast.Term) *ast.Term {
