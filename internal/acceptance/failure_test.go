@@ -231,7 +231,7 @@ func TestRedisTalksRubbish(t *testing.T) {
 		"lists in lists":        always("*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
 		"a map":                 always("%1\r\n+found\r\n#t\r\n"),
 		"an unfinished list":    always("*1000\r\n+OK\r\n"),
-		"a length without end":  always("$999999999\r\nabc"),
+		"a length without end":  always("$9999999\r\nabc"), // go-redis makes room for all of it
 		"a length that is none": always("$abc\r\n\r\n"),
 		"a negative length":     always("*-7\r\n"),
 		"an error":              always("-ERR no\r\n"),
