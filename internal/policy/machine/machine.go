@@ -38,6 +38,7 @@ type Evaluation struct {
 	paths   []memo // by path
 	stack   []*ast.Term
 	depth   int
+	steps   uint // calls and elements of scans so far
 	err     error
 	builtin topdown.BuiltinContext
 	ready   bool        // builtin is filled in
@@ -66,7 +67,7 @@ func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Ter
 			return nil
 		}
 	}
-	e.ctx, e.cancel, e.input = ctx, cancel, input
+	e.ctx, e.cancel, e.input, e.steps = ctx, cancel, input, 0
 	copy(e.paths, p.paths)
 	return e
 }
@@ -106,10 +107,7 @@ func (e *Evaluation) call(index int, input, data *ast.Term, args []*ast.Term) *a
 	if e.depth++; e.depth > depthLimit {
 		e.fail(fmt.Errorf("%s: calls nest deeper than %d", f.name, depthLimit))
 	}
-	if e.cancel != nil && e.cancel.Cancelled() {
-		e.fail(errCancelled)
-	}
-	if e.err != nil {
+	if e.cancelled(); e.err != nil {
 		return nil
 	}
 	base := len(e.stack)
@@ -153,6 +151,21 @@ func (e *Evaluation) grow(n int) []*ast.Term {
 	}
 	e.stack = e.stack[:base+n]
 	return e.stack[base : base+n : base+n]
+}
+
+// patience is how many steps an evaluation takes between two looks at whether it
+// was cancelled. It looks at the first one.
+const patience = 16
+
+// cancelled counts a step, and fails the evaluation if it was cancelled.
+func (e *Evaluation) cancelled() bool {
+	look := e.steps%patience == 0
+	e.steps++
+	if !look || e.cancel == nil || !e.cancel.Cancelled() {
+		return false
+	}
+	e.fail(errCancelled)
+	return true
 }
 
 func (e *Evaluation) fail(err error) signal {

@@ -300,8 +300,8 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 // step runs the block of a scan for one element. When stop is true the scan ends
 // with sig.
 func (e *Evaluation) step(in *instr, frame []*ast.Term, k, v *ast.Term) (sig signal, stop bool) {
-	if e.cancel != nil && e.cancel.Cancelled() {
-		return e.fail(errCancelled), true
+	if e.cancelled() {
+		return failed, true
 	}
 	frame[in.index], frame[in.target] = k, v
 	switch sig := e.run(in.blocks[0], frame); {
