@@ -263,7 +263,7 @@ func TestTheOperatorsTableIsTrue(t *testing.T) {
 	root := a.rootCommand()
 	serve, _, err := root.Find([]string{"serve"})
 	if err != nil || serve == root {
-		t.Skip("there is no serve yet")
+		t.Fatalf("there is no serve: %v", err)
 	}
 	documented := make(map[string]string)
 	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(readme), -1) {

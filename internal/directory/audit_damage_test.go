@@ -1,0 +1,307 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// damage is one thing wrong with one key, and a finding that must name it.
+type damage struct {
+	what, key string
+	do        func(key string) error
+	want      Finding // Rule "" for any
+}
+
+func (d damage) isIn(found []Finding) bool {
+	return slices.ContainsFunc(found, func(f Finding) bool {
+		return !f.Advice && f.Kind == d.want.Kind && f.ID == d.want.ID && (d.want.Rule == "" || f.Rule == d.want.Rule) && f.What != "" && f.Remedy != ""
+	})
+}
+
+// damages lists everything that can be wrong with a key, from the layout: its
+// type, its being there, and each of its fields or members.
+func (s *store) damages(t *testing.T, name string) []damage {
+	ctx := t.Context()
+	prefix := strings.TrimSuffix(headKey(s.org), "head")
+	what, id, _ := strings.Cut(name, ":")
+	var out []damage
+	add := func(text string, want Finding, do func(key string) error) {
+		out = append(out, damage{what: text + " " + name, key: prefix + name, do: do, want: want})
+	}
+	mistype := func(key string) error {
+		s.raw.Del(ctx, key)
+		return s.raw.Set(ctx, key, "rubbish", 0).Err()
+	}
+	remove := func(key string) error { return s.raw.Del(ctx, key).Err() }
+	hset := func(field, value string) func(string) error {
+		return func(key string) error { return s.raw.HSet(ctx, key, field, value).Err() }
+	}
+	hdel := func(field string) func(string) error {
+		return func(key string) error { return s.raw.HDel(ctx, key, field).Err() }
+	}
+	switch {
+	case name == "head":
+		head := func(rule Rule) Finding { return Finding{Rule: rule, Kind: "head", ID: "head"} }
+		add("mistype", head(RuleType), mistype)
+		add("remove", head(RuleHead), remove)
+		for _, field := range []string{"rev", "nonce", "schema"} {
+			rule := RuleHead
+			if field == "schema" {
+				rule = RuleSchema
+			}
+			add("drop "+field, head(rule), hdel(field))
+			for _, value := range []string{"", "-1", "0", "01", "1.0", "2a\x00", "0x2", "99999999999999999999999", "\n"} {
+				if field != "nonce" || value == "" || value == "\n" || value == "2a\x00" {
+					add(fmt.Sprintf("set %s to %q", field, value), head(rule), hset(field, value))
+				}
+			}
+		}
+		add("newer schema", head(RuleSchema), hset("schema", "2"))
+		add("further field", head(RuleHead), hset("x", "y"))
+	case validKind(authz.Kind(what)):
+		self := func(rule Rule) Finding { return Finding{Rule: rule, Kind: what, ID: id} }
+		add("mistype", self(RuleType), mistype)
+		add("remove", self(RuleMissing), remove)
+		add("further field", self(RuleFields), hset("found\x00", "true"))
+		add("empty field", self(RuleFields), hset("", ""))
+		hash := s.raw.HGetAll(ctx, prefix+name).Val()
+		for field, value := range hash {
+			text, ghost := "set "+field, func(rule Rule, value string) { add("set "+field, self(rule), hset(field, value)) }
+			edge, to, isEdge := strings.Cut(field, ":")
+			switch {
+			case isEdge && edge == "c":
+				add("drop "+field, self(RuleBothSides), hdel(field))
+				add("another "+field, self(RuleReference), hset("c:ghost", "manual"))
+				if strings.Contains(value, "booking:") {
+					booking := strings.TrimPrefix(value[strings.Index(value, "booking:"):], "booking:")
+					booking, _, _ = strings.Cut(booking, "\n")
+					add("take the bookings out of "+field, Finding{Rule: RuleBooked, Kind: "booking", ID: booking}, hset(field, "manual"))
+				}
+				for _, value := range []string{"", "rubbish", "manual\nmanual", "manual\nbooking:b1", "manual\n", "booking:", "\xff", "MANUAL"} {
+					ghost(RuleSources, value)
+				}
+				ghost(RuleSources, "booking:ghost")
+				ghost(RuleSources, "booking:ghost\nmanual")
+			case isEdge:
+				add("drop "+field, self(RuleBothSides), hdel(field))
+				ghost(RuleFields, "1")
+				add("another "+field, self(RuleReference), hset(edge+":ghost", ""))
+			case field == "name":
+				add("drop name", self(unlessLast(hash, RuleFields)), hdel(field))
+				ghost(RuleFields, "a\nb")
+				ghost(RuleFields, "\xff")
+				ghost(RuleFields, strings.Repeat("x", 2000))
+			case field == "permissions":
+				add("drop permissions", self(RuleFields), hdel(field))
+				for _, value := range []string{"", "null", "{}", `"*:*"`, `["a:b"`, `["a"]`, `["*:view"]`, `["a:c","a:b"]`, `["a:b","a:b"]`, `["a:b",1]`, `["a:\u0000"]`} {
+					ghost(RuleFields, value)
+				}
+			case field == "role":
+				add("drop role", self(RuleFields), hdel(field))
+				ghost(RuleReference, "ghost")
+				if value != "" {
+					ghost(RuleBothSides, "")
+				}
+			case field == "provider" && what == "team_member":
+				add("drop provider", self(RuleFields), hdel(field))
+				ghost(RuleFields, "true")
+				add("not a provider with Booking", self(RuleBooking), func(key string) error {
+					return s.raw.HSet(ctx, key, "provider", "0", "b:pg0", "").Err()
+				})
+			case field == "patient_group":
+				add("drop patient_group", self(unlessLast(hash, RuleGroup)), hdel(field))
+				ghost(RuleGroup, "")
+				ghost(RuleGroup, "ghost")
+			case what == "booking":
+				add("drop "+field, self(RuleFields), hdel(field))
+				ghost("", "ghost")
+				if field == "state" && value == stateReleased {
+					ghost(RuleBooked, stateBooked)
+				}
+				if field == "state" && value != stateReleased {
+					of := s.raw.HGet(ctx, prefix+name, "patient").Val()
+					add("release", Finding{Rule: RuleSources, Kind: "patient", ID: of}, hset(field, stateReleased))
+				}
+			default:
+				t.Errorf("there is no damage for %s %s, to %s", text, name, to)
+			}
+		}
+	default:
+		out = append(out, s.indexDamages(t, prefix, name, what, id, mistype, remove)...)
+	}
+	return out
+}
+
+// unlessLast returns the rule that is broken without one field of a hash: one
+// without any does not exist.
+func unlessLast(hash map[string]string, rule Rule) Rule {
+	if len(hash) == 1 {
+		return RuleMissing
+	}
+	return rule
+}
+
+func (s *store) indexDamages(t *testing.T, prefix, name, what, id string, mistype, remove func(string) error) []damage {
+	ctx := t.Context()
+	kind, typ := indexKinds(what, id)
+	if typ == "" {
+		t.Errorf("no index is called %s", name)
+	}
+	self := Finding{Rule: RuleType, Kind: "index", ID: name}
+	out := []damage{{"mistype " + name, prefix + name, mistype, self}}
+	rule := RuleBothSides
+	if what == "ids" {
+		rule = RuleListed
+	}
+	insert := func(key, member string, score float64) error {
+		if typ == "zset" {
+			return s.raw.ZAdd(ctx, key, redis.Z{Member: member, Score: score}).Err()
+		}
+		return s.raw.SAdd(ctx, key, member).Err()
+	}
+	members := s.raw.SMembers(ctx, prefix+name).Val()
+	if typ == "zset" {
+		members = s.raw.ZRange(ctx, prefix+name, 0, -1).Val()
+	}
+	for _, member := range members {
+		of := Finding{Rule: rule, Kind: string(kind), ID: member}
+		out = append(out,
+			damage{"remove from " + name, prefix + name, remove, of},
+			damage{"take " + member + " out of " + name, prefix + name, func(key string) error {
+				if typ == "zset" {
+					return s.raw.ZRem(ctx, key, member).Err()
+				}
+				return s.raw.SRem(ctx, key, member).Err()
+			}, of})
+		if typ == "zset" {
+			out = append(out, damage{"score " + member, prefix + name, func(key string) error { return insert(key, member, 1) },
+				Finding{Rule: RuleScore, Kind: string(kind), ID: member}})
+		}
+	}
+	for ghost, as := range map[string]string{"ghost": "ghost", "": "", "\xff\x00": `\xff\x00`, "\u202e": `\u202e`} {
+		out = append(out, damage{fmt.Sprintf("add %q to %s", ghost, name), prefix + name, func(key string) error { return insert(key, ghost, 0) },
+			Finding{Rule: RuleMissing, Kind: string(kind), ID: as}})
+	}
+	if what == "ids" {
+		return out
+	}
+	for _, other := range s.raw.ZRange(ctx, prefix+"ids:"+string(kind), 0, -1).Val() {
+		if !slices.Contains(members, other) {
+			out = append(out, damage{"add " + other + " to " + name, prefix + name, func(key string) error { return insert(key, other, 0) },
+				Finding{Rule: RuleBothSides, Kind: string(kind), ID: other}})
+		}
+	}
+	return append(out, damage{"another " + what, prefix + what + ":ghost", func(key string) error { return insert(key, members[0], 0) },
+		Finding{Rule: RuleOrphan, Kind: "index", ID: what + ":ghost"}})
+}
+
+// strays are keys that nothing accounts for.
+func (s *store) strays(t *testing.T) []damage {
+	ctx := t.Context()
+	prefix := strings.TrimSuffix(headKey(s.org), "head")
+	var out []damage
+	for name, want := range map[string]Finding{
+		"rubbish":         {Rule: RuleKey, Kind: "key", ID: "rubbish"},
+		"":                {Rule: RuleKey, Kind: "key"},
+		"head:":           {Rule: RuleKey, Kind: "key", ID: "head:"},
+		"Role:x":          {Rule: RuleKey, Kind: "key", ID: "Role:x"},
+		"ids:rubbish":     {Rule: RuleKey, Kind: "key", ID: "ids:rubbish"},
+		"ids:":            {Rule: RuleKey, Kind: "key", ID: "ids:"},
+		"a\x00\xff\nb":    {Rule: RuleKey, Kind: "key", ID: `a\x00\xff\nb`},
+		"role:stray":      {Rule: RuleListed, Kind: "role", ID: "stray"},
+		"role:":           {Rule: RuleID, Kind: "role"},
+		"role:a\nb":       {Rule: RuleID, Kind: "role", ID: `a\nb`},
+		"patient:\xff":    {Rule: RuleID, Kind: "patient", ID: `\xff`},
+		"access:ghost":    {Rule: RuleType, Kind: "index", ID: "access:ghost"},
+		"bookings-of:a:b": {Rule: RuleType, Kind: "index", ID: "bookings-of:a:b"},
+	} {
+		out = append(out, damage{fmt.Sprintf("stray key %q", name), prefix + name, func(key string) error {
+			return s.raw.HSet(ctx, key, "name", "x", "permissions", `[]`).Err()
+		}, want})
+	}
+	long := "role:" + strings.Repeat("x", 257)
+	return append(out, damage{"long id", prefix + long, func(key string) error {
+		return s.raw.HSet(ctx, key, "name", "x", "permissions", `[]`).Err()
+	}, Finding{Rule: RuleID, Kind: "role", ID: strings.TrimPrefix(long, "role:")}})
+}
+
+// keep returns what puts a key back as it is now.
+func (s *store) keep(ctx context.Context, t *testing.T, key string) func() {
+	t.Helper()
+	hash, set := map[string]string{}, []string{}
+	var sorted []redis.Z
+	typ := s.raw.Type(ctx, key).Val()
+	switch typ {
+	case "hash":
+		hash = s.raw.HGetAll(ctx, key).Val()
+	case "set":
+		set = s.raw.SMembers(ctx, key).Val()
+	case "zset":
+		sorted = s.raw.ZRangeWithScores(ctx, key, 0, -1).Val()
+	}
+	return func() {
+		s.raw.Del(ctx, key)
+		switch typ {
+		case "hash":
+			s.raw.HSet(ctx, key, hash)
+		case "set":
+			s.raw.SAdd(ctx, key, set)
+		case "zset":
+			s.raw.ZAdd(ctx, key, sorted...)
+		}
+	}
+}
+
+// TestAuditFindsEveryDamage damages one thing at a time, everything that the
+// layout has, and expects the audit to name it.
+func TestAuditFindsEveryDamage(t *testing.T) {
+	overStores(t, func(t *testing.T, s *store) {
+		s.randomly(t, random(t), 250)
+		s.load(t, `{"kind":"patient_group","id":"pg0"}`, `{"kind":"team_member","id":"m9","provider":true,"access":["pg0"],"booking":["pg0"]}`,
+			`{"kind":"patient","id":"p9","patient_group":"pg0"}`, `{"kind":"booking","id":"b90","patient":"p9","provider":"m9","state":"booked"}`,
+			`{"kind":"booking","id":"b91","patient":"p9","provider":"m9","state":"released"}`, `{"kind":"role","id":"r9","permissions":["t:a"]}`,
+			`{"kind":"group","id":"g9","permissions":["t:a"]}`, `{"kind":"team_member","id":"m8","role":"r9","groups":["g9"]}`)
+		s.clean(t)
+		all := s.strays(t)
+		for name := range s.keys(t) {
+			all = append(all, s.damages(t, name)...)
+		}
+		// The embedded store is slow, the more so under the race detector, and runs the
+		// same script: there a part of them has to do, another one each time.
+		if s.embedded != nil {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			all = all[:len(all)/4]
+		}
+		rules := map[Rule]int{}
+		for _, d := range all {
+			restore := s.keep(t.Context(), t, d.key)
+			if err := d.do(d.key); err != nil {
+				t.Fatalf("%s: %v", d.what, err)
+			}
+			_, found := s.audit(t)
+			if !d.isIn(found) {
+				t.Errorf("%s: expected %+v, got %+v", d.what, d.want, onlyBreaches(found))
+			}
+			for _, f := range found {
+				rules[f.Rule]++
+				if f.Rule.Title() == string(f.Rule) || f.What != Printable(f.What) || f.ID != Printable(f.ID) && !strings.Contains(f.ID, `\`) {
+					t.Errorf("%s: a finding cannot be shown: %+v", d.what, f)
+				}
+			}
+			restore()
+		}
+		s.clean(t)
+		t.Logf("%d damages, findings by rule: %v", len(all), rules)
+		if s.embedded == nil && len(rules) < 17 {
+			t.Errorf("only these rules are broken: %v", rules)
+		}
+	})
+}
