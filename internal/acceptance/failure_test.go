@@ -13,7 +13,7 @@ import (
 const (
 	factsTimeout   = 200 * time.Millisecond
 	requestTimeout = 500 * time.Millisecond
-	slack          = time.Second // of a machine that does other things too
+	slack          = 2 * time.Second // of a machine that does other things too
 )
 
 var shortTimeouts = []string{"--facts-timeout", factsTimeout.String(), "--request-timeout", requestTimeout.String()}
