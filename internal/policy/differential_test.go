@@ -149,7 +149,7 @@ func agree(t *testing.T, snapshots map[string]*policy.Snapshot, facts memory, r 
 // The machine and OPA's general evaluator give the same answers with the same
 // accounts, and what is remembered between questions changes none of them.
 func TestDifferential(t *testing.T) {
-	snapshots := both(t, embedded(t))
+	snapshots := bothAlone(t, embedded(t))
 	w := world{rand.New(rand.NewPCG(1, 2))}
 	asked, allowed := 0, 0
 	for range 120 {
@@ -176,7 +176,7 @@ func FuzzDifferential(f *testing.F) {
 	f.Add(uint64(1), "patient", "p1", "book", "provider", "m1", `{"patient":null}`)
 	f.Add(uint64(2), "team_member", "m1", "create", "appointment", "", `{"patient":"p1","provider":7}`)
 	f.Add(uint64(3), "", "", "", "", "", `{}`)
-	snapshots := both(f, embedded(f))
+	snapshots := bothAlone(f, embedded(f))
 	f.Fuzz(func(t *testing.T, seed uint64, subject, id, action, resource, resourceID, properties string) {
 		var p map[string]any
 		if json.Unmarshal([]byte(properties), &p) != nil {

@@ -32,7 +32,7 @@ func permissions(t *testing.T, s *policy.Snapshot, facts memory) map[string]auth
 
 func TestP3WhatAPermissionGrants(t *testing.T) {
 	crud := []string{"stock:create", "stock:delete", "stock:update", "stock:view"}
-	snapshots := both(t, embedded(t))
+	snapshots := bothAlone(t, embedded(t))
 	for name, c := range map[string]struct{ given, want []string }{
 		"by name":                       {[]string{"stock:view"}, []string{"stock:view"}},
 		"a type's wildcard":             {[]string{"stock:*"}, crud},
@@ -59,7 +59,7 @@ func TestP3WhatAPermissionGrants(t *testing.T) {
 }
 
 func TestP3EverythingIsAllTheCatalogueHas(t *testing.T) {
-	for _, s := range both(t, embedded(t)) {
+	for _, s := range bothAlone(t, embedded(t)) {
 		grants := permissions(t, s, memory{member("mark", "", "g"), group("g", "*:*")})
 		for _, want := range []string{"patient:view_all", "stock:delete", "appointment:create", "provider:view"} {
 			if got := grants[want]; !slices.Equal(got.Groups, []string{"g"}) || got.Role != "" {
@@ -73,7 +73,7 @@ func TestP3EverythingIsAllTheCatalogueHas(t *testing.T) {
 }
 
 func TestP2GrantsSayWhereTheyComeFrom(t *testing.T) {
-	for _, s := range both(t, embedded(t)) {
+	for _, s := range bothAlone(t, embedded(t)) {
 		grants := permissions(t, s, memory{
 			member("mark", "r", "b", "a", "gone"), role("r", "stock:*"), group("a", "stock:view"), group("b", "stock:view", "patient:view"),
 		})
@@ -96,7 +96,7 @@ func TestP2GrantsSayWhereTheyComeFrom(t *testing.T) {
 
 // What is remembered of a role must not outlive an edit of it.
 func TestAnEditedRoleIsAnotherRole(t *testing.T) {
-	for _, s := range both(t, embedded(t)) {
+	for _, s := range bothAlone(t, embedded(t)) {
 		mark := member("mark", "r")
 		if g := permissions(t, s, memory{mark, role("r", "stock:view")}); len(g) != 1 {
 			t.Errorf("%v", g)

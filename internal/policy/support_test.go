@@ -96,6 +96,14 @@ func both(t testing.TB, source *policy.Source) map[string]*policy.Snapshot {
 	return snapshots
 }
 
+// bothAlone is both, with a machine that has nobody to leave an evaluation to.
+func bothAlone(t testing.TB, source *policy.Source) map[string]*policy.Snapshot {
+	t.Helper()
+	snapshots := both(t, source)
+	snapshots["machine"].Alone()
+	return snapshots
+}
+
 // one returns the texts of a policy of one file.
 func one(rego string) map[string]string { return map[string]string{"authz/authz.rego": rego} }
 

@@ -33,6 +33,11 @@ func (l *lowering) function(f *ir.Func) function {
 		l.known[out.params[0]], l.known[out.params[1]] = inputPath, dataPath
 	}
 	out.blocks = l.blockList(f.Blocks)
+	each(out.blocks, func(in *instr) {
+		if in.op == opScan && in.inData {
+			in.inData = read(out.blocks, in.index)
+		}
+	})
 	out.locals = len(l.slots)
 	return out
 }
@@ -151,7 +156,7 @@ func (l *lowering) statement(s ir.Stmt) instr {
 		in := instr{op: opScan, a: l.local(s.Source), index: l.slot(s.Key), target: l.slot(s.Value)}
 		in.blocks = []block{l.loop(s.Block, in)}
 		source, known := l.known[in.a.slot]
-		in.inData = known && l.paths.inData(source) && in.blocks[0].reads(in.index)
+		in.inData = known && l.paths.inData(source)
 		delete(l.known, in.index)
 		return l.wrote(in)
 	case *ir.NotStmt:

@@ -85,25 +85,35 @@ func (op opcode) writes() bool {
 	return false
 }
 
-// reads reports whether any instruction of b, or nested in it, does more with a
-// slot than to give its value a name that nothing reads.
-func (b block) reads(slot int) bool {
-	is := func(o operand) bool { return o.constant == nil && o.slot == slot }
-	for i := range b {
-		in := &b[i]
-		if in.op == opAssign && is(in.a) && in.target != slot && !b.reads(in.target) {
-			continue
-		}
-		if is(in.a) || is(in.b) || slices.ContainsFunc(in.args, is) {
-			return true
-		}
-		for _, nested := range in.blocks {
-			if nested.reads(slot) {
-				return true
-			}
+// each calls f for every instruction of blocks, nested ones included.
+func each(blocks []block, f func(*instr)) {
+	for _, b := range blocks {
+		for i := range b {
+			f(&b[i])
+			each(b[i].blocks, f)
 		}
 	}
-	return false
+}
+
+// read reports whether blocks do more with a slot than to give its value other
+// names that nothing reads.
+func read(blocks []block, slot int) bool {
+	names := map[int]bool{slot: true}
+	is := func(o operand) bool { return o.constant == nil && names[o.slot] }
+	for more := true; more; {
+		before := len(names)
+		each(blocks, func(in *instr) {
+			if in.op == opAssign && is(in.a) {
+				names[in.target] = true
+			}
+		})
+		more = len(names) > before
+	}
+	found := false
+	each(blocks, func(in *instr) {
+		found = found || in.op != opAssign && (is(in.a) || is(in.b) || slices.ContainsFunc(in.args, is))
+	})
+	return found
 }
 
 // operand is a constant, or the frame slot of a local when constant is nil.
@@ -118,7 +128,7 @@ type instr struct {
 	target  int
 	a, b    operand
 	index   int  // break depth, called function, path, or scan's key slot
-	inData  bool // of opPath: the path leads into data; of opScan: so does it, and its keys are read
+	inData  bool // of opPath: it leads into data; of opScan: what is scanned is there, and its keys are read
 	args    []operand
 	blocks  []block
 	path    []*ast.Term
