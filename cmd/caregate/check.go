@@ -170,7 +170,7 @@ func (c *checking) answer(ctx context.Context, request *authz.Request) (answer, 
 		return answer{}, err
 	}
 	defer func() { _ = store.Close() }()
-	d, stated, err := authz.NewService(store, snapshot).Decide(ctx, c.facts.organisation, request)
+	d, stated, err := authz.NewService(store, snapshot).Decide(ctx, c.facts.organisation, request, authz.Freshness{})
 	return answer{Decision: d.Allow, Context: d.Context, Revision: stated.Revision.String(), Policy: stated.Policy}, err
 }
 

@@ -24,6 +24,7 @@ const (
 	TooMany                   // a limit on rate or concurrency
 	Unavailable               // facts cannot be read now; try again
 	Timeout                   // the time allowed for the request ran out
+	Changed                   // the record is not the version that the request is about
 )
 
 // Error is the one error type of the domain. Message is for the reader: what
@@ -33,6 +34,10 @@ type Error struct {
 	Field   string // where in the input, in dotted form, "" when not about one
 	Message string
 	Err     error // the cause, for the log alone
+	// InUse names what stands in the way of a change, for the caller who asked for
+	// it alone. There may be more: InUseCount says how many in all.
+	InUse      []Key
+	InUseCount int
 }
 
 func (e *Error) Error() string {
@@ -51,6 +56,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // Errorf makes an error of a kind about a field, which may be "".
 func Errorf(kind ErrorKind, field, format string, args ...any) *Error {
 	return &Error{Kind: kind, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// NotIncluded is the error for a question about facts that the directory does not
+// have: they are still to come, or were lost.
+func NotIncluded() *Error {
+	return Errorf(Behind, "Caregate-At-Least",
+		"the facts here do not include that revision; ask again, and if it stays so they were lost: ask without it")
 }
 
 // KindOf returns the kind of err. A deadline that nobody classed is a Timeout.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Kind is a kind of record that the directory holds.
@@ -32,6 +33,9 @@ type Key struct {
 type Fact struct {
 	Key
 	Found bool
+	// Since is the revision at which the entity last changed, the zero one for an
+	// entity that does not exist.
+	Since Revision
 
 	// Role and group: the permissions as they were granted, wildcards included.
 	Permissions []string
@@ -65,8 +69,27 @@ type Facts struct {
 	// in it is found either.
 	Organisation bool
 	Revision     Revision
-	facts        []*Fact
-	byKey        map[Key]*Fact // nil for a reading so small that a scan is cheaper
+	// Until is when the reading has become too old to answer from, the zero time
+	// for never.
+	Until time.Time
+
+	facts []*Fact
+	byKey map[Key]*Fact // nil for a reading so small that a scan is cheaper
+}
+
+// Expired reports whether the reading is too old to answer from.
+func (f *Facts) Expired() bool { return !f.Until.IsZero() && !time.Now().Before(f.Until) }
+
+// All returns the facts that the reading consists of. They are not to be changed.
+func (f *Facts) All() []*Fact { return f.facts }
+
+// Freshness says how old the facts of an answer may be. The zero value accepts
+// what the directory holds ready.
+type Freshness struct {
+	// AtLeast asks for facts of this revision or a later one of the same history.
+	AtLeast Revision
+	// Full asks for facts that are read for this question.
+	Full bool
 }
 
 // fewFacts is how many facts are found by a scan. One question has fewer.
@@ -115,6 +138,12 @@ func (r Revision) String() string {
 		return strconv.FormatUint(r.Count, 10) + ".0"
 	}
 	return strconv.FormatUint(r.Count, 10) + "." + r.Nonce
+}
+
+// MayInclude reports whether facts at r can include the changes up to want. That
+// a lower count is of the same history is not to be seen from the two alone.
+func (r Revision) MayInclude(want Revision) bool {
+	return r.Count > want.Count || r == want
 }
 
 // ParseRevision reads a token that String wrote.

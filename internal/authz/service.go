@@ -2,6 +2,8 @@ package authz
 
 import (
 	"context"
+	"errors"
+	"slices"
 )
 
 // Directory gives facts.
@@ -9,9 +11,10 @@ type Directory interface {
 	// Read returns the facts for keys, and for every team member among them
 	// those of their role and groups, all true at one revision. An entity that
 	// does not exist is absent from the answer, never an error; an error, of
-	// kind Unavailable or Timeout, means that nothing is known. It returns
-	// within ctx.
-	Read(ctx context.Context, organisation string, keys []Key) (*Facts, error)
+	// kind Unavailable or Timeout, means that nothing is known. Facts that do not
+	// include fresh.AtLeast are never returned: that is an error of kind Behind. It
+	// returns within ctx.
+	Read(ctx context.Context, organisation string, keys []Key, fresh Freshness) (*Facts, error)
 }
 
 // Policy evaluates questions. It is immutable: an edit makes a new one.
@@ -53,13 +56,17 @@ func NewService(directory Directory, policy Policy) *Service {
 }
 
 // Decide answers one request about an organisation.
-func (s *Service) Decide(ctx context.Context, organisation string, r *Request) (Decision, Stated, error) {
-	facts, stated, err := s.read(ctx, organisation, s.keys(nil, r))
+func (s *Service) Decide(
+	ctx context.Context, organisation string, r *Request, fresh Freshness,
+) (d Decision, stated Stated, err error) {
+	stated, err = s.over(ctx, organisation, s.keys(nil, r), fresh, func(facts *Facts) error {
+		d, err = s.decide(ctx, facts, r)
+		return err
+	})
 	if err != nil {
 		return Decision{}, stated, err
 	}
-	d, err := s.decide(ctx, facts, r)
-	return d, stated, err
+	return d, stated, nil
 }
 
 // DecideAll answers a batch at one revision, in order, up to where semantic
@@ -67,7 +74,7 @@ func (s *Service) Decide(ctx context.Context, organisation string, r *Request) (
 // the same place of the errors returned; err is for what fails the whole batch.
 // A nil request is skipped: it denies and does not touch its error.
 func (s *Service) DecideAll(
-	ctx context.Context, organisation string, requests []*Request, semantic Semantic,
+	ctx context.Context, organisation string, requests []*Request, semantic Semantic, fresh Freshness,
 ) (decisions []Decision, failed []error, stated Stated, err error) {
 	var keys []Key
 	for _, r := range requests {
@@ -75,12 +82,22 @@ func (s *Service) DecideAll(
 			keys = s.keys(keys, r)
 		}
 	}
-	facts, stated, err := s.read(ctx, organisation, keys)
+	stated, err = s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+		decisions, failed, err = s.decideAll(ctx, facts, requests, semantic)
+		return err
+	})
 	if err != nil {
 		return nil, nil, stated, err
 	}
-	decisions = make([]Decision, 0, len(requests))
-	failed = make([]error, 0, len(requests))
+	return decisions, failed, stated, nil
+}
+
+// decideAll answers a batch over facts that were read for it.
+func (s *Service) decideAll(
+	ctx context.Context, facts *Facts, requests []*Request, semantic Semantic,
+) ([]Decision, []error, error) {
+	decisions := make([]Decision, 0, len(requests))
+	failed := make([]error, 0, len(requests))
 	for _, r := range requests {
 		var d Decision
 		var itemErr error
@@ -88,7 +105,7 @@ func (s *Service) DecideAll(
 			d, itemErr = s.decide(ctx, facts, r)
 		}
 		if ctx.Err() != nil { // the rest would only fail one by one
-			return nil, nil, stated, &Error{Kind: Timeout, Message: "the batch was not answered in time", Err: ctx.Err()}
+			return nil, nil, &Error{Kind: Timeout, Message: "the batch was not answered in time", Err: ctx.Err()}
 		}
 		if itemErr != nil {
 			d = Decision{}
@@ -98,41 +115,97 @@ func (s *Service) DecideAll(
 			break
 		}
 	}
-	return decisions, failed, stated, nil
+	return decisions, failed, nil
 }
 
 // Permissions returns everything a team member holds (P6), with the role and
 // groups that grant it. An unknown member or organisation is NotFound.
-func (s *Service) Permissions(ctx context.Context, organisation, member string) (map[string]Grant, Stated, error) {
+func (s *Service) Permissions(
+	ctx context.Context, organisation, member string, fresh Freshness,
+) (grants map[string]Grant, stated Stated, err error) {
 	key := Key{Kind: KindTeamMember, ID: member}
-	facts, stated, err := s.read(ctx, organisation, []Key{key})
+	stated, err = s.over(ctx, organisation, []Key{key}, fresh, func(facts *Facts) error {
+		fact := facts.Get(key)
+		if !fact.Found {
+			return Errorf(NotFound, "team_member", "is not the id of a team member of this organisation; check both")
+		}
+		grants, err = s.policy.Permissions(ctx, fact, facts)
+		return err
+	})
 	if err != nil {
 		return nil, stated, err
 	}
-	fact := facts.Get(key)
-	if !fact.Found {
-		return nil, stated, Errorf(NotFound, "team_member", "is not the id of a team member of this organisation; check both")
+	return grants, stated, nil
+}
+
+// Consultation is the answer to several requests with everything it was made
+// of, for a change that has to hold only as long as that does.
+type Consultation struct {
+	Decisions []Decision
+	Facts     *Facts // of Keys, and of the roles and groups of team members among them
+	Keys      []Key  // what the requests name, and what else was asked for
+	Stated    Stated
+}
+
+// Consult answers requests from facts that are read now, and reads the entities
+// also with them. A request that cannot be evaluated fails all.
+func (s *Service) Consult(ctx context.Context, organisation string, requests []*Request, also []Key) (*Consultation, error) {
+	c := &Consultation{Keys: slices.Clone(also)}
+	for _, r := range requests {
+		c.Keys = s.keys(c.Keys, r)
 	}
-	grants, err := s.policy.Permissions(ctx, fact, facts)
-	return grants, stated, err
+	facts, err := s.directory.Read(ctx, organisation, c.Keys, Freshness{Full: true})
+	if err != nil {
+		return nil, err
+	}
+	c.Facts, c.Stated = facts, Stated{Revision: facts.Revision, Policy: s.policy.Digest()}
+	decisions, failed, err := s.decideAll(ctx, facts, requests, ExecuteAll)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
+	}
+	c.Decisions = decisions
+	return c, nil
 }
 
 // Policy returns the policy that answers.
 func (s *Service) Policy() Policy { return s.policy }
 
+// over reads the facts for keys and lets answer answer from them. What became
+// too old meanwhile is thrown away and asked once more.
+func (s *Service) over(
+	ctx context.Context, organisation string, keys []Key, fresh Freshness, answer func(*Facts) error,
+) (Stated, error) {
+	stated := Stated{Policy: s.policy.Digest()}
+	for range 2 {
+		facts, err := s.read(ctx, organisation, keys, fresh)
+		if err != nil {
+			return stated, err
+		}
+		stated.Revision = facts.Revision
+		if err := answer(facts); err != nil {
+			return stated, err
+		}
+		if !facts.Expired() {
+			return stated, nil
+		}
+	}
+	return stated, Errorf(Unavailable, "", "the facts were too old before the answer was ready; ask again")
+}
+
 // read gets the facts for keys. A policy without a catalogue needs none, not
 // even that the organisation exists.
-func (s *Service) read(ctx context.Context, organisation string, keys []Key) (*Facts, Stated, error) {
-	stated := Stated{Policy: s.policy.Digest()}
+func (s *Service) read(ctx context.Context, organisation string, keys []Key, fresh Freshness) (*Facts, error) {
 	if s.policy.Catalogue() == nil {
-		return NewFacts(true, Revision{}), stated, nil
+		return NewFacts(true, Revision{}), nil
 	}
-	facts, err := s.directory.Read(ctx, organisation, keys)
-	if err != nil {
-		return nil, stated, err
+	facts, err := s.directory.Read(ctx, organisation, keys, fresh)
+	if err == nil && !facts.Revision.MayInclude(fresh.AtLeast) {
+		return nil, NotIncluded()
 	}
-	stated.Revision = facts.Revision
-	return facts, stated, nil
+	return facts, err
 }
 
 // decide evaluates one request over facts that were read for it.

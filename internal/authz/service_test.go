@@ -18,7 +18,7 @@ type clinic struct {
 	reads int
 }
 
-func (c *clinic) Read(_ context.Context, _ string, keys []authz.Key) (*authz.Facts, error) {
+func (c *clinic) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	c.asked, c.reads = keys, c.reads+1
 	return c.facts, c.err
 }
@@ -78,7 +78,7 @@ func TestDecideReadsWhatTheQuestionNamesAndNoMore(t *testing.T) {
 	r := ask("mark", "create", "appointment", map[string]any{
 		"patient": "p-1", "provider": "ruth", "patient_group": "not a reference here", "team_member": "mark",
 	})
-	d, stated, err := s.Decide(t.Context(), "riverside", r)
+	d, stated, err := s.Decide(t.Context(), "riverside", r, authz.Freshness{})
 	if err != nil || !d.Allow || stated.Revision.String() != "3.n" || stated.Policy != "digest" {
 		t.Fatalf("%+v, %+v, %v", d, stated, err)
 	}
@@ -109,7 +109,7 @@ func TestReferencesThatAreNoStrings(t *testing.T) {
 			}
 			return authz.Decision{}, nil
 		}})
-		if _, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "appointment", map[string]any{"patient": value})); err != nil {
+		if _, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "appointment", map[string]any{"patient": value}), authz.Freshness{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestReferencesThatAreNoStrings(t *testing.T) {
 // V9: an organisation that does not exist is a deny, without asking the policy.
 func TestUnknownOrganisation(t *testing.T) {
 	s := authz.NewService(&clinic{facts: authz.NewFacts(false, authz.Revision{})}, rule{catalogue(), yes})
-	d, stated, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil))
+	d, stated, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil), authz.Freshness{})
 	if err != nil || d.Allow || string(d.Context) != `{"reasons":["organisation_unknown"]}` || stated.Revision.String() != "0.0" {
 		t.Errorf("%+v %s, %v, %v", d, d.Context, stated, err)
 	}
@@ -127,7 +127,7 @@ func TestUnknownOrganisation(t *testing.T) {
 func TestWithoutCatalogueNothingIsRead(t *testing.T) {
 	c := &clinic{err: errors.New("away")}
 	s := authz.NewService(c, rule{nil, yes})
-	if d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil)); err != nil || !d.Allow || c.reads != 0 {
+	if d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil), authz.Freshness{}); err != nil || !d.Allow || c.reads != 0 {
 		t.Errorf("%+v, %v, %d reads", d, err, c.reads)
 	}
 }
@@ -142,12 +142,12 @@ func TestErrorsNeverAllow(t *testing.T) {
 		"directory": authz.NewService(&clinic{facts: facts(), err: away}, rule{catalogue(), yes}),
 		"policy":    authz.NewService(&clinic{facts: facts()}, broken),
 	} {
-		if d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil)); err == nil || d.Allow {
+		if d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil), authz.Freshness{}); err == nil || d.Allow {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
 	decisions, failed, _, err := authz.NewService(&clinic{facts: facts()}, broken).
-		DecideAll(t.Context(), "o", []*authz.Request{ask("mark", "view", "stock", nil)}, authz.ExecuteAll)
+		DecideAll(t.Context(), "o", []*authz.Request{ask("mark", "view", "stock", nil)}, authz.ExecuteAll, authz.Freshness{})
 	if err != nil || len(decisions) != 1 || decisions[0].Allow || failed[0] == nil {
 		t.Errorf("%+v, %v, %v", decisions, failed, err)
 	}
@@ -157,7 +157,7 @@ func TestUndefinedDenies(t *testing.T) {
 	s := authz.NewService(&clinic{facts: facts()}, rule{catalogue(), func(authz.Question) (authz.Decision, error) {
 		return authz.Decision{Undefined: true}, nil
 	}})
-	d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil))
+	d, _, err := s.Decide(t.Context(), "o", ask("mark", "view", "stock", nil), authz.Freshness{})
 	if err != nil || d.Allow || !d.Undefined || string(d.Context) != `{"reasons":["undefined"]}` {
 		t.Errorf("%+v %s, %v", d, d.Context, err)
 	}
@@ -181,7 +181,7 @@ func TestBatches(t *testing.T) {
 		{"none", authz.ExecuteAll, nil, nil},
 	} {
 		c := &clinic{facts: facts()}
-		decisions, failed, stated, err := authz.NewService(c, byAction).DecideAll(t.Context(), "o", test.requests, test.semantic)
+		decisions, failed, stated, err := authz.NewService(c, byAction).DecideAll(t.Context(), "o", test.requests, test.semantic, authz.Freshness{})
 		var got []bool
 		for _, d := range decisions {
 			got = append(got, d.Allow)
@@ -198,7 +198,7 @@ func TestBatchOutOfTime(t *testing.T) {
 		cancel()
 		return authz.Decision{Allow: true}, nil
 	}})
-	decisions, _, _, err := s.DecideAll(ctx, "o", []*authz.Request{ask("mark", "view", "stock", nil)}, authz.ExecuteAll)
+	decisions, _, _, err := s.DecideAll(ctx, "o", []*authz.Request{ask("mark", "view", "stock", nil)}, authz.ExecuteAll, authz.Freshness{})
 	if authz.KindOf(err) != authz.Timeout || decisions != nil {
 		t.Errorf("%v, %v", decisions, err)
 	}
@@ -206,10 +206,10 @@ func TestBatchOutOfTime(t *testing.T) {
 
 func TestPermissions(t *testing.T) {
 	s := authz.NewService(&clinic{facts: facts()}, rule{catalogue(), yes})
-	if grants, stated, err := s.Permissions(t.Context(), "o", "mark"); err != nil || grants["patient:view"].Role != "nurse" || stated.Revision.Count != 3 {
+	if grants, stated, err := s.Permissions(t.Context(), "o", "mark", authz.Freshness{}); err != nil || grants["patient:view"].Role != "nurse" || stated.Revision.Count != 3 {
 		t.Errorf("%v, %v, %v", grants, stated, err)
 	}
-	if _, _, err := s.Permissions(t.Context(), "o", "nobody"); authz.KindOf(err) != authz.NotFound {
+	if _, _, err := s.Permissions(t.Context(), "o", "nobody", authz.Freshness{}); authz.KindOf(err) != authz.NotFound {
 		t.Errorf("nobody: %v", err)
 	}
 }

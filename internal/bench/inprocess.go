@@ -198,7 +198,7 @@ func (c contender) run(ctx context.Context, slice time.Duration) (cost, allocate
 // asking makes a contender of a service.
 func asking(service *authz.Service, name string, questions []question) contender {
 	return contender{name, func(ctx context.Context, i int) error {
-		_, _, err := service.Decide(ctx, organisationName, questions[i%len(questions)].request)
+		_, _, err := service.Decide(ctx, organisationName, questions[i%len(questions)].request, authz.Freshness{})
 		return err
 	}}
 }

@@ -144,7 +144,7 @@ func opaData(ctx context.Context, o *organisation, service *authz.Service) ([]by
 		Patients: map[string]opaPatient{}, PatientGroups: set(o.patientGroups),
 	}
 	for _, m := range o.members {
-		permissions, _, err := service.Permissions(ctx, organisationName, m.ID)
+		permissions, _, err := service.Permissions(ctx, organisationName, m.ID, authz.Freshness{})
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (o *organisation) add(fact *authz.Fact) *authz.Fact {
 }
 
 // Read returns the facts for keys, and for a team member those of role and groups.
-func (o *organisation) Read(_ context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+func (o *organisation) Read(_ context.Context, organisation string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	if organisation != organisationName {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}

@@ -85,7 +85,7 @@ func ask(ctx context.Context, o *organisation, service *authz.Service, each int)
 func (k *kind) find(ctx context.Context, d *draws, service *authz.Service) (question, error) {
 	for range 100_000 {
 		r := k.draw(d)
-		decision, _, err := service.Decide(ctx, organisationName, &r)
+		decision, _, err := service.Decide(ctx, organisationName, &r, authz.Freshness{})
 		if err != nil {
 			return question{}, err
 		}

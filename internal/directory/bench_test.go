@@ -37,7 +37,7 @@ func BenchmarkRead(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/keys=%d", name, 2*n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := s.Read(b.Context(), s.org, keys); err != nil {
+					if _, err := s.Read(b.Context(), s.org, keys, authz.Freshness{}); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -53,7 +53,7 @@ func BenchmarkReadParallel(b *testing.B) {
 	keys := []authz.Key{member("mark"), patient("p-1")}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := s.Read(b.Context(), s.org, keys); err != nil {
+			if _, err := s.Read(b.Context(), s.org, keys, authz.Freshness{}); err != nil {
 				b.Fatal(err)
 			}
 		}

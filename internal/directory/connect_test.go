@@ -113,7 +113,7 @@ func TestPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closed(t, d)
-	_, err = d.Read(ctx, "riverside", nil)
+	_, err = d.Read(ctx, "riverside", nil, authz.Freshness{})
 	if authz.KindOf(err) != authz.Unavailable || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("with a wrong password: %v", err)
 	}

@@ -216,7 +216,7 @@ func TestNewerSchema(t *testing.T) {
 // unreadable expects that neither a read nor an export gives anything.
 func (s *store) unreadable(t *testing.T, what, want string) {
 	t.Helper()
-	_, err := s.Read(t.Context(), s.org, []authz.Key{member("mark"), patient("p-1")})
+	_, err := s.Read(t.Context(), s.org, []authz.Key{member("mark"), patient("p-1")}, authz.Freshness{})
 	if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: read: %v is no error of kind Unavailable with %q", what, err, want)
 	}
@@ -277,7 +277,7 @@ func TestDamagedFacts(t *testing.T) {
 		s.raw.FlushAll(ctx)
 		s.load(t, clinic()...)
 		hset("team_member:mark", "role", "nobody")()
-		if _, err := s.Read(ctx, s.org, []authz.Key{member("mark")}); authz.KindOf(err) != authz.Unavailable {
+		if _, err := s.Read(ctx, s.org, []authz.Key{member("mark")}, authz.Freshness{}); authz.KindOf(err) != authz.Unavailable {
 			t.Errorf("a member whose role is gone is read: %v", err)
 		}
 	})

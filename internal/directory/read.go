@@ -17,7 +17,9 @@ const manyKeys = 1000
 // nobody else meanwhile, the embedded store some 60. Keys outside the limits on
 // ids are not looked up. Facts that no script of Caregate can have
 // written are an error: a fact is read whole or not at all.
-func (d *Directory) Read(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+func (d *Directory) Read(
+	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
+) (*authz.Facts, error) {
 	if !validID(organisation) {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}

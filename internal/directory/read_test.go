@@ -76,7 +76,7 @@ func TestReadUnknownOrganisation(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
 		for _, org := range []string{"elsewhere", "", "riverside\x00", strings.Repeat("x", 257), "\xff", "RIVERSIDE", "riverside}:head"} {
-			facts, err := s.Read(t.Context(), org, []authz.Key{member("mark")})
+			facts, err := s.Read(t.Context(), org, []authz.Key{member("mark")}, authz.Freshness{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -264,7 +264,7 @@ func TestOutage(t *testing.T) {
 	answers := func() {
 		t.Helper()
 		for range 20 { // the first tries may meet connections that died
-			if facts, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}); err == nil && facts.Get(member("mark")).Found {
+			if facts, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}, authz.Freshness{}); err == nil && facts.Get(member("mark")).Found {
 				if err := d.Ready(t.Context()); err != nil {
 					t.Error(err)
 				}
@@ -276,7 +276,10 @@ func TestOutage(t *testing.T) {
 	fails := func(what string) {
 		t.Helper()
 		for name, call := range map[string]func() error{
-			"read":  func() error { _, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}); return err },
+			"read": func() error {
+				_, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}, authz.Freshness{})
+				return err
+			},
 			"ready": func() error { return d.Ready(t.Context()) },
 		} {
 			start := time.Now()

@@ -120,7 +120,7 @@ func TestRubbishServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		facts, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")})
+		facts, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}, authz.Freshness{})
 		if authz.KindOf(err) != authz.Unavailable || time.Since(start) > 2*defaultFactsTimeout {
 			t.Errorf("%q: %+v, %v in %v", text, facts, err, time.Since(start))
 		}

@@ -166,7 +166,7 @@ func (s *store) export(t testing.TB) string {
 
 func (s *store) facts(t testing.TB, keys ...authz.Key) *authz.Facts {
 	t.Helper()
-	facts, err := s.Read(t.Context(), s.org, keys)
+	facts, err := s.Read(t.Context(), s.org, keys, authz.Freshness{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,10 +32,10 @@ const (
 // whose kind authz.KindOf knows. A request is its own to keep but not to
 // change: the items of a batch share the defaults. *authz.Service is one.
 type Service interface {
-	Decide(ctx context.Context, organisation string, r *authz.Request) (authz.Decision, authz.Stated, error)
-	DecideAll(ctx context.Context, organisation string, requests []*authz.Request, semantic authz.Semantic) (
+	Decide(ctx context.Context, organisation string, r *authz.Request, fresh authz.Freshness) (authz.Decision, authz.Stated, error)
+	DecideAll(ctx context.Context, organisation string, requests []*authz.Request, semantic authz.Semantic, fresh authz.Freshness) (
 		[]authz.Decision, []error, authz.Stated, error)
-	Permissions(ctx context.Context, organisation, member string) (map[string]authz.Grant, authz.Stated, error)
+	Permissions(ctx context.Context, organisation, member string, fresh authz.Freshness) (map[string]authz.Grant, authz.Stated, error)
 }
 
 // Observer is told what happened, for metrics. Its methods are called on the

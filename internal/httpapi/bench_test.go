@@ -27,18 +27,18 @@ const benchContext = `{"reasons":["patient_visible","permission_granted"],"permi
 // instant answers at once.
 type instant struct{}
 
-func (instant) Decide(context.Context, string, *authz.Request) (authz.Decision, authz.Stated, error) {
+func (instant) Decide(context.Context, string, *authz.Request, authz.Freshness) (authz.Decision, authz.Stated, error) {
 	return authz.Decision{Allow: true, Context: json.RawMessage(benchContext)},
 		authz.Stated{Revision: authz.Revision{Count: 12, Nonce: "ab34cd"}, Policy: "9f86d081884c7d65"}, nil
 }
 
 func (instant) DecideAll(
-	_ context.Context, _ string, rs []*authz.Request, _ authz.Semantic,
+	_ context.Context, _ string, rs []*authz.Request, _ authz.Semantic, _ authz.Freshness,
 ) ([]authz.Decision, []error, authz.Stated, error) {
 	return make([]authz.Decision, len(rs)), make([]error, len(rs)), authz.Stated{}, nil
 }
 
-func (instant) Permissions(context.Context, string, string) (map[string]authz.Grant, authz.Stated, error) {
+func (instant) Permissions(context.Context, string, string, authz.Freshness) (map[string]authz.Grant, authz.Stated, error) {
 	return nil, authz.Stated{}, nil
 }
 

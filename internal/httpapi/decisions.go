@@ -32,12 +32,13 @@ func (x *exchange) decide(request *authz.Request) error {
 
 // ask asks one question and tells the observer how it ended.
 func (x *exchange) ask(request *authz.Request) (authz.Decision, authz.Stated, error) {
-	decision, stated, err := x.api.cfg.Service.Decide(x.ctx, x.organisation(), request)
+	fresh, err := x.freshness()
+	if err != nil {
+		return authz.Decision{}, authz.Stated{}, err
+	}
+	decision, stated, err := x.api.cfg.Service.Decide(x.ctx, x.organisation(), request, fresh)
 	if err != nil {
 		x.api.cfg.Observer.DecisionMade(x.ctx, Failed)
-		return authz.Decision{}, stated, err
-	}
-	if err := x.fresh(stated); err != nil {
 		return authz.Decision{}, stated, err
 	}
 	x.decided(decision)
@@ -65,12 +66,13 @@ func (a *API) evaluations(x *exchange) error {
 	if b.single != nil {
 		return x.decide(b.single)
 	}
-	decisions, failed, stated, err := a.cfg.Service.DecideAll(x.ctx, x.organisation(), b.requests, b.semantic)
+	fresh, err := x.freshness()
 	if err != nil {
-		a.cfg.Observer.DecisionMade(x.ctx, Failed)
 		return err
 	}
-	if err := x.fresh(stated); err != nil {
+	decisions, failed, stated, err := a.cfg.Service.DecideAll(x.ctx, x.organisation(), b.requests, b.semantic, fresh)
+	if err != nil {
+		a.cfg.Observer.DecisionMade(x.ctx, Failed)
 		return err
 	}
 	errs := func(i int) error {

@@ -50,11 +50,12 @@ func (a *API) permissionsByBody(x *exchange) error {
 
 // permissions fills x.out with what member holds and returns its entity tag.
 func (x *exchange) permissions(member string) (etag string, stated authz.Stated, err error) {
-	grants, stated, err := x.api.cfg.Service.Permissions(x.ctx, x.organisation(), member)
+	fresh, err := x.freshness()
 	if err != nil {
 		return "", stated, err
 	}
-	if err := x.fresh(stated); err != nil {
+	grants, stated, err := x.api.cfg.Service.Permissions(x.ctx, x.organisation(), member, fresh)
+	if err != nil {
 		return "", stated, err
 	}
 	x.api.outages.answered()

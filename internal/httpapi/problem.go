@@ -31,6 +31,7 @@ type problem struct {
 //	method-not-allowed      405     the path exists; Allow says how to ask
 //	conflict                409     the record changed, or is in use
 //	behind                  412     the facts are older than Caregate-At-Least asks for
+//	changed                 412     the record is not the version that If-Match names
 //	too-large               413     the body or a batch is over its limit
 //	unsupported-media-type  415     the body is compressed
 //	too-many                429     too many requests in flight; Retry-After says when
@@ -56,6 +57,11 @@ func problemOf(kind authz.ErrorKind) problem {
 		return problem{
 			http.StatusPreconditionFailed, "behind", "The facts are older than asked for",
 			"no decision was made; ask again, and deny until there is one",
+		}
+	case authz.Changed:
+		return problem{
+			http.StatusPreconditionFailed, "changed", "The record is another version",
+			"read it again, look at what changed, and repeat the change with its new ETag",
 		}
 	case authz.TooLarge:
 		return problem{http.StatusRequestEntityTooLarge, "too-large", "The request is over a limit", "send less at once"}

@@ -66,15 +66,23 @@ func (s *service) asked() int {
 	return len(s.organisations)
 }
 
-func (s *service) Decide(ctx context.Context, organisation string, r *authz.Request) (authz.Decision, authz.Stated, error) {
+func (s *service) Decide(
+	ctx context.Context, organisation string, r *authz.Request, fresh authz.Freshness,
+) (authz.Decision, authz.Stated, error) {
+	if !s.stated.Revision.MayInclude(fresh.AtLeast) {
+		return authz.Decision{}, s.stated, authz.NotIncluded()
+	}
 	s.record(organisation, r)
 	d, err := s.decide(ctx, r)
 	return d, s.stated, err
 }
 
 func (s *service) DecideAll(
-	ctx context.Context, organisation string, requests []*authz.Request, semantic authz.Semantic,
+	ctx context.Context, organisation string, requests []*authz.Request, semantic authz.Semantic, fresh authz.Freshness,
 ) (decisions []authz.Decision, failed []error, stated authz.Stated, err error) {
+	if !s.stated.Revision.MayInclude(fresh.AtLeast) {
+		return nil, nil, s.stated, authz.NotIncluded()
+	}
 	s.record(organisation, requests...)
 	s.semantic = semantic
 	for _, r := range requests {
@@ -91,7 +99,12 @@ func (s *service) DecideAll(
 	return decisions, failed, s.stated, nil
 }
 
-func (s *service) Permissions(ctx context.Context, organisation, member string) (map[string]authz.Grant, authz.Stated, error) {
+func (s *service) Permissions(
+	ctx context.Context, organisation, member string, fresh authz.Freshness,
+) (map[string]authz.Grant, authz.Stated, error) {
+	if !s.stated.Revision.MayInclude(fresh.AtLeast) {
+		return nil, s.stated, authz.NotIncluded()
+	}
 	s.record(organisation)
 	p, err := s.permissions(ctx, member)
 	return p, s.stated, err

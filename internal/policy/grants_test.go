@@ -23,7 +23,7 @@ func member(id, role string, groups ...string) *authz.Fact {
 
 func permissions(t *testing.T, s *policy.Snapshot, facts memory) map[string]authz.Grant {
 	t.Helper()
-	grants, _, err := authz.NewService(facts, s).Permissions(t.Context(), "o", "mark")
+	grants, _, err := authz.NewService(facts, s).Permissions(t.Context(), "o", "mark", authz.Freshness{})
 	if err != nil {
 		t.Fatal(err)
 	}

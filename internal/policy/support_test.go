@@ -110,14 +110,14 @@ func one(rego string) map[string]string { return map[string]string{"authz/authz.
 // memory is a directory of the facts given.
 type memory []*authz.Fact
 
-func (m memory) Read(context.Context, string, []authz.Key) (*authz.Facts, error) {
+func (m memory) Read(context.Context, string, []authz.Key, authz.Freshness) (*authz.Facts, error) {
 	return authz.NewFacts(true, authz.Revision{Count: 1}, m...), nil
 }
 
 // ask asks a snapshot about what is in a directory.
 func ask(t testing.TB, s *policy.Snapshot, facts memory, r *authz.Request) (authz.Decision, error) {
 	t.Helper()
-	d, _, err := authz.NewService(facts, s).Decide(t.Context(), "o", r)
+	d, _, err := authz.NewService(facts, s).Decide(t.Context(), "o", r, authz.Freshness{})
 	return d, err
 }
 

@@ -52,13 +52,15 @@ type directory struct {
 	seconds [outcomes]prometheus.Observer
 }
 
-func (d *directory) Read(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+func (d *directory) Read(
+	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
+) (*authz.Facts, error) {
 	if d.tracer == nil {
-		return d.read(ctx, organisation, keys)
+		return d.read(ctx, organisation, keys, fresh)
 	}
 	ctx, span := d.tracer.Start(ctx, spanFactsRead, trace.WithSpanKind(trace.SpanKindClient))
 	defer func() { end(span) }()
-	facts, err := d.read(ctx, organisation, keys)
+	facts, err := d.read(ctx, organisation, keys, fresh)
 	if span.IsRecording() {
 		span.SetAttributes(attribute.Int("caregate.facts.keys", len(keys)))
 		fail(span, err)
@@ -66,9 +68,11 @@ func (d *directory) Read(ctx context.Context, organisation string, keys []authz.
 	return facts, err
 }
 
-func (d *directory) read(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
+func (d *directory) read(
+	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
+) (*authz.Facts, error) {
 	start := time.Now()
-	facts, err := d.next.Read(ctx, organisation, keys)
+	facts, err := d.next.Read(ctx, organisation, keys, fresh)
 	d.seconds[outcomeOf(err)].Observe(time.Since(start).Seconds())
 	return facts, err
 }

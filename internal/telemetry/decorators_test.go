@@ -25,7 +25,7 @@ type store struct {
 	ready *authz.Facts
 }
 
-func (s *store) Read(_ context.Context, _ string, keys []authz.Key) (*authz.Facts, error) {
+func (s *store) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	if s.err != nil || s.ready != nil {
 		return s.ready, s.err
 	}
@@ -155,7 +155,7 @@ func TestAnErrorIsToldByItsKind(t *testing.T) {
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			tel, exporter := traced(t)
-			if _, err := tel.Directory(&store{err: test.err}).Read(t.Context(), "riverside", nil); !errors.Is(err, test.err) {
+			if _, err := tel.Directory(&store{err: test.err}).Read(t.Context(), "riverside", nil, authz.Freshness{}); !errors.Is(err, test.err) {
 				t.Errorf("the error became %v", err)
 			}
 			if _, err := tel.Policy(&rules{err: test.err}).Decide(t.Context(), authz.Question{}); !errors.Is(err, test.err) {
@@ -196,7 +196,7 @@ func TestTheDecoratorsChangeNoAnswer(t *testing.T) {
 			if grants, err := p.Permissions(t.Context(), nil, nil); grants["patient:view"].Role != "practitioner" || err != nil {
 				t.Errorf("permissions %v, %v", grants, err)
 			}
-			facts, err := tel.Directory(&store{}).Read(t.Context(), "riverside", nil)
+			facts, err := tel.Directory(&store{}).Read(t.Context(), "riverside", nil, authz.Freshness{})
 			if err != nil || facts.Revision.Count != 12 {
 				t.Errorf("read %v, %v", facts, err)
 			}
@@ -224,9 +224,9 @@ func TestNoIdentifierInSpansAndMetrics(t *testing.T) {
 	} {
 		func() {
 			defer func() { _ = recover() }()
-			_, _, _ = service.Permissions(t.Context(), organisation, memberID)
-			_, _, _, _ = service.DecideAll(t.Context(), organisation, []*authz.Request{question(), nil, question()}, authz.ExecuteAll)
-			_, _, _ = service.Decide(t.Context(), organisation, question())
+			_, _, _ = service.Permissions(t.Context(), organisation, memberID, authz.Freshness{})
+			_, _, _, _ = service.DecideAll(t.Context(), organisation, []*authz.Request{question(), nil, question()}, authz.ExecuteAll, authz.Freshness{})
+			_, _, _ = service.Decide(t.Context(), organisation, question(), authz.Freshness{})
 		}()
 	}
 	tel.RequestDone("/v1/permissions/:team_member", "GET", 200, time.Millisecond)
@@ -258,7 +258,7 @@ func TestOffCostsNothing(t *testing.T) {
 	policy := tel.Policy(&rules{})
 	q := authz.Question{}
 	for name, do := range map[string]func(){
-		"read":     func() { _, _ = directory.Read(ctx, "riverside", nil) },
+		"read":     func() { _, _ = directory.Read(ctx, "riverside", nil, authz.Freshness{}) },
 		"evaluate": func() { _, _ = policy.Decide(ctx, q) },
 		"decision": func() { tel.DecisionMade("allow") },
 		"request":  func() { tel.RequestDone("/access/v1/evaluation", "POST", 200, time.Millisecond) },

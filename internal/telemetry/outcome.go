@@ -54,6 +54,10 @@ func kindName(err error) string {
 		return "not_found"
 	case authz.Conflict:
 		return "conflict"
+	case authz.Behind:
+		return "behind"
+	case authz.Changed:
+		return "changed"
 	case authz.TooLarge:
 		return "too_large"
 	case authz.TooMany:

@@ -311,7 +311,7 @@ func ask(t *testing.T, tel *Telemetry) {
 	ctx, span := tel.Tracer.Start(t.Context(), "request")
 	defer span.End()
 	service := authz.NewService(tel.Directory(&store{}), tel.Policy(&rules{}))
-	d, _, err := service.Decide(ctx, "riverside", question())
+	d, _, err := service.Decide(ctx, "riverside", question(), authz.Freshness{})
 	if err != nil || !d.Allow {
 		t.Errorf("decided %v, %v", d.Allow, err)
 	}

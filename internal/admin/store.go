@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Store holds records and commits changes.
+type Store interface {
+	// Commit makes a change: all edits in order, each on what the ones before it
+	// left, or none of them. Errors:
+	//
+	//	Malformed  an edit names what does not exist, or breaks a rule; Field says
+	//	           which, as edits[2].record.role
+	//	NotFound   Set, Cancel or Link of an entity that does not exist
+	//	Conflict   Delete of what is in use, with InUse; Book of a booking that exists
+	//	           otherwise; the last holder of user:* (A4); an expectation
+	//	           about what the policy looked at that does not hold (ErrMoved)
+	//	Changed    an expectation marked IfMatch does not hold
+	//	TooLarge   more than MaxEdits entities
+	//	Unavailable, Timeout   it may be committed and may not be
+	Commit(ctx context.Context, organisation string, change Change) (Committed, error)
+
+	// Records returns the records for keys at one revision, and nil in the place
+	// of one that does not exist.
+	Records(ctx context.Context, organisation string, keys []authz.Key) ([]*Stored, authz.Revision, error)
+
+	// List returns a page of records of a kind in the order of their ids, those
+	// after the id after, limit at most, and whether there are more.
+	List(ctx context.Context, organisation string, kind authz.Kind, after string, limit int) (Page, error)
+
+	// Related returns a page of the ids of the entities that relate to the entity
+	// to: for Access and a patient group, the team members who have it. The other
+	// direction stands in the record.
+	Related(ctx context.Context, organisation string, relation Relation, to string, after string, limit int) (RelatedPage, error)
+
+	// History returns up to limit events after a revision, oldest first. A
+	// revision that is not remembered any more, or is of another history, is Behind.
+	History(ctx context.Context, organisation string, after authz.Revision, limit int) (History, error)
+}
+
+// Page is a part of a list.
+type Page struct {
+	Records  []*Stored
+	More     bool
+	Revision authz.Revision
+}
+
+// RelatedPage is a part of the ids that relate to an entity.
+type RelatedPage struct {
+	IDs      []string
+	More     bool
+	Revision authz.Revision
+}
+
+// ErrMoved is the cause of a Conflict about facts that changed between the
+// policy's look and the commit: deciding again is the remedy.
+var ErrMoved = moved{}
+
+type moved struct{}
+
+func (moved) Error() string { return "what the decision was made from has changed" }
