@@ -32,25 +32,38 @@ type Store interface {
 
 	// Related returns a page of the ids of the entities that relate to the entity
 	// to: for Access and a patient group, the team members who have it. The other
-	// direction stands in the record.
+	// direction stands in the record. An entity to that does not exist is NotFound.
 	Related(ctx context.Context, organisation string, relation Relation, to string, after string, limit int) (RelatedPage, error)
 
 	// History returns up to limit events after a revision, oldest first. A
 	// revision that is not remembered any more, or is of another history, is Behind.
+	// The zero revision asks from the oldest that is remembered on. There may be
+	// fewer than limit before the newest, when they are large.
 	History(ctx context.Context, organisation string, after authz.Revision, limit int) (History, error)
+
+	// Wait returns nil as soon as the organisation may have another revision than
+	// after, at once if it has; what is there is for History to say. When ctx ends
+	// before that it returns an error of kind Timeout.
+	Wait(ctx context.Context, organisation string, after authz.Revision) error
 }
 
 // Page is a part of a list.
 type Page struct {
-	Records  []*Stored
-	More     bool
+	Records []*Stored
+	// More says that there may be more after the page, even after an empty one.
+	More bool
+	// Next is what the next page comes after, when that is not the last record of
+	// this one: a Service sets it when it stopped among records that the actor does
+	// not see. It is then the id of one of those, and not to be shown as it is.
+	Next     string
 	Revision authz.Revision
 }
 
 // RelatedPage is a part of the ids that relate to an entity.
 type RelatedPage struct {
 	IDs      []string
-	More     bool
+	More     bool   // as in a Page
+	Next     string // as in a Page
 	Revision authz.Revision
 }
 

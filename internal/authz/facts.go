@@ -77,8 +77,15 @@ type Facts struct {
 	byKey map[Key]*Fact // nil for a reading so small that a scan is cheaper
 }
 
-// Expired reports whether the reading is too old to answer from.
-func (f *Facts) Expired() bool { return !f.Until.IsZero() && !time.Now().Before(f.Until) }
+// Expired reports whether the reading is too old to answer from, by the monotonic
+// clock or by that of the wall, which goes on while a machine is suspended.
+func (f *Facts) Expired() bool {
+	if f.Until.IsZero() {
+		return false
+	}
+	now := time.Now()
+	return !now.Before(f.Until) || now.UnixNano() >= f.Until.UnixNano()
+}
 
 // All returns the facts that the reading consists of. They are not to be changed.
 func (f *Facts) All() []*Fact { return f.facts }

@@ -23,7 +23,8 @@ type Policy interface {
 	Catalogue() *Catalogue
 	// Digest identifies the policy and its data.
 	Digest() string
-	// Decide answers one question. An error means no decision.
+	// Decide answers one question. An error means no decision. A decision may be
+	// given to others too: it is not to be changed.
 	Decide(ctx context.Context, q Question) (Decision, error)
 	// Permissions returns what member holds, after wildcards (P2, P3, P6).
 	Permissions(ctx context.Context, member *Fact, facts *Facts) (map[string]Grant, error)
@@ -224,10 +225,11 @@ func (s *Service) decide(ctx context.Context, facts *Facts, r *Request) (Decisio
 	return d, nil
 }
 
-// keys appends the keys of everything that r names.
+// keys appends the keys of everything that r names. A batch is mostly about one
+// subject, which then stands first, and once.
 func (s *Service) keys(keys []Key, r *Request) []Key {
 	c := s.policy.Catalogue()
-	if k, ok := c.lookup(r.Subject.Type, r.Subject.ID); ok {
+	if k, ok := c.lookup(r.Subject.Type, r.Subject.ID); ok && (len(keys) == 0 || keys[0] != k) {
 		keys = append(keys, k)
 	}
 	if k, ok := c.lookup(r.Resource.Type, r.Resource.ID); ok {

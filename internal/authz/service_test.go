@@ -192,6 +192,25 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+// The subject that a batch is about is asked for once.
+func TestBatchReadsItsSubjectOnce(t *testing.T) {
+	c := &clinic{facts: facts()}
+	requests := []*authz.Request{
+		ask("mark", "view", "patient", nil), nil, ask("mark", "update", "patient", nil), ask("ruth", "view", "stock", nil),
+		ask("mark", "view", "stock", nil),
+	}
+	if _, _, _, err := authz.NewService(c, rule{catalogue(), yes}).DecideAll(t.Context(), "o", requests, authz.ExecuteAll, authz.Freshness{}); err != nil {
+		t.Fatal(err)
+	}
+	times := map[authz.Key]int{}
+	for _, k := range c.asked {
+		times[k]++
+	}
+	if times[key(authz.KindTeamMember, "mark")] != 1 || times[key(authz.KindTeamMember, "ruth")] != 1 || len(times) != 3 {
+		t.Errorf("asked for %v", c.asked)
+	}
+}
+
 func TestBatchOutOfTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := authz.NewService(&clinic{facts: facts()}, rule{catalogue(), func(authz.Question) (authz.Decision, error) {

@@ -1,0 +1,171 @@
+package admin
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Check reports what a change says that no change can say, as an error whose Field
+// is named as edits[2].record.access[0]. What exists is for the store to know.
+func (c *Change) Check() error {
+	switch {
+	case len(c.Edits) == 0:
+		return bad("edits", "is empty; a change has at least one edit")
+	case len(c.Edits) > MaxEdits:
+		return authz.Errorf(authz.TooLarge, "edits", "has %d edits; a change has at most %d: divide it into several", len(c.Edits), MaxEdits)
+	}
+	for i := range c.Edits {
+		if err := c.Edits[i].Check(); err != nil {
+			out := *err
+			out.Field = "edits[" + strconv.Itoa(i) + "]." + err.Field
+			return &out
+		}
+	}
+	for i, e := range c.Expect {
+		// What has an id outside the limits does not exist, as may be expected of it.
+		if !slices.Contains(Kinds(), e.Key.Kind) {
+			return UnknownKind("expect["+strconv.Itoa(i)+"].key.kind", e.Key.Kind)
+		}
+	}
+	return c.Author.Check()
+}
+
+// maxAuthor is the most bytes that each text about an author may have.
+const maxAuthor = MaxID + 64
+
+// Check reports what is wrong with an author, whose every text may be empty.
+func (a *Author) Check() error {
+	for _, field := range []struct{ name, text string }{{"actor", a.Actor}, {"request", a.Request}} {
+		if len(field.text) > maxAuthor {
+			return bad("author."+field.name, "is %d bytes long; it has at most %d", len(field.text), maxAuthor)
+		}
+		if !utf8.ValidString(field.text) || strings.ContainsFunc(field.text, unicode.IsControl) {
+			return bad("author."+field.name, "is not UTF-8, or has a control character")
+		}
+	}
+	if a.Via != "" && a.Via != "api" && a.Via != "import" {
+		return bad("author.via", "is no way to make a change; write api or import")
+	}
+	return nil
+}
+
+// FieldOfEdit returns how a field of the edit with this number is named in an
+// error; what the operation is about decides what it is a field of.
+func FieldOfEdit(number int, op Op, field string) string {
+	name := "edits[" + strconv.Itoa(number) + "]"
+	switch {
+	case field == "":
+		return name
+	case op == Put, op == Book:
+		return name + ".record." + field
+	case op == Set && field != "key":
+		return name + ".fields." + field
+	default:
+		return name + "." + field
+	}
+}
+
+// Check reports what an edit says that no edit can say.
+func (e *Edit) Check() *authz.Error {
+	switch e.Op {
+	case Put, Book:
+		return e.checkRecord()
+	case Set:
+		if err := checkKey("key", e.Key); err != nil {
+			return err
+		}
+		return e.checkFields()
+	case Link, Unlink:
+		switch e.Relation {
+		case InGroup, Access, Booking, CareTeam:
+		default:
+			return bad("relation", "is none that can be made or ended; write group, access, booking or care_team")
+		}
+		if err := CheckID("from", e.From); err != nil {
+			return err
+		}
+		return CheckID("to", e.To)
+	case Delete:
+		return checkKey("key", e.Key)
+	case Cancel:
+		if e.Key.Kind != authz.KindBooking {
+			return bad("key.kind", "is none that can be cancelled; only bookings can")
+		}
+		return checkKey("key", e.Key)
+	default:
+		return bad("op", "is missing or no operation; write put, set, link, unlink, delete, book or cancel")
+	}
+}
+
+func checkKey(field string, key authz.Key) *authz.Error {
+	if !slices.Contains(Kinds(), key.Kind) {
+		return UnknownKind(field+".kind", key.Kind)
+	}
+	return CheckID(field+".id", key.ID)
+}
+
+func (e *Edit) checkRecord() *authz.Error {
+	if e.Record == nil {
+		return bad("record", "is missing; write the record")
+	}
+	record := *e.Record
+	if e.Op == Book {
+		if record.Kind != authz.KindBooking {
+			return bad("record.kind", "is none that can be booked; write a booking")
+		}
+		record.State = Booked
+	}
+	err := record.Check()
+	if err == nil {
+		return nil
+	}
+	out := *err
+	out.Field = "record." + err.Field
+	return &out
+}
+
+// checkFields checks that the fields are such as the kind has, with values that it
+// can have.
+func (e *Edit) checkFields() *authz.Error {
+	kind, f := e.Key.Kind, &e.Fields
+	named := kind == authz.KindRole || kind == authz.KindGroup || kind == authz.KindPatientGroup || kind == authz.KindTeamMember
+	permitting := kind == authz.KindRole || kind == authz.KindGroup
+	for _, field := range []struct {
+		name         string
+		set, belongs bool
+		check        func(field, value string) *authz.Error
+		value        *string
+	}{
+		{name: "name", set: f.Name != nil, belongs: named, check: CheckName, value: f.Name},
+		{name: "permissions", set: f.Permissions != nil, belongs: permitting},
+		{name: "role", set: f.Role != nil, belongs: kind == authz.KindTeamMember, check: checkOptionalID, value: f.Role},
+		{name: "provider", set: f.IsProvider != nil, belongs: kind == authz.KindTeamMember},
+		{name: "patient_group", set: f.PatientGroup != nil, belongs: kind == authz.KindPatient, check: CheckID, value: f.PatientGroup},
+	} {
+		if !field.set {
+			continue
+		}
+		if !field.belongs {
+			return bad("fields."+field.name, "is no field of this kind of record that can be set; check the spelling or remove it")
+		}
+		if field.check != nil {
+			if err := field.check("fields."+field.name, *field.value); err != nil {
+				return err
+			}
+		}
+	}
+	return CheckPermissions("fields.permissions", f.Permissions)
+}
+
+// checkOptionalID accepts no id as well.
+func checkOptionalID(field, id string) *authz.Error {
+	if id == "" {
+		return nil
+	}
+	return CheckID(field, id)
+}

@@ -1,0 +1,228 @@
+package admin
+
+import (
+	"context"
+	"slices"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Who may read what. A trusted service that acts for nobody reads everything, a
+// patient nothing. A team member is asked about with the action view:
+//
+//	role, group, team member   view on user
+//	patient group              view on settings
+//	patient                    view on that patient
+//	booking                    view on appointment, for its patient and provider
+//	history                    view on user and on settings, and patient:view_all
+//
+// A patient or booking that a member may not view is not found, in the same words as
+// one that does not exist, so that nobody finds out ids; in a list it is left out
+// (V8). Other records are Forbidden.
+//
+// Whatever is read is decided on at the revision that is stated with it: records are
+// read first and everything that the decision looks at after them, which has to be
+// unchanged since.
+
+// The limits on a page for a member, who may see few of many records.
+const (
+	maxPage   = 1000 // records on it
+	scanChunk = 1000 // records decided on at once
+	maxScan   = 5000 // records looked at, give or take a chunk
+)
+
+// Get returns one record and the revision at which it was so. One that does not
+// exist is NotFound.
+func (s *Service) Get(
+	ctx context.Context, organisation string, actor Actor, key authz.Key,
+) (stored *Stored, revision authz.Revision, err error) {
+	if err := actor.reads(); err != nil {
+		return nil, revision, err
+	}
+	if !slices.Contains(Kinds(), key.Kind) {
+		return nil, revision, UnknownKind("kind", key.Kind)
+	}
+	err = again(ctx, func() error {
+		var records []*Stored
+		records, revision, err = s.records(ctx, organisation, []authz.Key{key})
+		if err != nil {
+			return err
+		}
+		stored = records[0]
+		if actor.nobody() {
+			if stored == nil {
+				return notFound(key.Kind)
+			}
+			return nil
+		}
+		record := &Record{Kind: key.Kind, ID: key.ID}
+		if stored != nil {
+			record = &stored.Record
+		}
+		return s.mayView(ctx, organisation, actor, record, stored, revision)
+	})
+	if err != nil {
+		return nil, authz.Revision{}, err
+	}
+	return stored, revision, nil
+}
+
+// mayView reports a record that a member may not view, or that does not exist, as
+// an error.
+func (s *Service) mayView(
+	ctx context.Context, organisation string, actor Actor, record *Record, stored *Stored, revision authz.Revision,
+) error {
+	q, err := viewQuestion(record)
+	if err != nil {
+		return err
+	}
+	j, err := s.consultAt(ctx, organisation, actor, revision, []question{q}, []*Stored{stored})
+	if err != nil {
+		return err
+	}
+	if err := j.permits("", q); err != nil && !isHidden(record.Kind) {
+		return err
+	}
+	if stored == nil || !j.answers[q].Allow {
+		return notFound(record.Kind)
+	}
+	return nil
+}
+
+// viewQuestion returns what is asked for a record to be read.
+func viewQuestion(r *Record) (question, error) {
+	switch r.Kind {
+	case authz.KindRole, authz.KindGroup, authz.KindTeamMember:
+		return userQuestion("view", r.ID), nil
+	case authz.KindPatientGroup:
+		return settings("view", "patient_group"), nil
+	case authz.KindPatient:
+		return patientQuestion("view", r.ID), nil
+	case authz.KindBooking:
+		return question{action: "view", typ: "appointment", id: r.ID, patient: r.Patient, provider: r.Provider}, nil
+	default:
+		return question{}, UnknownKind("kind", r.Kind)
+	}
+}
+
+// isHidden reports whether records of a kind that may not be viewed are as if they
+// did not exist.
+func isHidden(kind authz.Kind) bool { return kind == authz.KindPatient || kind == authz.KindBooking }
+
+// reads reports an actor who reads nothing as an error.
+func (a Actor) reads() error {
+	switch {
+	case a.nobody(), a.Type == teamMember:
+		return nil
+	case a.Type == patient:
+		return refused("", []string{"not_for_patients"}, "a patient reads no records")
+	default:
+		return unsupported()
+	}
+}
+
+// History returns up to limit changes after a revision, as Store.History does. It
+// tells of everything that there was, and so takes view on user and on settings and
+// the permission patient:view_all.
+func (s *Service) History(
+	ctx context.Context, organisation string, actor Actor, after authz.Revision, limit int,
+) (History, error) {
+	if err := actor.reads(); err != nil {
+		return History{}, err
+	}
+	history, historyErr := s.store.History(ctx, organisation, after, limit)
+	if actor.nobody() {
+		return history, historyErr
+	}
+	// Decided after it was read, and so with nothing in it that is newer.
+	questions := []question{userQuestion("view", "changes"), settings("view", "changes")}
+	j, err := s.consult(ctx, organisation, actor, questions, nil)
+	if err != nil {
+		return History{}, err
+	}
+	for _, q := range questions {
+		if err := j.permits("", q); err != nil {
+			return History{}, err
+		}
+	}
+	if !j.seesAll() {
+		return History{}, refused("", []string{"permission_missing"}, "the changes of all patients take "+viewAll)
+	}
+	return history, historyErr
+}
+
+// Wait returns nil as soon as there may be changes after a revision, as Store.Wait
+// does. Nothing of them is told, and so nobody is asked.
+func (s *Service) Wait(ctx context.Context, organisation string, after authz.Revision) error {
+	return s.store.Wait(ctx, organisation, after)
+}
+
+// records returns the records for keys, nil for what does not exist, at one
+// revision.
+func (s *Service) records(ctx context.Context, organisation string, keys []authz.Key) ([]*Stored, authz.Revision, error) {
+	records, revision, err := s.store.Records(ctx, organisation, keys)
+	if err == nil && revision == (authz.Revision{}) {
+		err = unknownOrganisation()
+	}
+	return records, revision, err
+}
+
+// related returns all ids that relate to an entity, most at most, at one revision.
+// To be related to what does not exist is nobody.
+func (s *Service) related(
+	ctx context.Context, organisation string, relation Relation, to string, most int,
+) (ids []string, revision authz.Revision, err error) {
+	for after, first := "", true; ; first = false {
+		page, err := s.store.Related(ctx, organisation, relation, to, after, scanChunk)
+		switch {
+		case authz.KindOf(err) == authz.NotFound && err != nil && first:
+			_, revision, err = s.records(ctx, organisation, nil)
+			return nil, revision, err
+		case err != nil:
+			return nil, authz.Revision{}, err
+		case !first && page.Revision != revision:
+			return nil, authz.Revision{}, errMoved()
+		}
+		revision = page.Revision
+		ids = append(ids, page.IDs...)
+		if len(ids) > most {
+			return nil, authz.Revision{}, tooLarge("", "more than %d records are concerned at once; change fewer of them", most)
+		}
+		if !page.More || len(page.IDs) == 0 {
+			return ids, revision, nil
+		}
+		after = page.IDs[len(page.IDs)-1]
+	}
+}
+
+// consultAt asks questions about records that were read at a revision, and makes
+// sure that the answers are those of that revision. A nil record counts for nothing.
+func (s *Service) consultAt(
+	ctx context.Context, organisation string, actor Actor, revision authz.Revision, questions []question, records []*Stored,
+) (*judge, error) {
+	keys := make([]authz.Key, 0, len(records))
+	for _, r := range records {
+		if r != nil {
+			keys = append(keys, r.Key())
+		}
+	}
+	j, err := s.consult(ctx, organisation, actor, questions, keys)
+	if err != nil {
+		return nil, err
+	}
+	facts := j.consulted.Facts
+	if !facts.Revision.MayInclude(revision) {
+		return nil, errMoved()
+	}
+	for _, r := range records {
+		if r != nil && facts.Get(r.Key()).Since != r.Since {
+			return nil, errMoved()
+		}
+	}
+	for _, fact := range facts.All() {
+		if fact.Since.Count > revision.Count {
+			return nil, errMoved()
+		}
+	}
+	return j, nil
+}
