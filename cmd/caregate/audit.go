@@ -31,8 +31,10 @@ func (a *app) auditCommand() *cobra.Command {
 organisation in an embedded store, and reports each breach of what must always
 hold: both sides of every relationship agree, everything that is named exists, a
 patient is in exactly one patient group (V5), only providers have Booking (B1), a
-place on a care team has its sources (B5, B6), and no key is there that Caregate
-did not write. Nothing is changed.
+place on a care team has its sources (B5, B6), every change that is remembered
+follows on the one before it and everybody is as the changes left them (A3), whatever
+grants user:* is known (A4), and no key is there that Caregate did not write. Nothing
+is changed.
 
 Advice is no breach: roles that show all patients to somebody who may open none
 (V7), permissions that the catalogue of --data does not have (P4), roles and
@@ -44,7 +46,7 @@ The report names patients and team members by their ids, on standard output. Wit
 
 Exits with 0 when there is no breach, 2 when there is one, 1 when the facts could
 not be read. Facts may change meanwhile; what held only for a while is not
-reported.`,
+reported. If all of them are replaced meanwhile, it ends with 1.`,
 		Example: `  caregate audit --redis redis://127.0.0.1:6379
   caregate audit --facts facts.jsonl --all
   caregate audit --redis redis://127.0.0.1:6379 --organisation riverside --json > findings.jsonl`,

@@ -167,7 +167,7 @@ func (c *checking) answer(ctx context.Context, request *authz.Request) (answer, 
 	}
 	store, _, err := c.facts.open(ctx, embedded)
 	if err != nil {
-		return answer{}, err
+		return answer{}, c.app.aboutSetting(err)
 	}
 	defer func() { _ = store.Close() }()
 	d, stated, err := authz.NewService(store, snapshot).Decide(ctx, c.facts.organisation, request, authz.Freshness{})

@@ -22,9 +22,11 @@ func (a *app) exportCommand() *cobra.Command {
 an order in which "caregate import" takes them. The same facts give the same
 bytes. Without FILE, or with -, the records go to standard output.
 
-All records are of one revision. If the facts change meanwhile, the export ends
-with exit code 1 and is to be tried again: a FILE is left as it was, and what went
-to standard output is incomplete.`,
+All records are of one revision, the one at which the export began, whatever is
+written meanwhile: what changes is taken back with what the stream of changes
+remembers. If that does not reach back far enough any more, or all facts were
+replaced, the export ends with exit code 1 and is to be tried again: a FILE is left
+as it was, and what went to standard output is incomplete.`,
 		Example: `  caregate export facts.jsonl --redis redis://127.0.0.1:6379
   caregate export --organisation riverside --redis redis://127.0.0.1:6379 | gzip > facts.jsonl.gz`,
 		GroupID: groupFacts,

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 )
@@ -19,11 +19,12 @@ import (
 // redisTarget is a Redis whose facts are moved as a whole, and whose facts they
 // are.
 type redisTarget struct {
-	url, organisation string
+	redisConnection
+	organisation string
 }
 
 func (r *redisTarget) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.url, "redis", "", "`URL` of the Redis that holds the facts: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
+	r.redisConnection.flags(cmd)
 	organisationFlag(cmd.Flags(), &r.organisation)
 }
 
@@ -32,7 +33,7 @@ func (r *redisTarget) open(a *app) (*directory.Directory, error) {
 	if r.url == "" {
 		return nil, usagef("--redis: is missing; name the Redis that holds the facts, such as --redis redis://127.0.0.1:6379 (or CAREGATE_REDIS, or redis in the config file)")
 	}
-	d, err := directory.Open(directory.Config{URL: r.url})
+	d, err := directory.Open(r.config())
 	return d, a.aboutSetting(err)
 }
 
@@ -40,7 +41,7 @@ func (r *redisTarget) open(a *app) (*directory.Directory, error) {
 // the setting was made.
 func (a *app) aboutSetting(err error) error {
 	e, ok := errors.AsType[*authz.Error](err)
-	if !ok || e.Field != "redis" && e.Field != "organisation" {
+	if !ok || !slices.Contains([]string{"redis", "redis-ca", "redis-cert", "redis-key", "organisation"}, e.Field) {
 		return err
 	}
 	out := *e
@@ -50,8 +51,15 @@ func (a *app) aboutSetting(err error) error {
 	return &out
 }
 
+// importing is the flags of the import.
+type importing struct {
+	target   redisTarget
+	actor    string
+	fromLine int
+}
+
 func (a *app) importCommand() *cobra.Command {
-	var target redisTarget
+	var i importing
 	cmd := &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Write the facts of an organisation into Redis",
@@ -63,18 +71,40 @@ Without FILE, or with -, the records come from standard input.
 Up to 1,000 records are one change, and one revision. A record that does not fit
 ends the import: its line is named, nothing of its change is written, and the
 changes before it stay. Importing the same file again is safe, and changes
-nothing that is there already.`,
+nothing that is there already; --from-line goes on where an import ended.
+
+Each change is remembered with what it changed, and with --actor who made it.`,
 		Example: `  caregate import facts.jsonl --redis redis://127.0.0.1:6379
   caregate export --redis redis://old:6379 | caregate import --redis redis://new:6379
-  caregate import facts.jsonl --organisation riverside --redis redis://127.0.0.1:6379`,
+  caregate import facts.jsonl --organisation riverside --redis redis://127.0.0.1:6379
+  caregate import facts.jsonl --redis redis://127.0.0.1:6379 --actor amara --from-line 412001`,
 		GroupID: groupFacts,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.importFrom(cmd.Context(), target, argument(args))
+			return a.importFrom(cmd.Context(), i, argument(args))
 		},
 	}
-	target.flags(cmd)
+	i.target.flags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&i.actor, "actor", "", "`id` of the team member who makes the changes, or type:id of whoever else does")
+	flags.IntVar(&i.fromLine, "from-line", 1, "begin at the line with this `number`, to resume an import")
 	return a.configurable(cmd)
+}
+
+// author returns who imports (A3).
+func (i *importing) author() (admin.Author, error) {
+	if i.actor == "" {
+		return admin.Author{}, nil
+	}
+	typ, id, typed := strings.Cut(i.actor, ":")
+	if !typed {
+		typ, id = string(authz.KindTeamMember), i.actor
+	}
+	author := admin.Author{Actor: typ + ":" + id}
+	if typ == "" || !admin.ValidID(id) || author.Check() != nil {
+		return admin.Author{}, usagef("--actor: names nobody; write the id of a team member, or type:id such as service:nightly-sync")
+	}
+	return author, nil
 }
 
 // argument returns the one argument of a command that may have one, "" for -.
@@ -85,14 +115,21 @@ func argument(args []string) string {
 	return args[0]
 }
 
-func (a *app) importFrom(ctx context.Context, target redisTarget, path string) (err error) {
-	d, err := target.open(a)
+func (a *app) importFrom(ctx context.Context, i importing, path string) (err error) {
+	author, err := i.author()
+	if err != nil {
+		return err
+	}
+	if i.fromLine < 1 {
+		return usagef("--from-line: is %d; lines are counted from 1", i.fromLine)
+	}
+	d, err := i.target.open(a)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 
-	name, records := "standard input", io.Reader(nil)
+	name, records, counter := "standard input", io.Reader(nil), (*countedFile)(nil)
 	if path != "" {
 		file, err := os.Open(path)
 		if err != nil {
@@ -100,6 +137,9 @@ func (a *app) importFrom(ctx context.Context, target redisTarget, path string) (
 		}
 		defer func() { _ = file.Close() }() // only read
 		name, records = path, file
+		if counter = newCountedFile(file); counter != nil {
+			records = counter
+		}
 	} else {
 		if isTerminal(a.stdin) {
 			fmt.Fprintln(a.stderr, "Reading records from the terminal; end with Ctrl-D.")
@@ -107,14 +147,20 @@ func (a *app) importFrom(ctx context.Context, target redisTarget, path string) (
 		records = &interruptible{reader: a.stdin, interrupted: ctx.Done()}
 	}
 
-	show := newProgress(a.stderr)
-	done, err := d.Import(ctx, target.organisation, records, show.records)
+	show := newProgress(a.stderr, counter)
+	done, err := d.Import(ctx, i.target.organisation, records,
+		directory.ImportOptions{Author: author, FromLine: i.fromLine, Progress: show.records})
 	show.clear()
 	if err != nil {
 		if e, ok := errors.AsType[*authz.Error](err); ok && strings.HasPrefix(e.Field, "line ") {
-			return fmt.Errorf("%s: %w", name, err)
+			err = fmt.Errorf("%s: %w", name, err)
+		} else {
+			err = a.aboutSetting(err)
 		}
-		return a.aboutSetting(err)
+		if done.Records > 0 {
+			err = fmt.Errorf("%w; resume with --from-line %d", err, done.NextLine)
+		}
+		return err
 	}
 	fmt.Fprintf(a.stderr, "imported %d records, revision %s\n", done.Records, done.Revision)
 	return nil
@@ -148,39 +194,4 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	case <-r.interrupted: // the process ends, and the read with it
 		return 0, errors.New("interrupted")
 	}
-}
-
-// progress shows how far an import is, on a terminal only.
-type progress struct {
-	out     io.Writer
-	start   time.Time
-	visible bool
-}
-
-func newProgress(out io.Writer) *progress {
-	if !isTerminal(out) {
-		out = nil
-	}
-	return &progress{out: out, start: time.Now()}
-}
-
-const clearLine = "\r\x1b[K"
-
-func (p *progress) records(done int) {
-	if p.out == nil {
-		return
-	}
-	p.visible = true
-	fmt.Fprintf(p.out, "%s%d records, %.0f a second", clearLine, done, float64(done)/time.Since(p.start).Seconds())
-}
-
-func (p *progress) clear() {
-	if p.visible {
-		fmt.Fprint(p.out, clearLine)
-	}
-}
-
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,8 @@ func TestImportErrors(t *testing.T) {
 		"bad record":       {"{}", []string{"import", "--redis", url}, "caregate: standard input: line 1: kind: is missing"},
 		"bad organisation": {"{}", []string{"import", "--redis", url, "--organisation", "\n"}, "caregate: --organisation: is not a name"},
 		"no organisation":  {"", []string{"export", "--redis", url, "--organisation", "none"}, "caregate: --organisation: there is no such organisation"},
+		"no actor":         {"", []string{"import", bad, "--redis", url, "--actor", ":x"}, "caregate: --actor: names nobody"},
+		"line 0":           {"", []string{"import", bad, "--redis", url, "--from-line", "0"}, "caregate: --from-line: is 0; lines are counted from 1"},
 		"away":             {"", []string{"import", bad, "--redis", "unix://" + filepath.Join(dir, "none")}, "caregate: Redis did not give an answer"},
 		"export to folder": {"", []string{"export", dir, "--redis", url}, "is a folder"},
 		"export away":      {"", []string{"export", "--redis", "unix://" + filepath.Join(dir, "none")}, "caregate: Redis did not give an answer"},
@@ -129,6 +132,63 @@ func TestImportErrors(t *testing.T) {
 			t.Errorf("%s: %d, %q\ngot  %s\nwant %s", name, code, stdout, stderr, test.want)
 		}
 	}
+}
+
+// An import that fails says how to go on, and going on there is as good as
+// importing all.
+func TestImportResumes(t *testing.T) {
+	url := redisForMoves(t)
+	var lines []string
+	for i := range 2500 {
+		lines = append(lines, fmt.Sprintf(`{"kind":"patient_group","id":"pg-%d"}`, i))
+	}
+	lines[1] = "" // blank lines count
+	bad := slices.Clone(lines)
+	bad[2300] = `{"kind":"patient","id":"p","patient_group":"none"}`
+	file := filepath.Join(t.TempDir(), "facts.jsonl")
+	write := func(lines []string) {
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(bad)
+	code, _, stderr := moved(t, "", "import", file, "--redis", url)
+	if code != 1 || !strings.Contains(stderr, "line 2301: patient_group:") || !strings.HasSuffix(stderr, "; resume with --from-line 2002\n") {
+		t.Fatalf("%d, %s", code, stderr)
+	}
+	for i := range 2001 { // nothing of these is looked at
+		lines[i] = "x"
+	}
+	write(lines)
+	code, _, stderr = moved(t, "", "import", file, "--redis", url, "--from-line", "2002", "--actor", "amara")
+	if code != 0 || !strings.HasPrefix(stderr, "imported 499 records, revision 3.") {
+		t.Errorf("%d, %s", code, stderr)
+	}
+	if _, exported, _ := moved(t, "", "export", "--redis", url); strings.Count(exported, "\n") != 2499 {
+		t.Errorf("%d records are there", strings.Count(exported, "\n"))
+	}
+	raw := rawRedis(t, url)
+	entries, err := raw.XRange(t.Context(), "cg:{"+data.ExampleOrganisation+"}:changes", "-", "+").Result()
+	if err != nil || len(entries) != 3 || entries[0].Values["by"] != "" || entries[2].Values["by"] != "team_member:amara" || entries[2].Values["via"] != "import" {
+		t.Errorf("%d changes, the last one by %v, %v", len(entries), entries[len(entries)-1].Values["by"], err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	p := &progress{}
+	if got, want := p.status(3000, 2*time.Second), "3000 records, 1500 a second"; got != want {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+	p.file = &countedFile{size: 4_000_000, done: 1_000_000}
+	if got, want := p.status(3000, 2*time.Second), " 25 %  1.0 MB of 4.0 MB, 3000 records, 1500 a second, 6s left"; got != want {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+	p.file.done = p.file.size
+	if got, want := p.status(3000, 2*time.Second), "100 %  4.0 MB of 4.0 MB, 3000 records, 1500 a second"; got != want {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+	p.records(1) // not on a terminal
+	p.clear()
 }
 
 // An export that fails leaves the file that was there.

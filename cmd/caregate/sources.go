@@ -71,22 +71,38 @@ func folder(flag, path string, embedded fs.FS) (fs.FS, error) {
 // factsSource says where the facts are: in Redis, or in an embedded store that
 // is filled from a file or from the example organisation.
 type factsSource struct {
-	redis, file  string
+	redis        redisConnection
+	file         string
 	organisation string
 	timeout      time.Duration
+	changesKept  int
+	changesBytes int64
 }
 
 func (s *factsSource) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.file, "facts", "", "keep the facts in an embedded store, filled from this JSON Lines `file`")
 	must(cmd.MarkFlagFilename("facts", "jsonl"))
-	redisFlags(flags, &s.redis, &s.timeout)
+	s.redis.flags(cmd)
+	flags.DurationVar(&s.timeout, "facts-timeout", 250*time.Millisecond, "give up on reading the facts of one request after this long")
 	organisationFlag(flags, &s.organisation)
 }
 
-func redisFlags(flags *pflag.FlagSet, url *string, timeout *time.Duration) {
-	flags.StringVar(url, "redis", "", "`URL` of the Redis that holds the facts: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
-	flags.DurationVar(timeout, "facts-timeout", 250*time.Millisecond, "give up on reading the facts of one request after this long")
+// changesFlags are for who writes: how many changes are remembered.
+func (s *factsSource) changesFlags(flags *pflag.FlagSet) {
+	flags.IntVar(&s.changesKept, "changes-kept", directory.DefaultChangesKept, "remember this many `changes` of an organisation, the latest ones")
+	flags.Int64Var(&s.changesBytes, "changes-bytes", directory.DefaultChangesBytes, "but no more of them than fit in this many `bytes`")
+}
+
+// checkChanges refuses to remember nothing: sidecars could not follow.
+func (s *factsSource) checkChanges() error {
+	if s.changesKept < 1 {
+		return errors.New("--changes-kept: must be at least 1; sidecars follow the changes that are remembered")
+	}
+	if s.changesBytes < 1 {
+		return errors.New("--changes-bytes: must be at least 1; sidecars follow the changes that are remembered")
+	}
+	return nil
 }
 
 func organisationFlag(flags *pflag.FlagSet, organisation *string) {
@@ -100,15 +116,16 @@ func (s *factsSource) embedded(a *app) (bool, error) {
 		return false, err
 	}
 	if which == "facts" {
-		s.redis = ""
+		s.redis = redisConnection{}
 	}
-	return s.redis == "", nil
+	return s.redis.url == "", s.redis.unused()
 }
 
 // open opens the store, and fills an embedded one. records says with how many
 // records it was filled.
 func (s *factsSource) open(ctx context.Context, embedded bool) (d *directory.Directory, records int, err error) {
-	config := directory.Config{URL: s.redis, FactsTimeout: s.timeout}
+	config := s.redis.config()
+	config.FactsTimeout, config.ChangesKept, config.ChangesBytes = s.timeout, s.changesKept, s.changesBytes
 	if !embedded {
 		d, err = directory.Open(config)
 		return d, 0, err
@@ -126,7 +143,7 @@ func (s *factsSource) open(ctx context.Context, embedded bool) (d *directory.Dir
 	}
 	if err == nil {
 		var done directory.Imported
-		done, err = d.Import(ctx, s.organisation, facts, nil)
+		done, err = d.Import(ctx, s.organisation, facts, directory.ImportOptions{})
 		records = done.Records
 		err = errors.Join(err, facts.Close())
 	}

@@ -49,16 +49,19 @@ type Audited struct {
 
 // Audit looks at every key of an organisation and reports each breach of what
 // must always hold: that the two sides of every relationship agree, that
-// everything named exists, that entities are as they are written. An organisation
-// of which there is no key is NotFound.
+// everything named exists, that entities are as they are written, and as the
+// changes that are remembered left them. An organisation of which there is no key
+// is NotFound.
 //
-// It takes the keys from SCAN, page by page, and compares each with all that it
-// has to agree with in one script, so that a change in the meantime cannot look
-// like a breach. Where the revision moves on while findings are held back, they
-// are looked at again, and only those that still hold are reported. An entity
-// made or removed meanwhile may be missed. It uses one connection, for a cursor
-// means nothing to another server: if that is lost the audit ends with an error,
-// of kind Unavailable or Timeout.
+// It reads the stream of changes first, which is never altered, only added to and
+// shortened. Then it takes the keys from SCAN, page by page, and compares each with
+// all that it has to agree with in one script, so that a change in the meantime
+// cannot look like a breach. Where the revision moves on while findings are held
+// back, they are looked at again, and only those that still hold are reported. An
+// entity made or removed meanwhile may be missed. Facts that were replaced by
+// others in the meantime end it with an error of kind Conflict. It uses one
+// connection, for a cursor means nothing to another server: if that is lost the
+// audit ends with an error, of kind Unavailable or Timeout.
 func (d *Directory) Audit(ctx context.Context, organisation string, c AuditConfig) (Audited, error) {
 	if !validID(organisation) {
 		return Audited{}, noOrganisation()
@@ -71,7 +74,7 @@ func (d *Directory) Audit(ctx context.Context, organisation string, c AuditConfi
 	defer func() { _ = conn.Close() }() // gives it back
 	a := &auditor{
 		Directory: d, organisation: organisation, config: c, conn: conn,
-		head: key, prefix: strings.TrimSuffix(key, "head"), reported: map[[16]byte]struct{}{},
+		head: key, prefix: strings.TrimSuffix(key, "head"), reported: map[[16]byte]struct{}{}, changes: newChangesAudit(),
 	}
 	if err := a.run(ctx); err != nil {
 		return Audited{}, err
@@ -108,6 +111,7 @@ type auditor struct {
 	suspects []suspect
 	held     int
 	reported map[[16]byte]struct{} // digests of the findings reported
+	changes  *changesAudit
 }
 
 // suspect is a key with findings that are held back.
@@ -131,11 +135,14 @@ func (a *auditor) run(ctx context.Context) error {
 		return err
 	}
 	a.done.First = a.now.revision()
-	if a.now.typ == "hash" && a.now.isNewer() {
+	if a.now.typ == "hash" && a.now.isOther() {
 		a.done.Last = a.done.First
 		return a.report(a.now.findings())
 	}
 	found := a.now.typ != "none"
+	if err := a.followChanges(ctx); err != nil {
+		return err
+	}
 	// The name of an organisation is encoded, so that no character of the prefix has
 	// a meaning in a pattern.
 	for cursor, more := uint64(0), true; more; more = cursor != 0 {
@@ -167,7 +174,7 @@ func (a *auditor) lookAt(ctx context.Context, keys []string) error {
 	var review []authz.Key
 	for _, key := range keys {
 		it, counted := itemOf(strings.TrimPrefix(key, a.prefix))
-		if it == (item{}) { // the head, which is looked at with every page
+		if it == (item{}) { // the head or the stream
 			continue
 		}
 		if counted != nil {
@@ -202,16 +209,16 @@ func (a *auditor) lookAt(ctx context.Context, keys []string) error {
 }
 
 // itemOf returns what to do with a key, given its name after the prefix, and what
-// it counts as. The head is no item.
+// it counts as. The head and the stream, which are looked at anyway, are no items.
 func itemOf(name string) (it item, counted func(*Audited) *int) {
-	if name == "head" {
+	if name == "head" || name == "changes" {
 		return item{}, nil
 	}
-	what, id, _ := strings.Cut(name, ":")
+	what, id, hasID := strings.Cut(name, ":")
 	switch {
-	case validKind(authz.Kind(what)):
+	case hasID && validKind(authz.Kind(what)):
 		return item{what: what, id: id}, func(d *Audited) *int { return &d.Entities }
-	case isIndex(what) && (what != "ids" || validKind(authz.Kind(id))):
+	case isIndex(what) && hasID == (what != indexAdmins) && (what != "ids" || validKind(authz.Kind(id))):
 		return item{what: what, id: id, cursor: "0"}, func(d *Audited) *int { return &d.Indexes }
 	default:
 		return item{what: whatIsKey, id: name}, nil
@@ -242,7 +249,8 @@ func (a *auditor) hold(it item, findings []outcomeFinding) {
 func (a *auditor) settle(ctx context.Context) error {
 	suspects := a.suspects
 	a.suspects, a.held = nil, 0
-	if _, err := a.compare(ctx, nil); err != nil { // has the revision moved?
+	// Has the revision moved, and is it of the same history?
+	if err := a.followChanges(ctx); err != nil {
 		return err
 	}
 	var again []item

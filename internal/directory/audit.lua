@@ -2,23 +2,26 @@
 -- say, as one snapshot. What is wrong within a hash is for the caller to see.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the newest schema that the caller understands
+-- ARGV[1]  the schema that the caller understands
 -- ARGV[2]  the number of commands after which a reply ends
 -- ARGV[3]  the members on a page of an index
 -- ARGV[4]  the most fields that a hash is read with
 -- ARGV[5…] what, id, cursor, member and so on, four for each key:
 --          what is a kind of entity, an index, or 'key' for any other key; id is
---          the last part of the name of the key, for 'key' all of it; cursor and
---          member are for an index: a page from that cursor, with 'only' this one
---          member, with '' none
+--          the last part of the name of the key, for 'key' all of it, for
+--          user-admins ''; cursor and member are for an index: a page from that
+--          cursor, with 'only' this one member, with '' none
 --
--- Returns the head as {type, fields and values}, alone if its schema is newer, and
--- else, for each key, for as many as the number of commands allows, one at least:
+-- Returns the head as {type, fields and values}, alone if it has another schema
+-- that Caregate may have written, and else, for each key, for as many as the number
+-- of commands allows, one at least:
 --   an entity  {type, fields and values, breaches}; 'huge' for a hash that is too
 --              large to be read
 --   an index   {type, next cursor, breaches}
 --   any other  {type}
--- Breaches are a flat list: code, field or member, detail and so on.
+-- Breaches are a flat list: code, field or member, detail and so on. Among those of
+-- a role or group 'admin' and 'no_admin' are none: they say whether user-admins has
+-- it.
 
 local prefix = string.sub(KEYS[1], 1, -5)
 
@@ -41,18 +44,16 @@ end
 local head = {type_of('head'), {}}
 if head[1] == 'hash' then head[2] = call('HGETALL', KEYS[1]) end
 for i = 1, #head[2], 2 do
-  local number = head[2][i] == 'schema' and string.match(head[2][i + 1], '^0*(%d+)$')
-  if number and (#number > 9 or tonumber(number) > tonumber(ARGV[1])) then return {head} end
+  local number = head[2][i] == 'schema' and string.match(head[2][i + 1], '^[1-9]%d*$')
+  if number and number ~= ARGV[1] then return {head} end
 end
 
 -- lacks reports whether an index is without a member. One of the wrong type lacks
 -- nothing: it is reported itself, once.
-local function lacks(index, type, member)
+local function lacks(index, member)
   local found = type_of(index)
   if found == 'none' then return true end
-  if found ~= type then return false end
-  if type == 'zset' then return not call('ZSCORE', prefix .. index, member) end
-  return call('SISMEMBER', prefix .. index, member) == 0
+  return found == 'zset' and not call('ZSCORE', prefix .. index, member)
 end
 
 -- The edges of a team member: the kind that a field refers to, and the index that
@@ -71,13 +72,20 @@ end
 -- How each kind of entity is compared. breach takes a code, a field and a detail.
 local compare = {}
 
-local function unused(index)
+-- Whether user-admins is to have a role or group is for the caller to say, who
+-- reads the permissions.
+local function grants(kind, index)
   return function(id, hash, breach)
     if type_of(index .. id) == 'none' then breach('unused', '', '') end
+    if lacks('user-admins', kind .. ':' .. id) then
+      breach('no_admin', '', '')
+    elseif type_of('user-admins') == 'zset' then
+      breach('admin', '', '')
+    end
   end
 end
-compare.role = unused('role-members:')
-compare.group = unused('group-members:')
+compare.role = grants('role', 'role-members:')
+compare.group = grants('group', 'group-members:')
 
 function compare.patient_group(id, hash, breach)
   if type_of('access:' .. id) == 'none' and type_of('patients:' .. id) ~= 'none' then breach('unused', '', '') end
@@ -95,7 +103,7 @@ function compare.team_member(id, hash, breach)
     end
     if kind then
       if type_of(kind .. ':' .. to) == 'none' then breach('reference', field, to) end
-      if lacks(index .. to, 'set', id) then breach('lacks', field, index .. to) end
+      if lacks(index .. to, id) then breach('lacks', field, index .. to) end
     end
   end
 end
@@ -105,11 +113,11 @@ function compare.patient(id, hash, breach)
     local field, value = hash[i], hash[i + 1]
     if field == 'patient_group' then
       if type_of('patient_group:' .. value) == 'none' then breach('reference', field, value) end
-      if lacks('patients:' .. value, 'zset', id) then breach('lacks', field, 'patients:' .. value) end
+      if lacks('patients:' .. value, id) then breach('lacks', field, 'patients:' .. value) end
     elseif string.sub(field, 1, 2) == 'c:' then
       local member = string.sub(field, 3)
       if type_of('team_member:' .. member) == 'none' then breach('reference', field, member) end
-      if lacks('care:' .. member, 'zset', id) then breach('lacks', field, 'care:' .. member) end
+      if lacks('care:' .. member, id) then breach('lacks', field, 'care:' .. member) end
       for booking in string.gmatch('\n' .. value, '\nbooking:([^\n]*)') do
         local name = 'booking:' .. booking
         local type = type_of(name)
@@ -131,11 +139,15 @@ end
 function compare.booking(id, hash, breach)
   local b = {}
   for i = 1, #hash, 2 do b[hash[i]] = hash[i + 1] end
-  if b.provider and type_of('team_member:' .. b.provider) == 'none' then breach('reference', 'provider', b.provider) end
+  if b.provider then
+    local index = 'bookings-with:' .. b.provider
+    if type_of('team_member:' .. b.provider) == 'none' then breach('reference', 'provider', b.provider) end
+    if lacks(index, id) then breach('lacks', 'provider', index) end
+  end
   if not b.patient then return end
   local patient = 'patient:' .. b.patient
   if type_of(patient) == 'none' then breach('reference', 'patient', b.patient) end
-  if lacks('bookings-of:' .. b.patient, 'set', id) then breach('lacks', 'patient', 'bookings-of:' .. b.patient) end
+  if lacks('bookings-of:' .. b.patient, id) then breach('lacks', 'patient', 'bookings-of:' .. b.patient) end
   if b.provider and (b.state == 'booked' or b.state == 'cancelled') and type_of(patient) == 'hash' then
     local sources = call('HGET', prefix .. patient, 'c:' .. b.provider) or ''
     if not has_source(sources, 'booking:' .. id) then breach('no_source', b.provider, b.patient) end
@@ -153,60 +165,70 @@ local function entity(kind, id)
     breaches[#breaches + 1] = field
     breaches[#breaches + 1] = detail
   end
-  if lacks('ids:' .. kind, 'zset', id) then breach('unlisted', '', '') end
+  if lacks('ids:' .. kind, id) then breach('unlisted', '', '') end
   compare[kind](id, hash, breach)
   return {type, hash, breaches}
 end
 
--- The indexes: type, the kind of the entity that one is about, the kind of its
--- members, and the field in which a member says the same, either named so with
--- this value or with the id in its name.
+-- The indexes: the kind of the entity that one is about, the kind of its members,
+-- and the field in which a member says the same, either named so with this value or
+-- with the id in its name. Those of user-admins are kind:id.
 local indexes = {
-  ['ids'] = {'zset'},
-  ['role-members'] = {'set', 'role', 'team_member', 'role', true},
-  ['group-members'] = {'set', 'group', 'team_member', 'g:'},
-  ['access'] = {'set', 'patient_group', 'team_member', 'a:'},
-  ['bookable'] = {'set', 'patient_group', 'team_member', 'b:'},
-  ['patients'] = {'zset', 'patient_group', 'patient', 'patient_group', true},
-  ['care'] = {'zset', 'team_member', 'patient', 'c:'},
-  ['bookings-of'] = {'set', 'patient', 'booking', 'patient', true},
+  ['ids'] = {},
+  ['role-members'] = {'role', 'team_member', 'role', true},
+  ['group-members'] = {'group', 'team_member', 'g:'},
+  ['access'] = {'patient_group', 'team_member', 'a:'},
+  ['bookable'] = {'patient_group', 'team_member', 'b:'},
+  ['patients'] = {'patient_group', 'patient', 'patient_group', true},
+  ['care'] = {'team_member', 'patient', 'c:'},
+  ['bookings-of'] = {'patient', 'booking', 'patient', true},
+  ['bookings-with'] = {'team_member', 'booking', 'provider', true},
+  ['user-admins'] = {},
 }
 
-local function index(what, id, cursor, only)
+-- member_of returns what is wrong with a member of an index, nothing if all is
+-- well.
+local function member_of(what, id, member)
   local is = indexes[what]
-  local key, type, breaches = prefix .. what .. ':' .. id, type_of(what .. ':' .. id), {}
-  if type ~= is[1] then return {type, '0', breaches} end
+  local name = (is[2] or id) .. ':' .. member
+  if what == 'user-admins' then
+    name = member
+    if not string.find(name, '^role:') and not string.find(name, '^group:') then return 'member_unknown' end
+  end
+  local found = type_of(name)
+  if found == 'none' then return 'member_unknown' end
+  if found ~= 'hash' or not is[3] then return nil end
+  if is[4] then
+    if call('HGET', prefix .. name, is[3]) ~= id then return 'one_sided' end
+  elseif call('HEXISTS', prefix .. name, is[3] .. id) == 0 then
+    return 'one_sided'
+  end
+end
+
+local function index(what, id, cursor, only)
+  local is, name = indexes[what], what .. ':' .. id
+  if what == 'user-admins' then name = what end
+  local type, breaches = type_of(name), {}
+  if type ~= 'zset' then return {type, '0', breaches} end
   local function breach(code, member)
     breaches[#breaches + 1] = code
     breaches[#breaches + 1] = member
     breaches[#breaches + 1] = ''
   end
-  if is[2] and (cursor == '0' or cursor == '') and type_of(is[2] .. ':' .. id) == 'none' then breach('orphan', '') end
+  if is[1] and (cursor == '0' or cursor == '') and type_of(is[1] .. ':' .. id) == 'none' then breach('orphan', '') end
 
   local next, members = '0', {}
   if cursor == 'only' then
-    if type == 'zset' then
-      local score = call('ZSCORE', key, only)
-      if score then members = {only, score} end
-    elseif call('SISMEMBER', key, only) == 1 then
-      members = {only}
-    end
+    local score = call('ZSCORE', prefix .. name, only)
+    if score then members = {only, score} end
   elseif cursor ~= '' then
-    local page = call(type == 'zset' and 'ZSCAN' or 'SSCAN', key, cursor, 'COUNT', ARGV[3])
+    local page = call('ZSCAN', prefix .. name, cursor, 'COUNT', ARGV[3])
     next, members = page[1], page[2]
   end
-  for i = 1, #members, type == 'zset' and 2 or 1 do
-    local member = members[i]
-    if type == 'zset' and tonumber(members[i + 1]) ~= 0 then breach('score', member) end
-    local name = (is[3] or id) .. ':' .. member
-    local found = type_of(name)
-    if found == 'none' then
-      breach('member_unknown', member)
-    elseif found == 'hash' and is[5] then
-      if call('HGET', prefix .. name, is[4]) ~= id then breach('one_sided', member) end
-    elseif found == 'hash' and is[4] then
-      if call('HEXISTS', prefix .. name, is[4] .. id) == 0 then breach('one_sided', member) end
-    end
+  for i = 1, #members, 2 do
+    if tonumber(members[i + 1]) ~= 0 then breach('score', members[i]) end
+    local code = member_of(what, id, members[i])
+    if code then breach(code, members[i]) end
   end
   return {type, next, breaches}
 end

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -31,16 +33,14 @@ func (a *auditor) compare(ctx context.Context, items []item) ([]outcome, error) 
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
-	head, ok := at[[]any](reply, 0)
-	typ, ok2 := at[string](head, 0)
-	hash, ok3 := texts(head, 1)
-	if !ok || !ok2 || !ok3 || len(reply)-1 > len(items) {
+	head, ok := headStateOf(reply)
+	if !ok || len(reply)-1 > len(items) {
 		return nil, badReply()
 	}
-	a.now = newHeadState(typ, hash)
+	a.now = head
 	if len(items) > 0 && len(reply) == 1 {
-		if a.now.isNewer() {
-			return nil, authz.Errorf(authz.Conflict, "", "a newer Caregate took over these facts during the audit; run that one")
+		if a.now.isOther() {
+			return nil, authz.Errorf(authz.Conflict, "", "the facts got another schema during the audit; run it again, with the build that wrote them")
 		}
 		return nil, badReply()
 	}
@@ -50,13 +50,21 @@ func (a *auditor) compare(ctx context.Context, items []item) ([]outcome, error) 
 		if !ok {
 			return nil, badReply()
 		}
-		o, err := outcomeOf(items[i], r)
+		o, err := a.outcomeOf(items[i], r)
 		if err != nil {
 			return nil, err
 		}
 		outcomes = append(outcomes, o)
 	}
 	return outcomes, nil
+}
+
+// headStateOf reads the head with which a reply begins.
+func headStateOf(reply []any) (headState, bool) {
+	head, ok := at[[]any](reply, 0)
+	typ, ok2 := at[string](head, 0)
+	hash, ok3 := texts(head, 1)
+	return newHeadState(typ, hash), ok && ok2 && ok3
 }
 
 func badReply() *authz.Error {
@@ -93,7 +101,7 @@ func breaches(reply []any, i int) ([]breach, bool) {
 	return out, true
 }
 
-func outcomeOf(it item, reply []any) (outcome, error) {
+func (a *auditor) outcomeOf(it item, reply []any) (outcome, error) {
 	typ, ok := at[string](reply, 0)
 	if !ok {
 		return outcome{}, badReply()
@@ -123,7 +131,7 @@ func outcomeOf(it item, reply []any) (outcome, error) {
 	if !ok {
 		return outcome{}, badReply()
 	}
-	return entityOutcome(authz.Kind(it.what), it.id, typ, hash, found), nil
+	return a.entityOutcome(authz.Kind(it.what), it.id, typ, hash, found), nil
 }
 
 func of(findings ...Finding) outcome {
@@ -134,7 +142,7 @@ func of(findings ...Finding) outcome {
 	return o
 }
 
-func entityOutcome(kind authz.Kind, id, typ string, hash []string, found []breach) outcome {
+func (a *auditor) entityOutcome(kind authz.Kind, id, typ string, hash []string, found []breach) outcome {
 	switch typ {
 	case "none": // it is gone; what names it is looked at for itself
 		return outcome{}
@@ -144,19 +152,47 @@ func entityOutcome(kind authz.Kind, id, typ string, hash []string, found []breac
 	default:
 		return of(about(RuleType, kind, id, remedyAnew, "is a %s and must be a hash", typ))
 	}
-	findings := wellFormed(kind, id, hash)
+	findings := append(wellFormed(kind, id, hash), a.sinceFindings(kind, id, hash)...)
 	for _, b := range found {
 		if b.code == "reference" && kind == authz.KindPatient && b.of == "patient_group" && b.detail == "" {
 			continue // reported as a patient without a group
 		}
-		findings = append(findings, entityFinding(kind, id, b))
+		if f, is := entityFinding(kind, id, b, hash); is {
+			findings = append(findings, f)
+		}
 	}
 	return of(findings...)
 }
 
-func entityFinding(kind authz.Kind, id string, b breach) Finding {
-	add := func(rule Rule, remedy, format string, args ...any) Finding {
-		return about(rule, kind, id, remedy, format, args...)
+// sinceFindings returns what is wrong with an entity as of the revision at which it
+// says that it last changed.
+func (a *auditor) sinceFindings(kind authz.Kind, id string, hash []string) []Finding {
+	since, err := authz.ParseRevision(valueOf(hash, "rev"))
+	if err != nil {
+		return nil
+	}
+	if now := a.now.revision(); now != (authz.Revision{}) && since.Count > now.Count {
+		return []Finding{about(RuleSince, kind, id, remedyChanged, "says that it last changed at a revision that is still to come")}
+	}
+	if doubt := a.changes.doubt(authz.Key{Kind: kind, ID: id}, since, hash); doubt != "" {
+		return []Finding{about(RuleHistory, kind, id, remedyChanged, "%s", doubt)}
+	}
+	return nil
+}
+
+// holdsAdmin reports whether a role or group with these fields makes whoever has it
+// a holder of user:* (A4).
+func holdsAdmin(kind authz.Kind, hash []string) bool {
+	e := new(entity)
+	e.set(kind, "permissions", valueOf(hash, "permissions"))
+	return slices.Contains(e.permissions, "user:*") || slices.Contains(e.permissions, "*:*")
+}
+
+// entityFinding says in words what the script says of an entity with this hash, and
+// reports whether it is anything.
+func entityFinding(kind authz.Kind, id string, b breach, hash []string) (Finding, bool) {
+	add := func(rule Rule, remedy, format string, args ...any) (Finding, bool) {
+		return about(rule, kind, id, remedy, format, args...), true
 	}
 	field := fieldName(b.of)
 	switch b.code {
@@ -178,8 +214,14 @@ func entityFinding(kind authz.Kind, id string, b breach) Finding {
 		return add(RuleSources, remedyRebuild, "has %s on the care team by a booking of another patient or provider: %s", Printable(b.of[2:]), Printable(b.detail))
 	case "source_released":
 		return add(RuleSources, remedyBooking, "has %s on the care team by a booking that is released: %s", Printable(b.of[2:]), Printable(b.detail))
+	case "admin":
+		f, _ := add(RuleAdmins, remedyRebuild, "is in user-admins, which its permissions do not say")
+		return f, !holdsAdmin(kind, hash)
+	case "no_admin":
+		f, _ := add(RuleAdmins, remedyRebuild, "is not in user-admins, which its permissions say it is in")
+		return f, holdsAdmin(kind, hash)
 	case "unused":
-		return adviceOf(kind, id)
+		return adviceOf(kind, id), true
 	default:
 		return add(Rule(b.code), "", "has something wrong with it that this build has no words for")
 	}
@@ -215,48 +257,58 @@ func fieldName(field string) string {
 // isIndex reports whether what begins the names of keys that are the other side of
 // something.
 func isIndex(what string) bool {
-	_, typ := indexKinds(what, "")
-	return typ != ""
+	_, known := indexKind(what, "")
+	return known
 }
 
-// indexKinds returns the kind of the members of an index, and its type.
-func indexKinds(what, id string) (members authz.Kind, typ string) {
+// indexAdmins is the index of the roles and groups that grant user:*.
+const indexAdmins = "user-admins"
+
+// indexKind returns the kind of the members of an index, "" where they name their
+// own, and whether there is such an index.
+func indexKind(what, id string) (members authz.Kind, known bool) {
 	switch what {
 	case "ids":
-		return authz.Kind(id), "zset"
+		return authz.Kind(id), true
 	case "role-members", "group-members", "access", "bookable":
-		return authz.KindTeamMember, "set"
+		return authz.KindTeamMember, true
 	case "patients", "care":
-		return authz.KindPatient, "zset"
-	case "bookings-of":
-		return authz.KindBooking, "set"
+		return authz.KindPatient, true
+	case "bookings-of", "bookings-with":
+		return authz.KindBooking, true
 	default:
-		return "", ""
+		return "", what == indexAdmins
 	}
 }
 
 func indexOutcome(it item, typ string, found []breach) outcome {
 	name := it.what + ":" + it.id
-	kind, expected := indexKinds(it.what, it.id)
-	switch typ {
-	case "none", expected:
-	default:
-		return of(aboutKey(RuleType, kindIndex, name, remedyRebuild, "is a %s and must be a %s", typ, expected))
+	if it.what == indexAdmins {
+		name = it.what
 	}
+	if typ != "none" && typ != "zset" {
+		return of(aboutKey(RuleType, kindIndex, name, remedyRebuild, "is a %s and must be a zset", typ))
+	}
+	kind, _ := indexKind(it.what, it.id)
 	var o outcome
 	for _, b := range found {
 		f := outcomeFinding{ofMember: true, member: b.of}
+		kind, id := kind, b.of
+		if it.what == indexAdmins {
+			memberKind, memberID, _ := strings.Cut(b.of, ":")
+			kind, id = authz.Kind(Printable(memberKind)), memberID
+		}
 		switch b.code {
 		case "orphan":
 			f = outcomeFinding{Finding: aboutKey(RuleOrphan, kindIndex, name, remedyOrphan, "is about what does not exist")}
 		case "member_unknown":
-			f.Finding = about(RuleMissing, kind, b.of, remedyRestore, "is in %s and does not exist", Printable(name))
+			f.Finding = about(RuleMissing, kind, id, remedyRestore, "is in %s and does not exist", Printable(name))
 		case "one_sided":
-			f.Finding = about(RuleBothSides, kind, b.of, remedyRebuild, "is in %s, which its own fields do not say", Printable(name))
+			f.Finding = about(RuleBothSides, kind, id, remedyRebuild, "is in %s, which its own fields do not say", Printable(name))
 		case "score":
-			f.Finding = about(RuleScore, kind, b.of, remedyRebuild, "has a score other than 0 in %s", Printable(name))
+			f.Finding = about(RuleScore, kind, id, remedyRebuild, "has a score other than 0 in %s", Printable(name))
 		default:
-			f.Finding = about(Rule(b.code), kind, b.of, "", "has something wrong with it in %s that this build has no words for", Printable(name))
+			f.Finding = about(Rule(b.code), kind, id, "", "has something wrong with it in %s that this build has no words for", Printable(name))
 		}
 		o.findings = append(o.findings, f)
 	}

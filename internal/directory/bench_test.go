@@ -68,7 +68,7 @@ func BenchmarkImport(b *testing.B) {
 	texts[1] = strings.ReplaceAll(texts[1], `"access":["pg"]`, `"name":"x"`)
 	turn := 0
 	for b.Loop() {
-		if _, err := s.Import(b.Context(), s.org, strings.NewReader(texts[turn%2]), nil); err != nil {
+		if _, err := s.Import(b.Context(), s.org, strings.NewReader(texts[turn%2]), ImportOptions{}); err != nil {
 			b.Fatal(err)
 		}
 		turn++

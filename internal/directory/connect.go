@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -55,7 +56,21 @@ func parseURL(text string) (server, error) {
 		return server{}, badURL("cannot be read; write it as redis://user:password@host:6379/0 with special characters " +
 			"of the password percent-encoded, and only options that go-redis knows after the ?")
 	}
+	if s.asksReplicas() {
+		return server{}, badURL("asks replicas, which lag behind what was committed; leave out read_only, route_by_latency, " +
+			"route_randomly, replica_only and use_disconnected_replicas")
+	}
 	return s, nil
+}
+
+// asksReplicas reports whether the options of the URL let a replica answer. What
+// it says may be old, and no lease would end it.
+func (s server) asksReplicas() bool {
+	if o := s.cluster; o != nil {
+		return o.ReadOnly || o.RouteByLatency || o.RouteRandomly
+	}
+	o := s.sentinel
+	return o != nil && (o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly || o.UseDisconnectedReplicas)
 }
 
 func badURL(message string) error {
@@ -63,7 +78,15 @@ func badURL(message string) error {
 }
 
 // client makes a client for decisions or, if bulk, for long scripts.
-func (s server) client(bulk bool) redis.UniversalClient {
+func (s server) client(bulk bool) redis.UniversalClient { return s.pooled(bulk, 0) }
+
+// feed makes a client for calls that wait: one connection for each of them, which
+// is kept.
+func (s server) feed(connections int) redis.UniversalClient { return s.pooled(true, connections) }
+
+// pooled makes a client with up to so many connections, 0 for as many as the URL
+// or go-redis says.
+func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch {
 	case s.cluster != nil:
@@ -71,17 +94,22 @@ func (s server) client(bulk bool) redis.UniversalClient {
 		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
-		return redis.NewClusterClient(&o)
+		o.PoolSize = cmp.Or(connections, o.PoolSize)
+		client := redis.NewClusterClient(&o)
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(&clusterHook{client.ReloadState}) })
+		return client
 	case s.sentinel != nil: // go-redis disables maintenance notifications itself
 		o := *s.sentinel
 		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
+		o.PoolSize = cmp.Or(connections, o.PoolSize)
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
 		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
+		o.PoolSize = cmp.Or(connections, o.PoolSize)
 		return redis.NewClient(&o)
 	}
 }

@@ -36,6 +36,9 @@ func TestOpenBadURLs(t *testing.T) {
 		"redis://user:SEC/RET@host:6379", "redis://:SECRET@host:port", "redis://user:SECRET@host/rubbish", "redis://user:%SECRET@host", "redis://user:SECRET@host?SECRET=1",
 		"redis://h?read_timeout=SECRET", "redis+cluster://user:SECRET@host?addr=SECRET", "redis+unix://SECRET", "unix+cluster://SECRET", "redis+sentinel://user:SECRET@host",
 		"redis+sentinel://u:SECRET@host/x?master_name=m", "cluster://SECRET", "redis+cluster+x://SECRET", "unix://SECRET@", "redis://user:SECRET@[::1",
+		"redis+cluster://:SECRET@a:1?read_only=true", "redis+cluster://:SECRET@a:1?route_by_latency=true", "redis+cluster://:SECRET@a:1?route_randomly=true",
+		"redis+sentinel://:SECRET@a?master_name=m&replica_only=true", "redis+sentinel://:SECRET@a?master_name=m&route_randomly=true",
+		"redis+sentinel://:SECRET@a?master_name=m&route_by_latency=true", "redis+sentinel://:SECRET@a?master_name=m&use_disconnected_replicas=true",
 	} {
 		_, err := Open(Config{URL: url})
 		e, ok := errors.AsType[*authz.Error](err)
@@ -74,9 +77,10 @@ func TestOptions(t *testing.T) {
 }
 
 // works imports, reads and exports through a directory opened with url.
-func works(t *testing.T, url string) {
+func works(t *testing.T, cfg Config) {
 	t.Helper()
-	d, err := Open(Config{URL: url, FactsTimeout: 10 * time.Second})
+	cfg.FactsTimeout = 10 * time.Second
+	d, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func works(t *testing.T, url string) {
 func TestUnixSocket(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	startRedis(t, "--unixsocket", socket)
-	works(t, "unix://"+socket)
+	works(t, Config{URL: "unix://" + socket})
 }
 
 func TestPassword(t *testing.T) {
@@ -107,7 +111,7 @@ func TestPassword(t *testing.T) {
 	if err := admin.raw.Do(ctx, "ACL", "SETUSER", "writer", "on", ">p@ss/word", "~cg:*", "+@all").Err(); err != nil {
 		t.Fatal(err)
 	}
-	works(t, strings.Replace(server.url, "redis://", "redis://writer:p%40ss%2Fword@", 1))
+	works(t, Config{URL: strings.Replace(server.url, "redis://", "redis://writer:p%40ss%2Fword@", 1)})
 	d, err := Open(Config{URL: strings.Replace(server.url, "redis://", "redis://writer:hunter2@", 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -116,34 +120,6 @@ func TestPassword(t *testing.T) {
 	_, err = d.Read(ctx, "riverside", nil, authz.Freshness{})
 	if authz.KindOf(err) != authz.Unavailable || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("with a wrong password: %v", err)
-	}
-}
-
-// A sidecar's user needs no command that writes, and no write permission.
-func TestReadingUser(t *testing.T) {
-	server := startRedis(t)
-	admin := openStore(t, server)
-	admin.load(t, clinic()...)
-	err := admin.raw.Do(t.Context(), "ACL", "SETUSER", "sidecar", "on", ">pass", "%R~cg:*", "-@all",
-		"+evalsha_ro", "+eval_ro", "+hgetall", "+zscore", "+zrangebylex", "+ping", "+hello").Err()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.url = strings.Replace(server.url, "redis://", "redis://sidecar:pass@", 1)
-	s := openStore(t, server)
-	if err := s.Ready(t.Context()); err != nil {
-		t.Error(err)
-	}
-	facts := s.facts(t, member("mark"), patient("p-404"))
-	if !facts.Get(member("mark")).Found || facts.Get(patient("p-404")).Found {
-		t.Error("the sidecar reads something else")
-	}
-	if s.export(t) != admin.export(t) {
-		t.Error("the sidecar exports something else")
-	}
-	_, err = s.Import(t.Context(), s.org, strings.NewReader(clinic()[0]), nil)
-	if authz.KindOf(err) != authz.Unavailable {
-		t.Errorf("the sidecar imports: %v", err)
 	}
 }
 
@@ -159,7 +135,7 @@ func TestCluster(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	works(t, strings.Replace(server.url, "redis://", "redis+cluster://", 1))
+	works(t, Config{URL: strings.Replace(server.url, "redis://", "redis+cluster://", 1)})
 }
 
 func TestSentinel(t *testing.T) {
@@ -180,5 +156,5 @@ func TestSentinel(t *testing.T) {
 	if err := sentinel.waitAlive(t); err != nil {
 		t.Fatal(err)
 	}
-	works(t, strings.Replace(sentinel.url, "redis://", "redis+sentinel://", 1)+"?master_name=clinic")
+	works(t, Config{URL: strings.Replace(sentinel.url, "redis://", "redis+sentinel://", 1) + "?master_name=clinic"})
 }

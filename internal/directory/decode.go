@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -25,6 +26,7 @@ type RecordReader struct {
 	scanner *bufio.Scanner
 	options []json.Options
 	line    int
+	from    int // lines before this one are skipped
 }
 
 // NewRecordReader returns a reader of the records in r.
@@ -37,14 +39,20 @@ func NewRecordReader(r io.Reader) *RecordReader {
 	}
 }
 
+// skipTo lets Read begin at a line.
+func (r *RecordReader) skipTo(line int) { r.from = line }
+
 // Line returns the number of the line of the last record, or of the error.
 func (r *RecordReader) Line() int { return r.line }
 
 // Read returns the next record, io.EOF after the last one. Any other error is an
 // *authz.Error that names the line and the field, and repeats no id.
-func (r *RecordReader) Read() (*Record, error) {
+func (r *RecordReader) Read() (*admin.Record, error) {
 	for r.scanner.Scan() {
 		r.line++
+		if r.line < r.from {
+			continue
+		}
 		text := r.scanner.Bytes()
 		if r.line == 1 && bytes.HasPrefix(text, []byte("\xEF\xBB\xBF")) {
 			return nil, r.at(bad("", "begins with a byte order mark; save the file as UTF-8 without one"))
@@ -58,7 +66,7 @@ func (r *RecordReader) Read() (*Record, error) {
 		}
 		record, err := r.decode(text)
 		if err == nil {
-			err = record.check()
+			err = record.Check()
 		}
 		if err != nil {
 			return nil, r.at(err)
@@ -93,7 +101,7 @@ func atLine(line int, err *authz.Error) *authz.Error {
 }
 
 // decode reads one line strictly.
-func (r *RecordReader) decode(text []byte) (*Record, *authz.Error) {
+func (r *RecordReader) decode(text []byte) (*admin.Record, *authz.Error) {
 	if text[0] != '{' {
 		return nil, bad("", "is not a JSON object; write one record a line, such as {\"kind\":\"patient_group\",\"id\":\"diabetes\",\"name\":\"Diabetes\"}")
 	}
@@ -103,34 +111,34 @@ func (r *RecordReader) decode(text []byte) (*Record, *authz.Error) {
 	if err := json.Unmarshal(text, &kind, r.options[1]); err != nil {
 		return nil, decodeError(err)
 	}
-	var record *Record
+	var record *admin.Record
 	var err error
 	switch kind.Kind {
 	case authz.KindRole, authz.KindGroup:
 		var l permissionsLine
 		err = json.Unmarshal(text, &l, r.options...)
-		record = &Record{Kind: l.Kind, ID: l.ID, Name: l.Name, Permissions: l.Permissions}
+		record = &admin.Record{Kind: l.Kind, ID: l.ID, Name: l.Name, Permissions: l.Permissions}
 	case authz.KindPatientGroup:
 		var l patientGroupLine
 		err = json.Unmarshal(text, &l, r.options...)
-		record = &Record{Kind: l.Kind, ID: l.ID, Name: l.Name}
+		record = &admin.Record{Kind: l.Kind, ID: l.ID, Name: l.Name}
 	case authz.KindTeamMember:
 		var l teamMemberLine
 		err = json.Unmarshal(text, &l, r.options...)
-		record = &Record{
+		record = &admin.Record{
 			Kind: l.Kind, ID: l.ID, Name: l.Name, Role: l.Role, Groups: l.Groups,
 			IsProvider: l.Provider, Access: l.Access, Booking: l.Booking,
 		}
 	case authz.KindPatient:
 		var l patientLine
 		err = json.Unmarshal(text, &l, r.options...)
-		record = &Record{Kind: l.Kind, ID: l.ID, PatientGroup: l.PatientGroup, CareTeam: l.CareTeam}
+		record = &admin.Record{Kind: l.Kind, ID: l.ID, PatientGroup: l.PatientGroup, CareTeam: l.CareTeam}
 	case authz.KindBooking:
 		var l bookingLine
 		err = json.Unmarshal(text, &l, r.options...)
-		record = &Record{Kind: l.Kind, ID: l.ID, Patient: l.Patient, Provider: l.Provider, State: l.State}
+		record = &admin.Record{Kind: l.Kind, ID: l.ID, Patient: l.Patient, Provider: l.Provider, State: l.State}
 	default:
-		return nil, unknownKind(kind.Kind)
+		return nil, admin.UnknownKind("kind", kind.Kind)
 	}
 	if err != nil {
 		return nil, decodeError(err)
@@ -146,6 +154,7 @@ func withoutNull() *json.Unmarshalers {
 	return json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(refuseNull[*string]),
 		json.UnmarshalFromFunc(refuseNull[*authz.Kind]),
+		json.UnmarshalFromFunc(refuseNull[*admin.State]),
 		json.UnmarshalFromFunc(refuseNull[*bool]),
 		json.UnmarshalFromFunc(refuseNull[*[]string]),
 	)
@@ -211,4 +220,9 @@ func quoted(name string) string {
 		return name
 	}
 	return text
+}
+
+// bad makes the error for a field of a record.
+func bad(field, format string, args ...any) *authz.Error {
+	return authz.Errorf(authz.Malformed, field, format, args...)
 }

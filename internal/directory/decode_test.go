@@ -11,10 +11,11 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/data"
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
-func readAll(text string) (records []Record, err error) {
+func readAll(text string) (records []admin.Record, err error) {
 	r := NewRecordReader(strings.NewReader(text))
 	for {
 		record, err := r.Read()
@@ -194,7 +195,7 @@ func FuzzReadRecords(f *testing.F) {
 		}
 		var written []byte
 		for i := range records {
-			if written, err = records[i].appendLine(written); err != nil {
+			if written, err = appendLine(written, &records[i]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -214,7 +215,7 @@ func FuzzReadRecords(f *testing.F) {
 }
 
 // plain makes lists that are absent and lists that are empty alike.
-func plain(r Record) Record {
+func plain(r admin.Record) admin.Record {
 	for _, list := range []*[]string{&r.Permissions, &r.Groups, &r.Access, &r.Booking, &r.CareTeam} {
 		if len(*list) == 0 {
 			*list = nil
@@ -232,7 +233,7 @@ func TestExampleOrganisation(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = example.Close() }()
-		done, err := s.Import(t.Context(), s.org, example, nil)
+		done, err := s.Import(t.Context(), s.org, example, ImportOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

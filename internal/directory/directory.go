@@ -14,7 +14,8 @@
 // id of an entity is the last part of its key and stands there as it is, so that
 // no two entities share a key.
 //
-//	head               hash: rev, nonce, schema. It exists if the organisation does
+//	head               hash: rev, nonce, schema, and log: the bytes of images in
+//	                   the stream. It exists if the organisation does
 //	role:ID, group:ID  hash: name, permissions (a JSON list, sorted)
 //	patient_group:ID   hash: name
 //	team_member:ID     hash: name, role, provider (1 or 0), and a field for each
@@ -23,25 +24,49 @@
 //	                   c:ID → its sources, sorted, a line each: manual, booking:ID
 //	booking:ID         hash: patient, provider, state
 //
-// The other side of each relationship, and the ids of each kind, are kept by the
-// script that writes:
+// Each of these entities has a field rev as well: the revision of its last change,
+// as the token count.nonce.
 //
-//	ids:KIND           sorted set, all with score 0: the ids of a kind in order
+// The other side of each relationship, and the ids of each kind, are kept by the
+// script that writes, in sorted sets with score 0, so that they are in order:
+//
+//	ids:KIND                            the ids of a kind
 //	role-members:ROLE, group-members:GROUP,
-//	access:GROUP, bookable:GROUP        sets of team members
-//	patients:GROUP, care:MEMBER         sorted sets of patients, score 0
-//	bookings-of:PATIENT                 set of bookings
+//	access:GROUP, bookable:GROUP        team members
+//	patients:GROUP, care:MEMBER         patients
+//	bookings-of:PATIENT                 bookings
+//	bookings-with:PROVIDER              bookings, whatever their state
+//	user-admins                         role:ID and group:ID whose permissions have
+//	                                    user:* or *:*: who has one holds user:* (A4)
+//
+// # Changes
+//
+// The stream changes has an entry for each revision (A3), with the id <rev>-0 and
+// these fields:
+//
+//	prev, nonce   nonces of the revision before, "" for the first, and of this one
+//	at            milliseconds since 1970, by the clock of Redis
+//	by, via, req  who made the change, how (api or import), and in which request
+//	images        every entity that changed, with \2 between them, each as
+//	              kind ":" id \1 existed exists \1 before \1 after
+//
+// existed and exists are 0 or 1; before and after have the fields that differ, and
+// all of them of what was made or deleted, each as name \0 value, with \0 between
+// them, and never rev. No id, name or value has one of these characters. The entry
+// is written before everything else. The oldest go when there are too many, or too
+// many bytes of images; the newest one stays.
 //
 // # Who may do what
 //
 // Reading takes HGETALL, ZSCORE and ZRANGEBYLEX inside EVALSHA_RO and EVAL_RO,
 // and PING: a Redis user with read permission on cg:* and no write command is
-// enough for a sidecar. EVALSHA_RO needs Redis 7 or later. An audit reads as well
-// and takes SCAN, and TYPE, HGET, HMGET, HEXISTS, HLEN, ZSCAN, SISMEMBER and SSCAN
-// inside its script. SCAN shows the names of all keys of a database, those of
-// others too. Writing takes EVALSHA
-// and EVAL with HGETALL, HMGET, HGET, HSET, HDEL, HINCRBY, EXISTS, TYPE, SADD,
-// SREM, ZADD and ZREM.
+// enough for a sidecar. EVALSHA_RO needs Redis 7 or later. History takes XRANGE
+// inside them too, an export takes it by itself, and waiting for changes XREAD and
+// HMGET. An audit reads as well and takes SCAN, and TYPE, EXISTS, HGET, HMGET,
+// HEXISTS, HLEN, ZSCAN, XRANGE and XREVRANGE inside its scripts. SCAN shows the
+// names of all keys of a database, those of others too. Writing
+// takes EVALSHA and EVAL with TIME, EXISTS, TYPE, DEL, HGETALL, HMGET, HGET, HSET,
+// HDEL, ZADD, ZREM, ZCARD, ZSCORE, ZRANGE, XADD, XLEN and XRANGE.
 package directory
 
 import (
@@ -60,22 +85,38 @@ import (
 
 // schema is the version of the layout that this build reads and writes. The
 // scripts refuse every other one.
-const schema = 1
+const schema = 2
 
 // defaultFactsTimeout bounds a read when Config does not say.
 const defaultFactsTimeout = 250 * time.Millisecond
+
+// What the stream of changes keeps when Config does not say.
+const (
+	DefaultChangesKept  = 100_000
+	DefaultChangesBytes = 64 << 20
+)
 
 // The scripts. Each takes the key of the head as its only key and finds the
 // prefix of all others in it.
 var (
 	//go:embed read.lua
 	readScript string
-	//go:embed import.lua
-	importScript string
-	//go:embed export.lua
-	exportScript string
+	//go:embed change.lua
+	changeScript string
+	//go:embed changedelete.lua
+	changeDeleteScript string
+	//go:embed changewrite.lua
+	changeWriteScript string
+	//go:embed history.lua
+	historyScript string
+	//go:embed records.lua
+	recordsScript string
 	//go:embed audit.lua
 	auditScript string
+	//go:embed auditchanges.lua
+	auditChangesScript string
+	//go:embed nonces.lua
+	noncesScript string
 )
 
 // Config says where the facts are.
@@ -86,21 +127,38 @@ type Config struct {
 	// master are given in its query (addr, master_name), and so is every other
 	// option of go-redis's URLs. OpenEmbedded ignores it.
 	URL string
+	// CA names a file of the certificates, in PEM, that may have signed those of
+	// Redis and of its Sentinels; "" means those that the system trusts. Cert and Key
+	// name the files of a certificate that is shown to them, "" none. They need an
+	// encrypted scheme, and an error about one has the name of its flag as its field:
+	// redis-ca, redis-cert or redis-key. CA is read by Open, the others for each
+	// connection. OpenEmbedded ignores them.
+	CA, Cert, Key string
 	// FactsTimeout bounds one reading, within the deadline of its caller; 0
 	// means 250 ms.
 	FactsTimeout time.Duration
+	// ChangesKept is the most changes of an organisation that are remembered, and
+	// ChangesBytes the most bytes that they may take, whichever is less; the newest
+	// change always is. Whoever writes decides. 0 means DefaultChangesKept and
+	// DefaultChangesBytes.
+	ChangesKept  int
+	ChangesBytes int64
 }
 
 // Directory holds the facts of organisations. It is safe for concurrent use.
 type Directory struct {
 	// facts answers questions and gives up soon. bulk is for long scripts; its
 	// calls are bounded by their contexts and by a read timeout of seconds. It
-	// connects when it is first used.
-	facts, bulk  redis.UniversalClient
-	factsTimeout time.Duration
-	embedded     *miniredis.Miniredis // nil with a real Redis
+	// connects when it is first used. waits is for calls that wait for a change.
+	facts, bulk, waits redis.UniversalClient
+	factsTimeout       time.Duration
+	changesKept        int
+	changesBytes       int64
+	parsed             parsed
+	server             server               // for further clients
+	embedded           *miniredis.Miniredis // nil with a real Redis
 
-	read, imports, exports, audits *redis.Script
+	read, changes, histories, records, audits, auditChanges, nonces *redis.Script
 }
 
 // Open returns a directory in the Redis that cfg names. It does not connect:
@@ -108,6 +166,9 @@ type Directory struct {
 // "redis" and repeats nothing of the URL, which may hold a password.
 func Open(cfg Config) (*Directory, error) {
 	server, err := parseURL(cfg.URL)
+	if err == nil {
+		server, err = server.secure(cfg)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,14 +195,28 @@ func newDirectory(cfg Config, s server) *Directory {
 	d := &Directory{
 		facts:        s.client(false),
 		bulk:         s.client(true),
+		waits:        s.feed(waitConnections),
 		factsTimeout: cfg.FactsTimeout,
+		parsed:       newParsed(),
+		changesKept:  cfg.ChangesKept,
+		changesBytes: cfg.ChangesBytes,
+		server:       s,
 		read:         redis.NewScript(readScript),
-		imports:      redis.NewScript(importScript),
-		exports:      redis.NewScript(exportScript),
+		changes:      redis.NewScript(changeScript + changeDeleteScript + changeWriteScript),
+		histories:    redis.NewScript(historyScript),
+		records:      redis.NewScript(recordsScript),
 		audits:       redis.NewScript(auditScript),
+		auditChanges: redis.NewScript(auditChangesScript),
+		nonces:       redis.NewScript(noncesScript),
 	}
 	if d.factsTimeout <= 0 {
 		d.factsTimeout = defaultFactsTimeout
+	}
+	if d.changesKept <= 0 {
+		d.changesKept = DefaultChangesKept
+	}
+	if d.changesBytes <= 0 {
+		d.changesBytes = DefaultChangesBytes
 	}
 	return d
 }
@@ -164,10 +239,7 @@ func (d *Directory) Ready(ctx context.Context) error {
 
 // Close ends all connections, and with an embedded store everything in it.
 func (d *Directory) Close() error {
-	err := d.facts.Close()
-	if bulkErr := d.bulk.Close(); err == nil {
-		err = bulkErr
-	}
+	err := errors.Join(d.facts.Close(), d.bulk.Close(), d.waits.Close())
 	if d.embedded != nil {
 		d.embedded.Close()
 	}

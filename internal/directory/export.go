@@ -2,18 +2,18 @@ package directory
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"slices"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// The size of a page of an export: it ends at whichever limit comes first.
-const (
-	maxPageRecords = 500
-	maxPageFields  = 50_000
-)
+// maxPageRecords is the most records on a page of an export. It ends earlier once
+// they have maxPageFields fields.
+const maxPageRecords = 500
 
 // Exported is the outcome of an export.
 type Exported struct {
@@ -22,106 +22,108 @@ type Exported struct {
 }
 
 // Export writes everything that an organisation has as records, in an order in
-// which they can be imported: by kind, then by id. The same facts give the same
-// bytes.
+// which they can be imported: by kind, then by id. All of them are as they were at
+// one revision, the one at which the export began, and the same facts give the
+// same bytes.
 //
-// It reads page by page. If a change is committed meanwhile it ends with an
-// error of kind Conflict; then, as with any error, what was written is not whole
-// and is to be thrown away. An organisation that does not exist is NotFound.
+// It reads page by page while others write, and takes each page back to its first
+// revision with what the stream of changes remembers; see rewind. In memory are a
+// page and what of the changed entities is still to come, not the organisation.
+// When the stream does not remember enough, or the facts were replaced by others,
+// it ends with an error of kind Conflict; then, as with any error, what was written
+// is not whole and is to be thrown away. An organisation that does not exist is
+// NotFound.
 func (d *Directory) Export(ctx context.Context, organisation string, w io.Writer) (Exported, error) {
-	if !validID(organisation) {
-		return Exported{}, noOrganisation()
-	}
+	return d.export(ctx, organisation, w, maxPageRecords)
+}
+
+func (d *Directory) export(ctx context.Context, organisation string, w io.Writer, pageRecords int) (Exported, error) {
 	out := bufio.NewWriterSize(w, 64<<10)
-	var done Exported
+	past := newRewind(d, organisation)
+	records := 0
 	var line []byte
 	for _, kind := range kinds() {
 		for after, more := "", true; more; {
-			revision, page, err := d.page(ctx, organisation, kind, after)
+			page, err := d.page(ctx, organisation, kind, after, pageRecords, maxPageFields)
 			if err != nil {
+				return Exported{}, past.explain(err)
+			}
+			if err := past.follow(ctx, page.revision); err != nil {
 				return Exported{}, err
 			}
-			if done.Revision == (authz.Revision{}) {
-				done.Revision = revision
-			}
-			if revision != done.Revision {
-				return Exported{}, authz.Errorf(authz.Conflict, "",
-					"the facts changed during the export, which is incomplete; throw away what was written and try again")
-			}
-			for i := range page {
-				if line, err = page[i].appendLine(line[:0]); err != nil {
+			for _, it := range past.restore(kind, page) {
+				if line, err = it.appendRecord(line[:0], kind); err != nil {
 					return Exported{}, err
 				}
 				if _, err := out.Write(line); err != nil {
 					return Exported{}, writeError(err)
 				}
+				records++
 			}
-			done.Records += len(page)
-			if more = len(page) > 0; more {
-				after = page[len(page)-1].ID
+			if more = page.more; more {
+				after = page.last()
 			}
 		}
 	}
 	if err := out.Flush(); err != nil {
 		return Exported{}, writeError(err)
 	}
-	return done, nil
-}
-
-func noOrganisation() *authz.Error {
-	return authz.Errorf(authz.NotFound, "organisation", "there is no such organisation in this Redis; check the name, or import its facts")
+	return Exported{Records: records, Revision: past.start}, nil
 }
 
 func writeError(err error) *authz.Error {
 	return &authz.Error{Kind: authz.Internal, Message: "the export cannot be written and is incomplete", Err: err}
 }
 
-// page reads the records of a kind that follow the id after, some of them, and
-// the revision they are of. There are none left when it returns none.
-func (d *Directory) page(
-	ctx context.Context, organisation string, kind authz.Kind, after string,
-) (authz.Revision, []Record, error) {
-	reply, err := d.exports.RunRO(ctx, d.bulk, []string{headKey(organisation)},
-		schema, string(kind), after, maxPageRecords, maxPageFields).Slice()
-	if err != nil {
-		return authz.Revision{}, nil, unavailable(ctx, err)
+// last returns the last id of a page, "" of an empty one.
+func (p rawPage) last() string {
+	if len(p.items) == 0 {
+		return ""
 	}
-	if len(reply)%2 != 1 {
-		return authz.Revision{}, nil, damaged("the reply is cut off")
-	}
-	head, err := headOf(reply[0])
-	if err != nil {
-		return authz.Revision{}, nil, err
-	}
-	if !head.exists {
-		return authz.Revision{}, nil, noOrganisation()
-	}
-	page := make([]Record, 0, len(reply)/2)
-	for rest := reply[1:]; len(rest) > 0; rest = rest[2:] {
-		id, ok := rest[0].(string)
-		if !ok {
-			return authz.Revision{}, nil, damaged("an id is no text")
-		}
-		e, err := entityOf(kind, rest[1])
-		if err != nil {
-			return authz.Revision{}, nil, err
-		}
-		if e == nil {
-			return authz.Revision{}, nil, damaged("a %s is listed that does not exist", kind)
-		}
-		page = append(page, e.record(kind, id))
-	}
-	return head.revision, page, nil
+	return p.items[len(p.items)-1].id
 }
 
-// record returns the entity as a line of an export, every list in order.
-func (e *entity) record(kind authz.Kind, id string) Record {
-	r := Record{
+// appendRecord appends the entity as a line of an export.
+func (it rawItem) appendRecord(b []byte, kind authz.Kind) ([]byte, error) {
+	e, err := entityOf(kind, it.hash)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return nil, listedInVain(kind)
+	}
+	r := e.record(kind, it.id)
+	return appendLine(b, &r)
+}
+
+// record returns the entity as a record, every list in order.
+func (e *entity) record(kind authz.Kind, id string) admin.Record {
+	r := admin.Record{
 		Kind: kind, ID: id, Name: e.name, Permissions: e.permissions,
 		Role: e.role, Groups: e.groups, IsProvider: e.isProvider, Access: e.access, Booking: e.booking,
 		PatientGroup: e.patientGroup, CareTeam: slices.Clone(e.manual),
 		Patient: e.patient, Provider: e.provider, State: e.state,
 	}
-	r.sortLists()
+	r.SortLists()
 	return r
+}
+
+// place is a place in the order of an export: all up to an id of a kind, or with
+// all of that kind.
+type place struct {
+	kind  int // its number in kinds()
+	after string
+	whole bool
+}
+
+// has reports whether the place has passed an entity.
+func (p place) has(key authz.Key) bool {
+	return cmp.Or(cmp.Compare(slices.Index(kinds(), key.Kind), p.kind), p.compareID(key.ID)) <= 0
+}
+
+func (p place) compareID(id string) int {
+	if p.whole {
+		return 0
+	}
+	return cmp.Compare(id, p.after)
 }

@@ -32,6 +32,9 @@ const (
 	RuleBooking    Rule = "B1"         // only providers have Booking
 	RuleBooked     Rule = "B5"         // a booking is a source of its provider's place on the care team
 	RuleSources    Rule = "B6"         // and places on a care team have no other sources than bookings and manual
+	RuleHistory    Rule = "A3"         // the stream has every change, and the facts are as the changes left them
+	RuleSince      Rule = "since"      // every entity says at which revision it last changed
+	RuleAdmins     Rule = "A4"         // whatever grants user:* is known
 	RuleUnused     Rule = "unused"     // advice: every role and group has members
 	RuleUnassigned Rule = "unassigned" // advice: somebody has Access to every patient group
 )
@@ -71,6 +74,12 @@ func (r Rule) Title() string {
 		return "bookings that do not put their provider on the care team"
 	case RuleSources:
 		return "places on a care team with a wrong source"
+	case RuleHistory:
+		return "changes that are missing, or that disagree with each other or with the facts"
+	case RuleSince:
+		return "entities that do not say at which revision they last changed"
+	case RuleAdmins:
+		return "roles and groups whose user:* is not kept account of"
 	case RuleUnused:
 		return "roles and groups without members"
 	case RuleUnassigned:
@@ -85,8 +94,8 @@ func (r Rule) Title() string {
 // printed: what is no printable text is written with escapes.
 type Finding struct {
 	Rule Rule
-	// Kind is the kind of the entity that the finding is about, or else head, index
-	// or key.
+	// Kind is the kind of the entity that the finding is about, or else head, index,
+	// key or change.
 	Kind string
 	// ID is its id; of an index or key, the name after the organisation's prefix.
 	ID string
@@ -98,9 +107,10 @@ type Finding struct {
 
 // The kinds of a finding that is about no entity.
 const (
-	kindHead  = "head"
-	kindIndex = "index"
-	kindKey   = "key"
+	kindHead   = "head"
+	kindIndex  = "index"
+	kindKey    = "key"
+	kindChange = "change" // an entry of the stream
 )
 
 // The remedies. An import replaces the fields of an entity and keeps the other
@@ -113,6 +123,8 @@ const (
 	remedyTeam    = "delete the key of the patient, then import its record and those of its bookings"
 	remedyBooking = "import the record of the booking as it is"
 	remedyOrphan  = "import the record of what it is about, or delete the key if there is to be none"
+	remedyHistory = "do not rely on the history; find out who wrote to it, for only Caregate may, and begin a new one: export the organisation, and import that into a Redis, or under a name, that does not have it"
+	remedyChanged = "find out who wrote the key, for only Caregate may, and import the record as it should be"
 	remedyDelete  = "find out who wrote the key, for only Caregate may, and delete it"
 )
 

@@ -51,7 +51,7 @@ func TestImportBatches(t *testing.T) {
 		lines := bulky(1000)
 		lines[1500] = `{"kind":"patient","id":"x","patient_group":"nobody"}`
 		var progress []int
-		done, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), func(n int) { progress = append(progress, n) })
+		done, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), ImportOptions{Progress: func(n int) { progress = append(progress, n) }})
 		if err == nil || !strings.Contains(err.Error(), "line 1501: patient_group: ") ||
 			!strings.Contains(err.Error(), "the 1000 records of earlier batches are committed") || !strings.Contains(err.Error(), "again is safe") {
 			t.Errorf("the error is %v", err)
@@ -63,7 +63,7 @@ func TestImportBatches(t *testing.T) {
 			t.Errorf("%d records are there", n)
 		}
 		lines[1500] = `{"kind":"patient","id":"x","patient_group":"pg"}`
-		done, err = s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\r\n")+"\r\n"), nil)
+		done, err = s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\r\n")+"\r\n"), ImportOptions{})
 		if err != nil || done.Records != len(lines) || done.Revision.Count != 3 { // the first batch changes nothing
 			t.Errorf("done is %+v, the error %v", done, err)
 		}
@@ -87,7 +87,7 @@ func TestImportWithoutAChange(t *testing.T) {
 			t.Errorf("something changed:\n%s\nbefore, and after\n%s", before, s.dump(t))
 		}
 		s.org = "empty"
-		if done, err := s.Import(t.Context(), s.org, strings.NewReader("\n\n"), nil); err != nil || done != (Imported{}) {
+		if done, err := s.Import(t.Context(), s.org, strings.NewReader("\n\n"), ImportOptions{}); err != nil || done != (Imported{NextLine: 1}) {
 			t.Errorf("an import of nothing gives %+v, %v", done, err)
 		}
 		if s.dump(t) != "" {
@@ -159,7 +159,7 @@ func TestCareTeamSources(t *testing.T) {
 func TestImportIntoBadOrganisation(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		for _, org := range []string{"", "a\nb", strings.Repeat("x", 257), "\xff"} {
-			_, err := s.Import(t.Context(), org, strings.NewReader(clinic()[0]), nil)
+			_, err := s.Import(t.Context(), org, strings.NewReader(clinic()[0]), ImportOptions{})
 			if e, ok := errors.AsType[*authz.Error](err); !ok || e.Kind != authz.Malformed || e.Field != "organisation" {
 				t.Errorf("%q: %v", org, err)
 			}
@@ -169,7 +169,7 @@ func TestImportIntoBadOrganisation(t *testing.T) {
 
 func TestImportFromBrokenReader(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		_, err := s.Import(t.Context(), s.org, io.MultiReader(strings.NewReader(clinic()[0]+"\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil)
+		_, err := s.Import(t.Context(), s.org, io.MultiReader(strings.NewReader(clinic()[0]+"\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), ImportOptions{})
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "after line 1") {
 			t.Errorf("the error is %v", err)
 		}
@@ -183,7 +183,7 @@ func TestImportCancelled(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := s.Import(ctx, s.org, strings.NewReader(strings.Join(clinic(), "\n")), nil)
+		_, err := s.Import(ctx, s.org, strings.NewReader(strings.Join(clinic(), "\n")), ImportOptions{})
 		if authz.KindOf(err) != authz.Timeout {
 			t.Errorf("the error is %v", err)
 		}
@@ -195,14 +195,14 @@ func TestNewerSchema(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
 		for schema, want := range map[string]string{
-			"2": "schema 2 and this build of Caregate is too old", "17": "schema 17", "0": "damaged", "": "damaged", "one": "damaged", "01": "damaged", "1.0": "damaged",
+			"3": "schema 3 and this build of Caregate is too old", "17": "schema 17", "1": "schema 1 and this build of Caregate knows schema 2; export them with the build", "0": "damaged", "": "damaged", "one": "damaged", "02": "damaged", "2.0": "damaged",
 		} {
 			if err := s.raw.HSet(t.Context(), headKey(s.org), "schema", schema).Err(); err != nil {
 				t.Fatal(err)
 			}
 			s.unreadable(t, "schema "+schema, want)
 			before := s.dump(t)
-			_, err := s.Import(t.Context(), s.org, strings.NewReader(`{"kind":"role","id":"x","permissions":[]}`), nil)
+			_, err := s.Import(t.Context(), s.org, strings.NewReader(`{"kind":"role","id":"x","permissions":[]}`), ImportOptions{})
 			if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), want) {
 				t.Errorf("schema %q: import: %v", schema, err)
 			}
@@ -249,6 +249,9 @@ func TestDamagedFacts(t *testing.T) {
 			"revision is zero":            hset("head", "rev", "0"),
 			"member is a string":          set("team_member:mark"),
 			"member is gone":              del("team_member:mark"),
+			"member without a revision":   hdel("team_member:mark", "rev"),
+			"member with a bad revision":  hset("team_member:mark", "rev", "7"),
+			"patient at revision 0":       hset("patient:p-1", "rev", "0.abc"),
 			"member without a role":       hdel("team_member:mark", "role"),
 			"member without a provider":   hdel("team_member:mark", "provider"),
 			"provider is rubbish":         hset("team_member:mark", "provider", "true"),
@@ -287,7 +290,7 @@ func TestDamagedFacts(t *testing.T) {
 func TestImportOverDamage(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		prefix := strings.TrimSuffix(headKey(s.org), "head")
-		for _, key := range []string{"head", "role:new", "ids:role", "role-members:new", "group-members:stock", "bookable:diabetes", "access:diabetes", "care:mark", "patients:diabetes", "patient:p-2", "bookings-of:p-2"} {
+		for _, key := range []string{"head", "role:new", "ids:role", "role-members:new", "group-members:stock", "bookable:diabetes", "access:diabetes", "care:mark", "patients:diabetes", "patient:p-2", "bookings-of:p-2", "bookings-with:noor", "changes"} {
 			s.raw.FlushAll(t.Context())
 			s.load(t, clinic()...)
 			s.raw.Del(t.Context(), prefix+key)

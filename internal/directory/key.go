@@ -2,30 +2,21 @@ package directory
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
 // maxID is the most bytes that an id, or the name of an organisation, may have.
-const maxID = 256
+const maxID = admin.MaxID
 
-// validID reports whether id is within the limits on ids: 1 to 256 bytes of
-// UTF-8 without control characters. Nothing is written under any other id, so
-// nothing is found under one.
-func validID(id string) bool {
-	return id != "" && len(id) <= maxID && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
-}
+// validID reports whether id is within the limits on ids. Nothing is written under
+// any other id, so nothing is found under one.
+func validID(id string) bool { return admin.ValidID(id) }
 
 // kinds are the kinds of record in an order in which each refers to earlier
 // ones only.
-func kinds() []authz.Kind {
-	return []authz.Kind{
-		authz.KindRole, authz.KindGroup, authz.KindPatientGroup,
-		authz.KindTeamMember, authz.KindPatient, authz.KindBooking,
-	}
-}
+func kinds() []authz.Kind { return admin.Kinds() }
 
 // headKey returns the key of an organisation's head. All other keys share what
 // comes before "head".

@@ -20,6 +20,18 @@ const manyKeys = 1000
 func (d *Directory) Read(
 	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
 ) (*authz.Facts, error) {
+	facts, err := d.readNow(ctx, organisation, keys)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.includes(ctx, organisation, facts.Revision, fresh.AtLeast); err != nil {
+		return nil, err
+	}
+	return facts, nil
+}
+
+// readNow reads, whatever revision there is.
+func (d *Directory) readNow(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
 	if !validID(organisation) {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
@@ -34,7 +46,9 @@ func (d *Directory) Read(
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
-	return factsOf(reply, asked)
+	return factsFrom(reply, asked, func(key authz.Key, reply any) (*authz.Fact, error) {
+		return d.parsed.factOf(organisation, key, reply)
+	})
 }
 
 // readArgs returns the arguments of the script that reads keys, and the keys that
@@ -87,6 +101,13 @@ func validKind(kind authz.Kind) bool {
 
 // factsOf reads the reply of the script to a question about the keys asked.
 func factsOf(reply []any, asked []authz.Key) (*authz.Facts, error) {
+	return factsFrom(reply, asked, factOf)
+}
+
+// factsFrom reads the same, each hash with read.
+func factsFrom(
+	reply []any, asked []authz.Key, read func(authz.Key, any) (*authz.Fact, error),
+) (*authz.Facts, error) {
 	if len(reply) == 0 {
 		return nil, damaged("the reply has no head")
 	}
@@ -103,7 +124,7 @@ func factsOf(reply []any, asked []authz.Key) (*authz.Facts, error) {
 	}
 	facts := make([]*authz.Fact, 0, len(asked)+(len(reply)-len(asked))/3)
 	for i, key := range asked {
-		fact, err := factOf(key, reply[i])
+		fact, err := read(key, reply[i])
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +138,7 @@ func factsOf(reply []any, asked []authz.Key) (*authz.Facts, error) {
 		if !isKind || !isID {
 			return nil, damaged("the reply names no role or group")
 		}
-		fact, err := factOf(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])
+		fact, err := read(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +157,7 @@ type head struct {
 	revision authz.Revision
 }
 
-// headOf reads a head and refuses one of a newer schema.
+// headOf reads a head and refuses one of another schema.
 func headOf(reply any) (head, error) {
 	var rev, nonce, version string
 	empty := true
@@ -156,8 +177,8 @@ func headOf(reply any) (head, error) {
 		return head{}, err
 	}
 	switch number, err := strconv.Atoi(version); {
-	case err == nil && number > schema:
-		return head{}, newerSchema(number)
+	case err == nil && number > 0 && number != schema && strconv.Itoa(number) == version:
+		return head{}, otherSchema(number)
 	case version != strconv.Itoa(schema):
 		return head{}, damaged("the head has no valid schema number")
 	}
@@ -168,7 +189,13 @@ func headOf(reply any) (head, error) {
 	return head{exists: true, revision: authz.Revision{Count: count, Nonce: nonce}}, nil
 }
 
-func newerSchema(found int) *authz.Error {
+// otherSchema is the error for facts that another build wrote.
+func otherSchema(found int) *authz.Error {
+	if found < schema {
+		return authz.Errorf(authz.Unavailable, "",
+			"the facts of this organisation have schema %d and this build of Caregate knows schema %d; export them with the build that wrote them, "+
+				"and import that with this one into a Redis, or under a name, that does not have them", found, schema)
+	}
 	return authz.Errorf(authz.Unavailable, "",
 		"the facts of this organisation have schema %d and this build of Caregate is too old for it: it knows schema %d; run a newer one",
 		found, schema)

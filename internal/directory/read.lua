@@ -22,6 +22,17 @@ end
 local reply = {table.concat(head, '\0')}
 if schema ~= ARGV[1] then return reply end
 
+-- text_of returns a hash as one text, a long one joined by parts: the embedded
+-- store cannot otherwise.
+local function text_of(hash)
+  if #hash <= 1000 then return table.concat(hash, '\0') end
+  local parts = {}
+  for i = 1, #hash, 1000 do
+    parts[#parts + 1] = table.concat(hash, '\0', i, math.min(i + 999, #hash))
+  end
+  return table.concat(parts, '\0')
+end
+
 local seen = {}
 for i = 2, #ARGV, 2 do seen[ARGV[i] .. ':' .. ARGV[i + 1]] = true end
 
@@ -32,7 +43,7 @@ local function also(kind, id)
   seen[key] = true
   further[#further + 1] = kind
   further[#further + 1] = id
-  further[#further + 1] = table.concat(redis.call('HGETALL', prefix .. key), '\0')
+  further[#further + 1] = text_of(redis.call('HGETALL', prefix .. key))
 end
 
 for i = 2, #ARGV, 2 do
@@ -41,7 +52,7 @@ for i = 2, #ARGV, 2 do
   if #hash == 0 and redis.call('ZSCORE', prefix .. 'ids:' .. kind, ARGV[i + 1]) then
     reply[#reply + 1] = 0
   else
-    reply[#reply + 1] = table.concat(hash, '\0')
+    reply[#reply + 1] = text_of(hash)
   end
   if kind == 'team_member' then
     for j = 1, #hash, 2 do

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -109,8 +110,8 @@ func hostileIDs() []string {
 func TestHostileIDs(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		quote := func(id string) string {
-			r := Record{Kind: authz.KindPatientGroup, ID: id}
-			line, err := r.appendLine(nil)
+			r := admin.Record{Kind: authz.KindPatientGroup, ID: id}
+			line, err := appendLine(nil, &r)
 			if err != nil {
 				t.Fatal(err)
 			}

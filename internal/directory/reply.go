@@ -5,14 +5,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
-)
-
-// The states of a booking (B6).
-const (
-	stateBooked    = "booked"
-	stateCancelled = "cancelled" // the care-team edge is kept
-	stateReleased  = "released"  // the care-team edge is given up
 )
 
 // eachField calls f for every field of a hash, which a script returns as one
@@ -46,7 +40,7 @@ func factOf(key authz.Key, reply any) (*authz.Fact, error) {
 		return nil, err
 	}
 	return &authz.Fact{
-		Key: key, Found: true,
+		Key: key, Found: true, Since: e.since,
 		Permissions: e.permissions,
 		Role:        e.role, Groups: e.groups, Access: e.access, Booking: e.booking, Provider: e.isProvider,
 		PatientGroup: e.patientGroup, CareTeam: e.careTeam,
@@ -55,6 +49,7 @@ func factOf(key authz.Key, reply any) (*authz.Fact, error) {
 
 // entity is everything that the hash of an entity says, whatever its kind.
 type entity struct {
+	since                   authz.Revision // of its last change
 	name                    string
 	permissions             []string
 	role                    string
@@ -64,18 +59,18 @@ type entity struct {
 	careTeam                []string // every member
 	manual                  []string // those with the source "manual"
 	patient, provider       string
-	state                   string
+	state                   admin.State
 }
 
 // required is the number of fields that a hash of each kind always has.
 func required(kind authz.Kind) int {
 	switch kind {
 	case authz.KindRole, authz.KindGroup:
-		return 2
-	case authz.KindTeamMember, authz.KindBooking:
 		return 3
+	case authz.KindTeamMember, authz.KindBooking:
+		return 4
 	default:
-		return 1
+		return 2
 	}
 }
 
@@ -107,6 +102,11 @@ func entityOf(kind authz.Kind, reply any) (*entity, error) {
 // set takes one field of a hash and reports whether it is one that the kind
 // has, with a value it can have, and whether it is an edge to another entity.
 func (e *entity) set(kind authz.Kind, field, value string) (known, edge bool) {
+	if field == "rev" {
+		var err error
+		e.since, err = authz.ParseRevision(value)
+		return err == nil && e.since.Count > 0 && e.since.Nonce != "", false
+	}
 	switch kind {
 	case authz.KindRole, authz.KindGroup:
 		switch field {
@@ -136,8 +136,8 @@ func (e *entity) set(kind authz.Kind, field, value string) (known, edge bool) {
 			e.provider = value
 			return value != "", false
 		case "state":
-			e.state = value
-			return value == stateBooked || value == stateCancelled || value == stateReleased, false
+			e.state = admin.State(value)
+			return e.state == admin.Booked || e.state == admin.Cancelled || e.state == admin.Released, false
 		}
 	}
 	return false, false

@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	goodHead   = "rev\x0012\x00nonce\x00ab\x00schema\x001"
-	goodMember = "name\x00Mark\x00role\x00r\x00provider\x001\x00a:g\x00"
-	goodRole   = "permissions\x00[\"a:b\"]\x00name\x00R"
+	goodHead   = "rev\x0012\x00nonce\x00ab\x00schema\x002"
+	goodMember = "rev\x0011.cd\x00name\x00Mark\x00role\x00r\x00provider\x001\x00a:g\x00"
+	goodRole   = "rev\x009.ef\x00permissions\x00[\"a:b\"]\x00name\x00R"
 )
 
 func TestGoodReply(t *testing.T) {
 	facts, err := factsOf([]any{goodHead, goodMember, "", "role", "r", goodRole}, []authz.Key{member("mark"), patient("p")})
-	if err != nil || !facts.Get(member("mark")).Found || facts.Get(patient("p")).Found || facts.Revision.String() != "12.ab" {
+	if err != nil || !facts.Get(member("mark")).Found || facts.Get(patient("p")).Found || facts.Revision.String() != "12.ab" ||
+		facts.Get(member("mark")).Since.String() != "11.cd" {
 		t.Errorf("%+v, %v", facts, err)
 	}
 }
@@ -33,20 +34,22 @@ func TestBadReplies(t *testing.T) {
 		"head is a list":             {[]any{"rev", "1"}, goodMember, "role", "r", goodRole},
 		"head is cut off":            {"rev\x0012\x00nonce\x00ab\x00schema", goodMember, "role", "r", goodRole},
 		"head is a number":           {int64(1), goodMember},
-		"revision is negative":       {"rev\x00-12\x00nonce\x00ab\x00schema\x001", goodMember, "role", "r", goodRole},
+		"revision is negative":       {"rev\x00-12\x00nonce\x00ab\x00schema\x002", goodMember, "role", "r", goodRole},
 		"no member":                  {goodHead},
 		"member is nil":              {goodHead, nil},
 		"member is lost":             {goodHead, int64(0)},
 		"member is a list":           {goodHead, []any{"name", "Mark"}},
 		"member is cut off":          {goodHead, goodMember[:10]},
-		"member has a field too few": {goodHead, "name\x00Mark\x00role\x00"},
-		"member has a field twice":   {goodHead, "name\x00Mark\x00name\x00Mark\x00role\x00\x00provider\x001"},
+		"member has a field too few": {goodHead, "rev\x001.a\x00name\x00Mark\x00role\x00"},
+		"member has a field twice":   {goodHead, "rev\x001.a\x00name\x00Mark\x00name\x00Mark\x00role\x00\x00provider\x001"},
 		"further one is cut off":     {goodHead, goodMember, "role", "r"},
 		"further one has no name":    {goodHead, goodMember, "role", nil, goodRole},
 		"further one is empty":       {goodHead, goodMember, "role", "r", ""},
 		"further one is lost":        {goodHead, goodMember, "role", "r", int64(0)},
 		"further one is no role":     {goodHead, goodMember, "rubbish", "r", goodRole},
-		"role has no permissions":    {goodHead, goodMember, "role", "r", "name\x00R"},
+		"role has no permissions":    {goodHead, goodMember, "role", "r", "rev\x001.a\x00name\x00R"},
+		"role has no revision":       {goodHead, goodMember, "role", "r", "name\x00R\x00permissions\x00[]"},
+		"role was never changed":     {goodHead, goodMember, "role", "r", "rev\x000.a\x00name\x00R\x00permissions\x00[]"},
 	} {
 		if facts, err := factsOf(reply, asked); authz.KindOf(err) != authz.Unavailable {
 			t.Errorf("%s: %+v, %v", name, facts, err)
@@ -57,7 +60,7 @@ func TestBadReplies(t *testing.T) {
 // What is cut out of a good reply, or swapped in it, never panics.
 func TestMangledReplies(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	good := []any{goodHead, goodMember, "patient_group\x00g\x00c:m\x00manual", "role", "r", goodRole}
+	good := []any{goodHead, goodMember, "rev\x001.a\x00patient_group\x00g\x00c:m\x00manual", "role", "r", goodRole}
 	odd := []any{nil, int64(0), int64(7), "", "\x00", "\x00\x00", "a", []any{}, []any{"a"}, true, 1.5}
 	for range 20_000 {
 		reply := append([]any{}, good...)

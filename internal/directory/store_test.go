@@ -2,12 +2,12 @@ package directory
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,7 +131,7 @@ func closed(t testing.TB, d *Directory) {
 // load imports lines and returns the revision.
 func (s *store) load(t testing.TB, lines ...string) authz.Revision {
 	t.Helper()
-	done, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), nil)
+	done, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), ImportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func (s *store) load(t testing.TB, lines ...string) authz.Revision {
 func (s *store) refuse(t testing.TB, kind authz.ErrorKind, want string, lines ...string) {
 	t.Helper()
 	before := s.dump(t)
-	_, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), nil)
+	_, err := s.Import(t.Context(), s.org, strings.NewReader(strings.Join(lines, "\n")), ImportOptions{})
 	if err == nil || authz.KindOf(err) != kind || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, expected an error of kind %d with %q", err, kind, want)
 	}
@@ -185,58 +185,83 @@ func (s *store) dump(t testing.TB) string {
 }
 
 // keys returns every key of the organisation, without its prefix, with its
-// value: the sorted fields of a hash, the sorted members of a set.
+// value: the sorted fields of a hash, the sorted members of a set, the entries of a
+// stream.
 func (s *store) keys(t testing.TB) map[string]string {
 	t.Helper()
-	ctx := t.Context()
-	out := make(map[string]string)
+	return s.keysAnd(t, true)
+}
+
+// keysAnd returns what keys does, without the entries of a stream unless asked for.
+func (s *store) keysAnd(t testing.TB, streams bool) map[string]string {
+	t.Helper()
 	prefix := strings.TrimSuffix(headKey(s.org), "head")
-	all, err := s.raw.Keys(ctx, "*").Result()
+	reply, err := s.raw.Eval(t.Context(), `
+		local out = {}
+		for _, key in ipairs(redis.call('KEYS', '*')) do
+			local type, value = redis.call('TYPE', key).ok, {}
+			if type == 'hash' then value = redis.call('HGETALL', key)
+			elseif type == 'zset' then value = redis.call('ZRANGE', key, '0', '-1', 'WITHSCORES')
+			elseif type == 'stream' and ARGV[1] == '1' then
+				for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+					value[#value + 1] = entry[1]
+					value[#value + 1] = table.concat(entry[2], '\0')
+				end
+			end
+			out[#out + 1] = {key, type, value}
+		end
+		return out`, nil, flagOf(streams)).Slice()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range all {
-		if name, ours := strings.CutPrefix(key, prefix); ours {
-			out[name] = s.value(ctx, t, key)
+	out := make(map[string]string, len(reply))
+	for _, key := range reply {
+		name, _ := at[string](key.([]any), 0)
+		typ, _ := at[string](key.([]any), 1)
+		value, _ := texts(key.([]any), 2)
+		if name, ours := strings.CutPrefix(name, prefix); ours {
+			out[name] = written(t, name, typ, value)
 		}
 	}
 	return out
 }
 
-func (s *store) value(ctx context.Context, t testing.TB, key string) string {
+// written writes the value of a key, given as pairs.
+func written(t testing.TB, name, typ string, value []string) string {
 	t.Helper()
 	var items []string
-	var err error
-	switch kind := s.raw.Type(ctx, key).Val(); kind {
-	case "hash":
-		var hash map[string]string
-		hash, err = s.raw.HGetAll(ctx, key).Result()
-		for field, value := range hash {
-			items = append(items, fmt.Sprintf("%q=%q", field, value))
-		}
-	case "set":
-		var members []string
-		members, err = s.raw.SMembers(ctx, key).Result()
-		for _, m := range members {
-			items = append(items, strconv.Quote(m))
-		}
-	case "zset":
-		var members []redis.Z
-		members, err = s.raw.ZRangeWithScores(ctx, key, 0, -1).Result()
-		for _, m := range members {
-			if m.Score != 0 {
-				t.Errorf("%q: a score is %v", key, m.Score)
+	for pair := range slices.Chunk(value, 2) {
+		switch typ {
+		case "zset":
+			if pair[1] != "0" {
+				t.Errorf("%q: a score is %v", name, pair[1])
 			}
-			items = append(items, strconv.Quote(m.Member.(string)))
+			items = append(items, strconv.Quote(pair[0]))
+		default:
+			items = append(items, fmt.Sprintf("%q=%q", pair[0], pair[1]))
 		}
-	default:
-		return kind
 	}
-	if err != nil {
-		t.Fatal(err)
+	if typ == "string" {
+		return typ
 	}
 	slices.Sort(items)
 	return strings.Join(items, " ")
+}
+
+// revisionField is the revision of an entity among its fields.
+var revisionField = regexp.MustCompile(` "rev"="\d+\.[\w-]{8}"`)
+
+// entities returns what keys does, without the revisions and the stream of changes:
+// what the facts alone decide.
+func (s *store) entities(t testing.TB) map[string]string {
+	t.Helper()
+	out := s.keysAnd(t, false)
+	delete(out, "head")
+	delete(out, "changes")
+	for key, value := range out {
+		out[key] = strings.Trim(strings.Replace(" "+value, revisionField.FindString(" "+value), "", 1), " ")
+	}
+	return out
 }
 
 func member(id string) authz.Key  { return authz.Key{Kind: authz.KindTeamMember, ID: id} }

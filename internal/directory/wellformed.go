@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -27,6 +28,10 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 		missing = slices.DeleteFunc(missing, func(f string) bool { return f == field })
 		known, _ := e.set(kind, field, value)
 		switch {
+		case field == "rev":
+			if !known || e.since.String() != value || Printable(value) != value {
+				add(RuleSince, "has no valid revision of its last change")
+			}
 		case field == "patient_group" && kind == authz.KindPatient:
 			if value == "" {
 				add(RuleGroup, "is in no patient group")
@@ -39,20 +44,23 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 		case !known:
 			add(RuleFields, "has a field or a value that no %s can have: %s", named(kind), Printable(field))
 		case field == "name":
-			if err := checkName(value); err != nil || !validText(value) {
+			if admin.CheckName("", value) != nil {
 				add(RuleFields, "has a name that is too long, or no text without control characters")
 			}
 		}
 	}
 	for _, field := range missing {
-		if kind == authz.KindPatient {
+		switch {
+		case field == "rev":
+			add(RuleSince, "has no revision of its last change")
+		case kind == authz.KindPatient:
 			add(RuleGroup, "is in no patient group")
-			continue
+		default:
+			add(RuleFields, "lacks the field %s", field)
 		}
-		add(RuleFields, "lacks the field %s", field)
 	}
 	for i, p := range e.permissions {
-		if checkPermission("", p) != nil || !validText(p) {
+		if admin.CheckPermission("", p) != nil {
 			add(RuleFields, "has a permission that is not type:action, type:* or *:*: %s", Printable(p))
 		}
 		if i > 0 && e.permissions[i-1] >= p {
@@ -71,15 +79,15 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 func requiredFields(kind authz.Kind) []string {
 	switch kind {
 	case authz.KindRole, authz.KindGroup:
-		return []string{"name", "permissions"}
+		return []string{"rev", "name", "permissions"}
 	case authz.KindPatientGroup:
-		return []string{"name"}
+		return []string{"rev", "name"}
 	case authz.KindTeamMember:
-		return []string{"name", "role", "provider"}
+		return []string{"rev", "name", "role", "provider"}
 	case authz.KindPatient:
-		return []string{"patient_group"}
+		return []string{"rev", "patient_group"}
 	default:
-		return []string{"patient", "provider", "state"}
+		return []string{"rev", "patient", "provider", "state"}
 	}
 }
 
@@ -140,12 +148,25 @@ func (h headState) revision() authz.Revision {
 	return authz.Revision{Count: uint64(count), Nonce: nonce}
 }
 
-// isNewer reports whether the facts have a schema that this build is too old for.
-// It agrees with the script, which then compares nothing.
+// log returns the number of bytes that the images of all changes have, as the head
+// says it.
+func (h headState) log() (bytes int, valid bool) {
+	bytes, err := strconv.Atoi(h.fields["log"])
+	return bytes, err == nil && bytes >= 0 && strconv.Itoa(bytes) == h.fields["log"]
+}
+
+// isOther reports whether the facts have another schema that Caregate may have
+// written. It agrees with the script, which then compares nothing.
+func (h headState) isOther() bool {
+	text := h.fields["schema"]
+	number := text != "" && text[0] != '0' && strings.Trim(text, "0123456789") == ""
+	return number && text != strconv.Itoa(schema)
+}
+
+// isNewer reports whether it is one that this build is too old for.
 func (h headState) isNewer() bool {
-	digits := strings.Trim(h.fields["schema"], "0123456789") == ""
 	number, err := strconv.ParseFloat(h.fields["schema"], 64)
-	return digits && err == nil && number > schema
+	return h.isOther() && err == nil && number > schema
 }
 
 // findings returns what is wrong with the head.
@@ -166,6 +187,10 @@ func (h headState) findings() []Finding {
 		found = append(found, aboutKey(RuleSchema, kindHead, kindHead, "run a newer Caregate",
 			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), schema))
 		return found
+	case h.isOther():
+		found = append(found, aboutKey(RuleSchema, kindHead, kindHead, "export the organisation with the build that wrote it, and import that with this one",
+			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), schema))
+		return found
 	}
 	if h.fields["schema"] != strconv.Itoa(schema) {
 		add(RuleSchema, "has no valid schema number")
@@ -173,8 +198,11 @@ func (h headState) findings() []Finding {
 	if h.revision() == (authz.Revision{}) {
 		add(RuleHead, "has no valid revision")
 	}
+	if _, valid := h.log(); !valid {
+		add(RuleHead, "does not say how many bytes the images of all changes have")
+	}
 	for i := 0; i+1 < len(h.hash); i += 2 {
-		if f := h.hash[i]; f != "rev" && f != "nonce" && f != "schema" {
+		if f := h.hash[i]; f != "rev" && f != "nonce" && f != "schema" && f != "log" {
 			add(RuleHead, "has a field that no head can have: %s", Printable(f))
 		}
 	}

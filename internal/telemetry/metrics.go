@@ -31,7 +31,8 @@ func seconds() []float64 {
 // metrics holds every series that is known from the start, so that counting
 // costs an atomic addition and not a look-up by label.
 type metrics struct {
-	handler http.Handler
+	handler  http.Handler
+	registry *prometheus.Registry
 
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
@@ -65,8 +66,9 @@ type requestSeries struct {
 func newMetrics(cfg Config) *metrics {
 	registry := prometheus.NewRegistry()
 	m := &metrics{
-		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true}),
-		routes:  make(map[string]bool),
+		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, EnableOpenMetrics: true}),
+		registry: registry,
+		routes:   make(map[string]bool),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caregate_http_requests_total",
 			Help: "HTTP requests answered, by route template, method and status.",

@@ -1,0 +1,242 @@
+-- The third part of change.lua: the edits are applied, what they left in memory is
+-- checked as a whole, logged and written.
+
+local number = 0
+while position <= #ARGV do
+  number = number + 1
+  local reason, field, item, total, list = edit[take()]()
+  if reason then
+    local reply = {'refused', number, reason, field, item, total}
+    for i = 1, #(list or {}) do reply[6 + i] = list[i] end
+    return reply
+  end
+end
+
+-- grants reports whether the permissions of a role or group are such that whoever
+-- has it is a holder of user:* (A4). A quote within one of the list has a backslash
+-- before it.
+local function grants(fields)
+  local permissions = fields.permissions or ''
+  return (string.find(permissions, '[%[,]"user:%*"') or string.find(permissions, '[%[,]"%*:%*"')) ~= nil
+end
+
+-- admins says of each role and group that members have whether it makes them
+-- holders, with side = 'before' and 'after'. Redis knows it of those that the
+-- change has not read.
+local known = {}
+local function admins(kind, id, side)
+  local e = entities[kind][id]
+  if e then return grants(e[side]) end
+  local name = kind .. ':' .. id
+  if known[name] == nil then known[name] = redis.call('ZSCORE', prefix .. 'user-admins', name) ~= false end
+  return known[name]
+end
+
+-- holds reports whether a member with these fields is a holder, by a role or group
+-- that lacking does not have.
+local function holds(fields, side, lacking)
+  for field, value in pairs(fields) do
+    if field == 'role' then
+      if value ~= '' and lacking.role ~= value and admins('role', value, side) then return true end
+    elseif string.sub(field, 1, 2) == 'g:' then
+      if not lacking[field] and admins('group', string.sub(field, 3), side) then return true end
+    end
+  end
+  return false
+end
+
+local member_indexes = {role = 'role-members:', group = 'group-members:'}
+
+-- loses_holder reports whether somebody, as far as this change goes, is a holder no
+-- more.
+local function loses_holder()
+  for kind, index in pairs(member_indexes) do
+    for _, e in ipairs(loaded[kind]) do
+      if grants(e.before) and not grants(e.after) and redis.call('EXISTS', prefix .. index .. e.id) == 1 then return true end
+    end
+  end
+  for _, e in ipairs(loaded.team_member) do
+    if e.after ~= e.before and holds(e.before, 'before', e.after) then return true end
+  end
+  return false
+end
+
+-- is_held reports whether anybody is a holder after the change.
+local function is_held()
+  for _, e in ipairs(loaded.team_member) do
+    if holds(e.after, 'after', {}) then return true end
+  end
+  -- Of the members that the change has not read one is enough.
+  local most = string.format('%d', #loaded.team_member)
+  local function by_others(kind, id)
+    for _, member in ipairs(redis.call('ZRANGE', prefix .. member_indexes[kind] .. id, '0', most)) do
+      if not entities.team_member[member] then return true end
+    end
+    return false
+  end
+  for kind in pairs(member_indexes) do
+    for _, e in ipairs(loaded[kind]) do
+      if grants(e.after) and by_others(kind, e.id) then return true end
+    end
+  end
+  for _, name in ipairs(redis.call('ZRANGE', prefix .. 'user-admins', '0', '-1')) do
+    local colon = string.find(name, ':', 1, true)
+    local kind, id = string.sub(name, 1, colon - 1), string.sub(name, colon + 1)
+    if not entities[kind][id] and by_others(kind, id) then return true end
+  end
+  return false
+end
+
+if loses_holder() and not is_held() then return {'refused', 0, 'last_holder', '', -1} end
+
+-- The other side of a field: the sorted set that holds the ids of the entities
+-- which have the field with this value.
+local edges = {['g:'] = 'group-members:', ['a:'] = 'access:', ['b:'] = 'bookable:', ['c:'] = 'care:'}
+local sides = {
+  team_member = {role = 'role-members:'},
+  patient = {patient_group = 'patients:'},
+  booking = {patient = 'bookings-of:', provider = 'bookings-with:'},
+}
+local function other_side(kind, field, value)
+  local named = sides[kind]
+  if not value or not named or value == '' and field == 'role' then return nil end
+  local edge = edges[string.sub(field, 1, 2)]
+  if edge then return prefix .. edge .. string.sub(field, 3) end
+  return named[field] and prefix .. named[field] .. value
+end
+
+-- The plan: every command that makes Redis hold what the edits left, from the
+-- difference between before and after of each entity. An image is that difference.
+-- No command gets long: a list that is unpacked has its limit.
+local revision = string.format('%.0f', tonumber(head[1]) + 1)
+local token = revision .. '.' .. ARGV[2]
+local plan, images = {}, {}
+
+-- joined_by joins a list, a long one by parts: the embedded store cannot otherwise.
+local function joined_by(list, separator)
+  local parts = {}
+  for i = 1, #list, 1000 do
+    parts[#parts + 1] = table.concat(list, separator, i, math.min(i + 999, #list))
+  end
+  return table.concat(parts, separator)
+end
+
+-- extend appends to the last command for a key, or a new one.
+local function extend(commands, name, key, a, b)
+  local command = commands[key]
+  if not command or #command > 500 then
+    command = {name, key}
+    commands[key] = command
+    plan[#plan + 1] = command
+  end
+  command[#command + 1] = a
+  command[#command + 1] = b
+end
+
+local joins, leaves = {}, {} -- by index
+local function link(key, id) extend(joins, 'ZADD', key, '0', id) end
+local function unlink(key, id) extend(leaves, 'ZREM', key, id) end
+
+local function plan_entity(e)
+  local kind, before, after = e.kind, e.before, e.after
+  local left, joined, gone = {}, {}, {}
+  for field, value in pairs(before) do
+    local new = after[field]
+    if new ~= value then
+      left[#left + 1] = field
+      left[#left + 1] = value
+      local side = other_side(kind, field, value)
+      if side and side ~= other_side(kind, field, new) then unlink(side, e.id) end
+      if not new and e.exists then extend(gone, 'HDEL', e.key, field) end
+    end
+  end
+  for field, value in pairs(after) do
+    local old = before[field]
+    if old ~= value then
+      joined[#joined + 1] = field
+      joined[#joined + 1] = value
+      local side = other_side(kind, field, value)
+      if side and side ~= other_side(kind, field, old) then link(side, e.id) end
+    end
+  end
+  if #left == 0 and #joined == 0 and not e.stale then return end
+
+  images[#images + 1] = kind .. ':' .. e.id .. '\1' .. (e.existed and '1' or '0') .. (e.exists and '1' or '0') ..
+    '\1' .. joined_by(left, '\0') .. '\1' .. joined_by(joined, '\0')
+  if e.existed ~= e.exists then (e.exists and link or unlink)(prefix .. 'ids:' .. kind, e.id) end
+  if member_indexes[kind] and grants(before) ~= grants(after) then
+    (grants(after) and link or unlink)(prefix .. 'user-admins', kind .. ':' .. e.id)
+  end
+  if not e.exists then
+    plan[#plan + 1] = {'DEL', e.key}
+    return
+  end
+  local write = {}
+  extend(write, 'HSET', e.key, 'rev', token)
+  for i = 1, #joined, 2 do extend(write, 'HSET', e.key, joined[i], joined[i + 1]) end
+end
+
+for _, kind in ipairs(kinds) do
+  for _, e in ipairs(loaded[kind]) do
+    if e.after ~= e.before or e.stale then plan_entity(e) end
+  end
+end
+if #images == 0 then return {'ok', head[1], head[2], 0} end
+if #images > limit then return {'refused', 0, 'too_many', '', -1} end
+
+-- A command that fails here would leave half a change behind, and the only ones
+-- that can are those on a key of the wrong type.
+local function is(key, expected)
+  local found = redis.call('TYPE', key).ok
+  return found == 'none' or found == expected
+end
+if not is(prefix .. 'changes', 'stream') then return {'damaged'} end
+for key in pairs(joins) do
+  if not is(key, 'zset') then return {'damaged'} end
+end
+for key in pairs(leaves) do
+  if not joins[key] and not is(key, 'zset') then return {'damaged'} end
+end
+
+-- How much of the stream has to go for this entry. Each change drops a few at
+-- most, so that one which finds a much lower limit does not take long.
+local stream, text = prefix .. 'changes', joined_by(images, '\2')
+local entries = redis.call('XLEN', stream)
+local log = #text + (entries > 0 and tonumber(head[4]) or 0)
+local from, page = '0', 1
+local max_entries, max_bytes, dropped = tonumber(ARGV[4]), tonumber(ARGV[5]), 0
+while entries > 0 and dropped < 1000 and (entries >= max_entries or log > max_bytes) do
+  for _, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', page)) do
+    if entries < max_entries and log <= max_bytes then break end
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'images' then log = math.max(log - #entry[2][i + 1], #text) end
+    end
+    entries, dropped = entries - 1, dropped + 1
+    from = string.match(entry[1], '^%d+') .. '-1' -- ids end in -0
+  end
+  page = math.min(2 * page, 64)
+end
+
+-- The entry first, which is refused to a user who may not write it, and where the
+-- stream is ahead of the head: then nothing is written.
+local time = redis.call('TIME')
+local added = redis.pcall('XADD', stream, 'MINID', '=', from, revision .. '-0',
+  'prev', head[2], 'nonce', ARGV[2], 'at', string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
+  'by', ARGV[6], 'via', ARGV[7], 'req', ARGV[8], 'images', text)
+if type(added) == 'table' and added.err then
+  if string.find(added.err, 'equal or smaller', 1, true) then return {'damaged'} end
+  return added
+end
+-- Then the revision: whatever a command that Redis refuses leaves behind, for a
+-- user who may not give it, is not taken for the revision of before.
+redis.call('HSET', KEYS[1], 'rev', revision, 'nonce', ARGV[2], 'schema', ARGV[1], 'log', string.format('%.0f', log))
+-- What joins an index goes before what leaves one: an index that is empty for a
+-- moment is a key that is gone, and while the slot is moved to another node of a
+-- cluster this one may not make it anew. Every other key was looked at above.
+for _, command in ipairs(plan) do
+  if command[1] == 'ZADD' then redis.call(unpack(command)) end
+end
+for _, command in ipairs(plan) do
+  if command[1] ~= 'ZADD' then redis.call(unpack(command)) end
+end
+return {'ok', revision, ARGV[2], 1}

@@ -1,0 +1,107 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Commit implements admin.Store: one script, which reads what the change is
+// about, applies the edits in memory, and writes only if all of them fit. An
+// organisation begins with its first change. To end what does not hold, and to
+// delete what does not exist, changes nothing; to link what does not exist is
+// NotFound, whichever end it is. An author that does not say how is "api".
+func (d *Directory) Commit(ctx context.Context, organisation string, change admin.Change) (admin.Committed, error) {
+	if !validID(organisation) {
+		return admin.Committed{}, badOrganisation()
+	}
+	if err := change.Check(); err != nil {
+		return admin.Committed{}, err
+	}
+	change.Author.Via = cmp.Or(change.Author.Via, "api")
+	args := d.newChangeArgs(change, admin.MaxEdits)
+	for i := range change.Edits {
+		if err := args.add(&change.Edits[i]); err != nil {
+			return admin.Committed{}, fmt.Errorf("edits[%d]: %w", i, err)
+		}
+	}
+	done, refused, err := d.change(ctx, organisation, args)
+	if err != nil {
+		return admin.Committed{}, err
+	}
+	if refused != nil {
+		return admin.Committed{}, refused.ofChange(&change)
+	}
+	return done, nil
+}
+
+func badOrganisation() *authz.Error {
+	return bad("organisation", "is not a name that an organisation can have; write 1 to %d bytes of UTF-8 without control characters", maxID)
+}
+
+// newNonce makes what tells two histories of the same length apart.
+func newNonce() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// change runs the script. It returns what became of the change, or why the script
+// refused it.
+func (d *Directory) change(ctx context.Context, organisation string, c *changeArgs) (admin.Committed, *refusal, error) {
+	reply, err := d.changes.Run(ctx, d.bulk, []string{headKey(organisation)}, c.args...).Slice()
+	if err != nil {
+		return admin.Committed{}, nil, unavailable(ctx, err)
+	}
+	status, _ := at[string](reply, 0)
+	switch status {
+	case "ok":
+		done, err := committedOf(reply)
+		return done, nil, err
+	case "schema":
+		text, _ := at[string](reply, 1)
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			return admin.Committed{}, nil, damaged("the head has no valid schema number")
+		}
+		return admin.Committed{}, nil, otherSchema(number)
+	case "moved":
+		number, ok := at[int64](reply, 1)
+		if !ok || number < 0 || int(number) > len(c.expect) {
+			return admin.Committed{}, nil, strangeRefusal()
+		}
+		return admin.Committed{}, &refusal{moved: movedError(c.expect, int(number))}, nil
+	case "refused":
+		refused, err := refusalOf(reply)
+		return admin.Committed{}, refused, err
+	default:
+		return admin.Committed{}, nil, damaged("a key has not the type or the fields that Caregate gives it")
+	}
+}
+
+func committedOf(reply []any) (admin.Committed, error) {
+	rev, ok := at[string](reply, 1)
+	nonce, ok2 := at[string](reply, 2)
+	changed, ok3 := at[int64](reply, 3)
+	count, err := strconv.ParseUint(rev, 10, 64)
+	if !ok || !ok2 || !ok3 || err != nil {
+		return admin.Committed{}, damaged("the head has no valid revision")
+	}
+	return admin.Committed{Revision: authz.Revision{Count: count, Nonce: nonce}, Changed: changed == 1}, nil
+}
+
+// at returns the item with number i of a reply, if it is there and a T.
+func at[T any](reply []any, i int) (T, bool) {
+	var zero T
+	if i >= len(reply) {
+		return zero, false
+	}
+	value, ok := reply[i].(T)
+	return value, ok
+}

@@ -1,0 +1,428 @@
+package directory
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// modelClinic is a plain-Go model of an organisation, and of the rules of visibility,
+// permission and booking over it. It knows nothing of revisions, scripts or caches.
+type modelClinic struct {
+	roles, groups map[string][]string // permissions
+	patientGroups map[string]bool
+	members       map[string]*modelMember
+	patients      map[string]*modelPatient
+	bookings      map[string]*admin.Record
+}
+
+type modelMember struct {
+	role                    string
+	provider                bool
+	groups, access, booking map[string]bool
+}
+
+type modelPatient struct {
+	group string
+	team  map[string]map[string]bool // member → sources
+}
+
+func newClinic() *modelClinic {
+	return &modelClinic{
+		roles: map[string][]string{}, groups: map[string][]string{}, patientGroups: map[string]bool{},
+		members: map[string]*modelMember{}, patients: map[string]*modelPatient{}, bookings: map[string]*admin.Record{},
+	}
+}
+
+func setOf(ids []string) map[string]bool {
+	set := map[string]bool{}
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
+// apply does what an edit says. The edit was committed, so it fits.
+func (c *modelClinic) apply(e admin.Edit) {
+	switch e.Op {
+	case admin.Put:
+		c.put(e.Record)
+	case admin.Set:
+		c.set(e)
+	case admin.Link, admin.Unlink:
+		c.link(e)
+	case admin.Delete:
+		c.remove(e.Key)
+	case admin.Book:
+		if c.bookings[e.Record.ID] == nil {
+			r := *e.Record
+			r.State = admin.Booked
+			c.bookings[r.ID] = &r
+			c.source(r.Patient, r.Provider, "booking:"+r.ID, true)
+		}
+	case admin.Cancel:
+		b := *c.bookings[e.Key.ID]
+		if e.Release {
+			b.State = admin.Released
+			c.source(b.Patient, b.Provider, "booking:"+b.ID, false)
+		} else if b.State == admin.Booked {
+			b.State = admin.Cancelled
+		}
+		c.bookings[b.ID] = &b
+	}
+}
+
+func (c *modelClinic) put(r *admin.Record) {
+	switch r.Kind {
+	case authz.KindRole:
+		c.roles[r.ID] = r.Permissions
+	case authz.KindGroup:
+		c.groups[r.ID] = r.Permissions
+	case authz.KindPatientGroup:
+		c.patientGroups[r.ID] = true
+	case authz.KindTeamMember:
+		c.members[r.ID] = &modelMember{r.Role, r.IsProvider, setOf(r.Groups), setOf(r.Access), setOf(r.Booking)}
+	case authz.KindPatient:
+		p := &modelPatient{group: r.PatientGroup, team: map[string]map[string]bool{}}
+		if old := c.patients[r.ID]; old != nil {
+			p.team = old.team
+			for member := range old.team {
+				delete(p.team[member], "manual")
+				if len(p.team[member]) == 0 {
+					delete(p.team, member)
+				}
+			}
+		}
+		c.patients[r.ID] = p
+		for _, member := range r.CareTeam {
+			c.source(r.ID, member, "manual", true)
+		}
+	}
+}
+
+func (c *modelClinic) set(e admin.Edit) {
+	f := e.Fields
+	switch e.Key.Kind {
+	case authz.KindRole:
+		if f.Permissions != nil {
+			c.roles[e.Key.ID] = f.Permissions
+		}
+	case authz.KindGroup:
+		if f.Permissions != nil {
+			c.groups[e.Key.ID] = f.Permissions
+		}
+	case authz.KindTeamMember:
+		if f.Role != nil {
+			c.members[e.Key.ID].role = *f.Role
+		}
+		if f.IsProvider != nil {
+			c.members[e.Key.ID].provider = *f.IsProvider
+		}
+	case authz.KindPatient:
+		if f.PatientGroup != nil {
+			c.patients[e.Key.ID].group = *f.PatientGroup
+		}
+	}
+}
+
+func (c *modelClinic) link(e admin.Edit) {
+	if e.Relation == admin.CareTeam {
+		c.source(e.From, e.To, "manual", e.Op == admin.Link)
+		return
+	}
+	m := c.members[e.From]
+	if m == nil { // there is nothing to end
+		return
+	}
+	set := map[admin.Relation]map[string]bool{admin.InGroup: m.groups, admin.Access: m.access, admin.Booking: m.booking}[e.Relation]
+	if e.Op == admin.Link {
+		set[e.To] = true
+	} else {
+		delete(set, e.To)
+	}
+}
+
+// source gives a member's place on a care team a source, or takes it away.
+func (c *modelClinic) source(patient, member, source string, there bool) {
+	p := c.patients[patient]
+	if p == nil { // there is nothing to end
+		return
+	}
+	team := p.team
+	if there {
+		if team[member] == nil {
+			team[member] = map[string]bool{}
+		}
+		team[member][source] = true
+		return
+	}
+	delete(team[member], source)
+	if len(team[member]) == 0 {
+		delete(team, member)
+	}
+}
+
+// remove deletes an entity and what refers to it.
+func (c *modelClinic) remove(key authz.Key) {
+	id := key.ID
+	switch key.Kind {
+	case authz.KindRole:
+		delete(c.roles, id)
+		for _, m := range c.members {
+			if m.role == id {
+				m.role = ""
+			}
+		}
+	case authz.KindGroup:
+		delete(c.groups, id)
+		for _, m := range c.members {
+			delete(m.groups, id)
+		}
+	case authz.KindPatientGroup:
+		delete(c.patientGroups, id)
+		for _, m := range c.members {
+			delete(m.access, id)
+			delete(m.booking, id)
+		}
+		for patient, p := range c.patients {
+			if p.group == id {
+				c.remove(authz.Key{Kind: authz.KindPatient, ID: patient})
+			}
+		}
+	case authz.KindTeamMember:
+		delete(c.members, id)
+		for _, p := range c.patients {
+			delete(p.team, id)
+		}
+		maps.DeleteFunc(c.bookings, func(_ string, b *admin.Record) bool { return b.Provider == id })
+	case authz.KindPatient:
+		delete(c.patients, id)
+		maps.DeleteFunc(c.bookings, func(_ string, b *admin.Record) bool { return b.Patient == id })
+	case authz.KindBooking:
+		if b := c.bookings[id]; b != nil {
+			delete(c.bookings, id)
+			if b.State != admin.Released {
+				c.source(b.Patient, b.Provider, "booking:"+id, false)
+			}
+		}
+	}
+}
+
+// holds reports whether a member has a permission (P2, P3).
+func (c *modelClinic) holds(m *modelMember, typ, action string) bool {
+	all := slices.Clone(c.roles[m.role])
+	for group := range m.groups {
+		all = append(all, c.groups[group]...)
+	}
+	crud := slices.Contains([]string{"view", "create", "update", "delete"}, action)
+	return slices.Contains(all, "*:*") || slices.Contains(all, typ+":"+action) || crud && slices.Contains(all, typ+":*")
+}
+
+// visible reports whether a member sees a patient (V1, V2, V3).
+func (c *modelClinic) visible(member string, p *modelPatient) bool {
+	m := c.members[member]
+	return c.holds(m, "patient", "view_all") || m.access[p.group] || len(p.team[member]) > 0
+}
+
+// allows answers a request by the rules.
+func (c *modelClinic) allows(r *authz.Request) bool {
+	if r.Subject.Type == "patient" {
+		p, provider := c.patients[r.Subject.ID], c.members[r.Resource.ID]
+		return p != nil && provider != nil && provider.provider && provider.booking[p.group] // B3
+	}
+	m := c.members[r.Subject.ID]
+	if m == nil {
+		return false
+	}
+	patientID, _ := r.Resource.Properties["patient"].(string)
+	switch r.Resource.Type {
+	case "patient":
+		p := c.patients[r.Resource.ID]
+		return p != nil && c.holds(m, "patient", r.Action.Name) && c.visible(r.Subject.ID, p) // V7
+	case "appointment":
+		p := c.patients[patientID]
+		return p != nil && c.holds(m, "appointment", r.Action.Name) && c.visible(r.Subject.ID, p) // P5
+	case "provider":
+		p, provider := c.patients[patientID], c.members[r.Resource.ID]
+		return p != nil && provider != nil && provider.provider && provider.booking[p.group] &&
+			c.holds(m, "appointment", "create") && c.visible(r.Subject.ID, p) // B4
+	case "report":
+		group, _ := r.Resource.Properties["patient_group"].(string)
+		return c.patientGroups[group] && c.holds(m, "report", "view") &&
+			(m.access[group] || c.holds(m, "patient", "view_all")) // V8
+	default:
+		return c.holds(m, r.Resource.Type, r.Action.Name)
+	}
+}
+
+// The organisation that the tests of exactness change at random. It is small, so
+// that writers and readers meet.
+const (
+	exactRoles, exactGroups, exactPatientGroups = 4, 4, 5
+	exactMembers, exactPatients                 = 14, 60
+)
+
+func name(kind string, i int) string {
+	return kind + "-" + string(rune('a'+i/10)) + string(rune('0'+i%10))
+}
+
+func anyOf(r *rand.Rand, kind string, n int) string { return name(kind, r.IntN(n)) }
+
+func someOf(r *rand.Rand, kind string, n, most int) []string {
+	set := map[string]bool{}
+	for range r.IntN(most + 1) {
+		set[anyOf(r, kind, n)] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+func somePermissions(r *rand.Rand) []string {
+	all := []string{
+		"patient:view", "patient:view", "patient:view", "patient:update", "patient:delete", "patient:*", "patient:view_all",
+		"appointment:view", "appointment:create", "appointment:*", "report:view", "stock:*",
+	}
+	set := map[string]bool{}
+	for range 1 + r.IntN(5) {
+		set[all[r.IntN(len(all))]] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// someRecord returns a record of a kind, with an id that others have too.
+func someRecord(r *rand.Rand, kind authz.Kind, i int) *admin.Record {
+	switch kind {
+	case authz.KindRole:
+		return &admin.Record{Kind: kind, ID: name("role", i), Permissions: somePermissions(r)}
+	case authz.KindGroup:
+		return &admin.Record{Kind: kind, ID: name("group", i), Permissions: somePermissions(r)}
+	case authz.KindPatientGroup:
+		return &admin.Record{Kind: kind, ID: name("pg", i)}
+	case authz.KindTeamMember:
+		m := &admin.Record{Kind: kind, ID: name("m", i), IsProvider: i%2 == 0}
+		if r.IntN(4) > 0 {
+			m.Role = anyOf(r, "role", exactRoles)
+		}
+		m.Groups = someOf(r, "group", exactGroups, 2)
+		m.Access = someOf(r, "pg", exactPatientGroups, 2)
+		if m.IsProvider {
+			m.Booking = someOf(r, "pg", exactPatientGroups, 3)
+		}
+		return m
+	default:
+		return &admin.Record{
+			Kind: authz.KindPatient, ID: name("p", i), PatientGroup: anyOf(r, "pg", exactPatientGroups),
+			CareTeam: someOf(r, "m", exactMembers, 2),
+		}
+	}
+}
+
+// wholeClinic is the edits that make everything there is.
+func wholeClinic(r *rand.Rand) []admin.Edit {
+	var edits []admin.Edit
+	for _, of := range []struct {
+		kind authz.Kind
+		n    int
+	}{
+		{authz.KindRole, exactRoles},
+		{authz.KindGroup, exactGroups},
+		{authz.KindPatientGroup, exactPatientGroups},
+		{authz.KindTeamMember, exactMembers},
+		{authz.KindPatient, exactPatients},
+	} {
+		for i := range of.n {
+			edits = append(edits, admin.Edit{Op: admin.Put, Record: someRecord(r, of.kind, i)})
+		}
+	}
+	return edits
+}
+
+// someEdits returns a change as people make them. It may not fit; then the
+// directory refuses it.
+func someEdits(r *rand.Rand, booking string) []admin.Edit {
+	member, patient := anyOf(r, "m", exactMembers), anyOf(r, "p", exactPatients)
+	group := anyOf(r, "pg", exactPatientGroups)
+	op := admin.Link
+	if r.IntN(2) == 0 {
+		op = admin.Unlink
+	}
+	key := func(kind authz.Kind, id string) authz.Key { return authz.Key{Kind: kind, ID: id} }
+	switch r.IntN(16) {
+	case 0, 1, 2: // a move (V5)
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindPatient, patient), Fields: admin.Fields{PatientGroup: &group}}}
+	case 3, 4, 5:
+		return []admin.Edit{{Op: op, Relation: admin.Access, From: member, To: group}}
+	case 6:
+		return []admin.Edit{{Op: op, Relation: admin.Booking, From: member, To: group}}
+	case 7:
+		return []admin.Edit{{Op: op, Relation: admin.CareTeam, From: patient, To: member}}
+	case 8:
+		return []admin.Edit{{Op: op, Relation: admin.InGroup, From: member, To: anyOf(r, "group", exactGroups)}}
+	case 9:
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindRole, anyOf(r, "role", exactRoles)), Fields: admin.Fields{Permissions: somePermissions(r)}}}
+	case 10:
+		role := anyOf(r, "role", exactRoles)
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindTeamMember, member), Fields: admin.Fields{Role: &role}}}
+	case 11:
+		return []admin.Edit{{Op: admin.Book, Record: &admin.Record{Kind: authz.KindBooking, ID: booking, Patient: patient, Provider: member}}}
+	case 12:
+		return []admin.Edit{{Op: admin.Cancel, Key: key(authz.KindBooking, booking), Release: r.IntN(2) == 0}}
+	case 13: // gone, and back
+		kind, id := authz.KindPatient, r.IntN(exactPatients)
+		if r.IntN(3) == 0 {
+			kind, id = authz.KindTeamMember, r.IntN(exactMembers)
+		}
+		record := someRecord(r, kind, id)
+		if r.IntN(2) == 0 {
+			return []admin.Edit{{Op: admin.Delete, Key: record.Key(), Cascade: true}}
+		}
+		return []admin.Edit{{Op: admin.Put, Record: record}}
+	case 14: // many at once
+		var edits []admin.Edit
+		for range 2 + r.IntN(6) {
+			edits = append(edits, admin.Edit{Op: op, Relation: admin.Access, From: anyOf(r, "m", exactMembers), To: group})
+		}
+		return edits
+	default:
+		switch record := someRecord(r, authz.KindGroup, r.IntN(exactGroups)); r.IntN(4) {
+		case 0:
+			return []admin.Edit{{Op: admin.Delete, Key: record.Key(), Cascade: true}}
+		default:
+			return []admin.Edit{{Op: admin.Put, Record: record}}
+		}
+	}
+}
+
+// someRequest returns a question about somebody who may or may not be there.
+func someRequest(r *rand.Rand) *authz.Request {
+	member, patient := anyOf(r, "m", exactMembers), anyOf(r, "p", exactPatients)
+	q := &authz.Request{Subject: authz.Entity{Type: "team_member", ID: member}}
+	crud := []string{"view", "view", "update", "delete"}[r.IntN(4)]
+	switch r.IntN(8) {
+	case 0:
+		q.Action.Name, q.Resource = crud, authz.Entity{Type: "appointment", ID: "x", Properties: map[string]any{"patient": patient}}
+	case 1:
+		q.Action.Name, q.Resource = "book", authz.Entity{Type: "provider", ID: anyOf(r, "m", exactMembers), Properties: map[string]any{"patient": patient}}
+	case 2:
+		q.Subject = authz.Entity{Type: "patient", ID: patient}
+		q.Action.Name, q.Resource = []string{"view", "book"}[r.IntN(2)], authz.Entity{Type: "provider", ID: member}
+	case 3:
+		q.Action.Name = "view"
+		q.Resource = authz.Entity{Type: "report", ID: "r", Properties: map[string]any{"patient_group": anyOf(r, "pg", exactPatientGroups)}}
+	default:
+		q.Action.Name, q.Resource = crud, authz.Entity{Type: "patient", ID: patient}
+	}
+	return q
+}
+
+// inWords names a request in the words of a failure.
+func inWords(r *authz.Request) string {
+	words := []string{r.Subject.Type, r.Subject.ID, r.Action.Name, r.Resource.Type, r.Resource.ID}
+	for _, value := range r.Resource.Properties {
+		words = append(words, value.(string))
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,162 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// How the feed waits. A record of an import has a thousand entities, so a few are
+// enough at once.
+const (
+	maxFeedWait  = time.Second
+	feedSlack    = 2 * time.Second // to send a thousand records over a slow line
+	feedCount    = 16
+	feedPause    = 20 * time.Millisecond // after an error, and longer each time
+	maxFeedPause = time.Second
+)
+
+// run follows the organisation until the follower is stopped or the organisation
+// is gone.
+func (f *follower) run() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.watch()
+	}()
+	defer func() { <-done }()
+	defer f.stop()
+	pause := feedPause
+	for f.ctx.Err() == nil {
+		err := f.step()
+		switch {
+		case err == nil:
+			pause = feedPause
+			continue
+		case errors.Is(err, errGone):
+			f.cache.forget(f)
+			return
+		}
+		select {
+		case <-f.ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxFeedPause)
+	}
+}
+
+// errGone says that the organisation does not exist.
+var errGone = errors.New("the organisation does not exist")
+
+// step begins a generation if there is none, and otherwise takes what the feed has
+// next.
+func (f *follower) step() error {
+	f.mu.RLock()
+	generation, at := f.generation, f.at
+	f.mu.RUnlock()
+	if at.Count == 0 {
+		return f.begin(generation)
+	}
+	changes, err := f.next(at)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if !f.apply(generation, c) {
+			f.reset(generation, "the stream of changes does not follow what is known")
+			return nil
+		}
+	}
+	return nil
+}
+
+// begin takes the head as A.
+func (f *follower) begin(generation uint64) error {
+	until, err := f.cache.believed(time.Now())
+	if err != nil {
+		return err
+	}
+	h, err := f.readHead()
+	if err != nil {
+		return err
+	}
+	if !h.exists {
+		return errGone
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.generation != generation {
+		return nil
+	}
+	// What was being read before A was known is not let in: what was changed between
+	// the two cannot be told.
+	f.generation = f.cache.generations.Add(1)
+	f.at, f.lease = h.revision, until
+	f.loads, f.promises, f.history = loads{}, nil, history{}
+	f.history.add(h.revision)
+	if f.floor > h.revision.Count { // what was written here is lost
+		f.floor = 0
+	}
+	return nil
+}
+
+// reset drops everything that a generation knows, once.
+func (f *follower) reset(generation uint64, why string) {
+	f.mu.Lock()
+	if f.generation != generation {
+		f.mu.Unlock()
+		return
+	}
+	was := f.at
+	f.generation = f.cache.generations.Add(1)
+	f.at, f.lease = authz.Revision{}, time.Time{}
+	f.history, f.promises, f.loads = history{}, nil, loads{}
+	f.mu.Unlock()
+	f.cache.counts.resets.Add(1)
+	f.cache.cfg.Logger.Warn("facts dropped from the cache: "+why,
+		slog.String("organisation", f.organisation), slog.Uint64("revision", was.Count))
+	if err := f.begin(f.currentGeneration()); errors.Is(err, errGone) {
+		f.cache.forget(f)
+	}
+	f.cache.purge()
+}
+
+// streamID is the id that the record of a revision has.
+func streamID(count uint64) string { return strconv.FormatUint(count, 10) + "-0" }
+
+// next waits for records that come after a revision. None within a moment is no
+// error, and no proof of anything.
+func (f *follower) next(after authz.Revision) ([]change, error) {
+	wait := min(f.cache.cfg.MaxStaleness/2, maxFeedWait)
+	bounded, cancel := context.WithTimeout(f.ctx, wait+feedSlack)
+	defer cancel()
+	streams, err := f.cache.feed.XRead(bounded, &redis.XReadArgs{
+		Streams: []string{strings.TrimSuffix(f.head, "head") + "changes", streamID(after.Count)},
+		Count:   feedCount,
+		Block:   wait,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for _, stream := range streams {
+		for _, message := range stream.Messages {
+			c, err := changeOf(message)
+			if err != nil { // no record of ours: it follows nothing
+				c = change{}
+			}
+			changes = append(changes, c)
+		}
+	}
+	return changes, nil
+}

@@ -1,0 +1,191 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The limits on a page of history.
+const (
+	maxEvents     = 1000
+	maxEventBytes = 4 << 20 // of images; the change that passes it is the last one
+)
+
+// History implements admin.Store. A limit below 1 or above 1,000 means 1,000. An
+// organisation that does not exist is NotFound.
+func (d *Directory) History(ctx context.Context, organisation string, after authz.Revision, limit int) (admin.History, error) {
+	if !validID(organisation) {
+		return admin.History{}, noOrganisation()
+	}
+	if limit < 1 || limit > maxEvents {
+		limit = maxEvents
+	}
+	if after.Count > maxCount {
+		return admin.History{}, notRemembered()
+	}
+	reply, err := d.histories.RunRO(ctx, d.bulk, []string{headKey(organisation)},
+		schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes).Slice()
+	if err != nil {
+		return admin.History{}, unavailable(ctx, err)
+	}
+	if len(reply) == 0 {
+		return admin.History{}, damaged("the reply has no head")
+	}
+	head, err := headOf(reply[0])
+	if err != nil {
+		return admin.History{}, err
+	}
+	if !head.exists {
+		return admin.History{}, noOrganisation()
+	}
+	return historyOf(head.revision, after, reply)
+}
+
+// maxCount is the highest count of a revision that scripts count on from.
+const maxCount = 999_999_999_999_999
+
+func notRemembered() *authz.Error {
+	return authz.Errorf(authz.Behind, "after",
+		"that revision is not remembered any more, or is of another history; read the records anew and go on from their revision")
+}
+
+// historyOf reads the reply of the script.
+func historyOf(newest, after authz.Revision, reply []any) (admin.History, error) {
+	follows, ok := at[int64](reply, 1)
+	oldestID, ok2 := at[string](reply, 2)
+	oldestNonce, ok3 := at[string](reply, 3)
+	entries, ok4 := at[[]any](reply, 4)
+	if !ok || !ok2 || !ok3 || !ok4 {
+		return admin.History{}, damaged("the reply is cut off")
+	}
+	if follows != 1 || after.Count > newest.Count {
+		return admin.History{}, notRemembered()
+	}
+	out := admin.History{Newest: newest, Oldest: newest, Events: make([]admin.Event, 0, len(entries))}
+	if oldestID != "" {
+		count, err := strconv.ParseUint(strings.TrimSuffix(oldestID, "-0"), 10, 64)
+		if err != nil || oldestNonce == "" {
+			return admin.History{}, damagedStream()
+		}
+		out.Oldest = authz.Revision{Count: count, Nonce: oldestNonce}
+	}
+	last := after
+	for _, raw := range entries {
+		message, ok := messageOf(raw)
+		if !ok {
+			return admin.History{}, damagedStream()
+		}
+		c, err := changeOf(message)
+		if err != nil {
+			return admin.History{}, err
+		}
+		if last.Nonce != "" && c.previous != last || c.revision.Count > newest.Count {
+			return admin.History{}, damagedStream()
+		}
+		last = c.revision
+		event, err := c.event()
+		if err != nil {
+			return admin.History{}, err
+		}
+		out.Events = append(out.Events, event)
+	}
+	return out, nil
+}
+
+// messageOf reads an entry as a script returns it.
+func messageOf(raw any) (redis.XMessage, bool) {
+	entry, ok := raw.([]any)
+	id, ok2 := at[string](entry, 0)
+	fields, ok3 := texts(entry, 1)
+	if !ok || !ok2 || !ok3 || len(fields)%2 != 0 {
+		return redis.XMessage{}, false
+	}
+	message := redis.XMessage{ID: id, Values: make(map[string]any, len(fields)/2)}
+	for i := 0; i < len(fields); i += 2 {
+		message.Values[fields[i]] = fields[i+1]
+	}
+	return message, true
+}
+
+// event returns the change as it is told.
+func (c change) event() (admin.Event, error) {
+	event := admin.Event{
+		Revision: c.revision, Previous: c.previous, At: c.at, Author: c.author,
+		Entities: make([]admin.EntityEvent, 0, len(c.images)),
+	}
+	for _, i := range c.images {
+		e, ok := i.event()
+		if !ok {
+			return admin.Event{}, damagedStream()
+		}
+		event.Entities = append(event.Entities, e)
+	}
+	return event, nil
+}
+
+// event names the fields as records do.
+func (i image) event() (admin.EntityEvent, bool) {
+	e := admin.EntityEvent{Key: i.key, Existed: i.existed, Exists: i.exists, Before: map[string]any{}, After: map[string]any{}}
+	ok := i.named(e.Before, i.before) && i.named(e.After, i.after)
+	// A list of permissions is one field of the hash, so that both have all of it.
+	left, _ := e.Before["permissions"].([]string)
+	joined, _ := e.After["permissions"].([]string)
+	setList(e.Before, "permissions", without(left, joined))
+	setList(e.After, "permissions", without(joined, left))
+	return e, ok
+}
+
+// without returns the items of a list that are not in another one.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(item string) bool { return slices.Contains(other, item) })
+}
+
+// setList sets a list that is not empty.
+func setList(to map[string]any, name string, list []string) {
+	delete(to, name)
+	if len(list) > 0 {
+		slices.Sort(list)
+		to[name] = list
+	}
+}
+
+// named puts fields of the hash, and values in turn, into a map. As in a record, an
+// empty name or role is none.
+func (i image) named(to map[string]any, fields []string) bool {
+	lists := map[string][]string{}
+	careTeam := map[string][]string{}
+	for pair := range slices.Chunk(fields, 2) {
+		field, value := pair[0], pair[1]
+		switch begin, id, isEdge := strings.Cut(field, ":"); {
+		case isEdge && begin == "c":
+			careTeam[id] = strings.Split(value, "\n")
+		case isEdge:
+			lists[fieldName(field)] = append(lists[fieldName(field)], id)
+		case field == "permissions":
+			var permissions []string
+			if json.Unmarshal([]byte(value), &permissions) != nil {
+				return false
+			}
+			lists[field] = permissions
+		case field == "provider" && i.key.Kind == authz.KindTeamMember:
+			to[field] = value == "1"
+		case value != "":
+			to[field] = value
+		}
+	}
+	for name, list := range lists {
+		setList(to, name, list)
+	}
+	if len(careTeam) > 0 {
+		to["care_team"] = careTeam
+	}
+	return true
+}

@@ -1,0 +1,241 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The limits on what an export reads of the stream at once, and on what it keeps
+// of it.
+const (
+	rewindChanges = 50
+	maxRewind     = 128 << 20 // bytes, about
+	stateOverhead = 150       // bytes of a state besides its texts and fields, about
+	fieldOverhead = 60        // and of a field besides its texts
+)
+
+// rewind takes the pages of an export back to the revision at which it began.
+//
+// A page is a snapshot at some later revision. Before it is written, the changes
+// up to that revision are read, and of each entity that they touch the state before
+// the first of them is kept: the first change that names a field says what it was
+// at the beginning. On the page, the fields that changed get their values of then,
+// what was created since is left out, and what was deleted since is put back. What
+// the export has passed is forgotten.
+type rewind struct {
+	*Directory
+	organisation string
+
+	start authz.Revision // to which pages are taken back; the zero one before the first page
+	known authz.Revision // the changes up to this one are read
+	at    place          // what is written already
+
+	states map[authz.Key]*state
+	gone   map[authz.Key]bool // the keys of states that do not exist at known
+	size   int                // bytes of states, about
+}
+
+// state is what is known of an entity at the beginning.
+type state struct {
+	existed bool
+	fields  []stateField // those that changed since, each once
+	size    int
+}
+
+type stateField struct {
+	name, value string
+	there       bool // else value is nothing
+}
+
+func newRewind(d *Directory, organisation string) *rewind {
+	return &rewind{Directory: d, organisation: organisation, states: map[authz.Key]*state{}, gone: map[authz.Key]bool{}}
+}
+
+// explain returns the error of a page: an organisation that was there at the first
+// one and is not any more did not just lack its name.
+func (r *rewind) explain(err error) error {
+	if r.start != (authz.Revision{}) && authz.KindOf(err) == authz.NotFound {
+		return replaced()
+	}
+	return err
+}
+
+func replaced() *authz.Error {
+	return authz.Errorf(authz.Conflict, "",
+		"the facts were removed or replaced by another history during the export, which is incomplete; throw away what was written and try again")
+}
+
+func forgotten() *authz.Error {
+	return authz.Errorf(authz.Conflict, "",
+		"the stream no longer holds all changes that were made during the export, which is incomplete; "+
+			"throw away what was written and try again when there are fewer changes, or have whoever writes keep more of them")
+}
+
+// follow reads the changes up to a revision, at which a page was read. Each has to
+// follow on the one before it: one that is missing was removed from the stream, and
+// one that names another one before it is of another history.
+func (r *rewind) follow(ctx context.Context, to authz.Revision) error {
+	if r.start == (authz.Revision{}) {
+		r.start, r.known = to, to
+	}
+	if to.Count < r.known.Count {
+		return replaced()
+	}
+	for r.known.Count < to.Count {
+		entries, err := r.bulk.XRangeN(ctx, streamKey(r.organisation), streamID(r.known.Count+1), streamID(to.Count), rewindChanges).Result()
+		if err != nil {
+			return unavailable(ctx, err)
+		}
+		if len(entries) == 0 {
+			return forgotten()
+		}
+		for _, entry := range entries {
+			c, err := changeOf(entry)
+			switch {
+			case err != nil:
+				return err
+			case c.revision.Count != r.known.Count+1:
+				return forgotten()
+			case c.previous != r.known:
+				return replaced()
+			}
+			for _, i := range c.images {
+				r.remember(i)
+			}
+			r.known = c.revision
+		}
+		if r.size > maxRewind {
+			return authz.Errorf(authz.Conflict, "",
+				"too much changed during the export to keep it in memory; throw away what was written and try again when there are fewer changes")
+		}
+	}
+	if r.known != to {
+		return replaced()
+	}
+	return nil
+}
+
+// remember keeps what an image says about the beginning that no earlier one said.
+func (r *rewind) remember(i image) {
+	if r.at.has(i.key) {
+		return
+	}
+	s := r.states[i.key]
+	if s == nil {
+		// Texts are copied: as parts of the change they would keep all of it in memory.
+		i.key.ID = strings.Clone(i.key.ID)
+		s = &state{existed: i.existed, size: stateOverhead + len(i.key.ID)}
+		r.states[i.key] = s
+		r.size += s.size
+	}
+	if i.exists {
+		delete(r.gone, i.key)
+	} else {
+		i.key.ID = strings.Clone(i.key.ID)
+		r.gone[i.key] = true
+	}
+	if s.existed {
+		r.size += s.keep(i)
+	}
+}
+
+// keep keeps the fields of an image that are not known yet and returns their size.
+func (s *state) keep(i image) int {
+	known := make(map[string]bool, len(s.fields))
+	for _, field := range s.fields {
+		known[field.name] = true
+	}
+	size := 0
+	keep := func(name, value string, there bool) {
+		if !known[name] {
+			known[name] = true
+			s.fields = append(s.fields, stateField{strings.Clone(name), strings.Clone(value), there})
+			size += len(name) + len(value) + fieldOverhead
+		}
+	}
+	for field := range slices.Chunk(i.before, 2) {
+		keep(field[0], field[1], true)
+	}
+	for field := range slices.Chunk(i.after, 2) { // was not there, unless it is in before
+		keep(field[0], "", false)
+	}
+	s.size += size
+	return size
+}
+
+// restore returns a page, which follow has followed up to, as it was at the
+// beginning, and forgets what was known about it.
+func (r *rewind) restore(kind authz.Kind, page rawPage) []rawItem {
+	r.at = place{kind: slices.Index(kinds(), kind), after: page.last(), whole: !page.more}
+	out := make([]rawItem, 0, len(page.items))
+	for _, it := range page.items {
+		key := authz.Key{Kind: kind, ID: it.id}
+		s := r.states[key]
+		r.forget(key)
+		switch {
+		case s == nil:
+			out = append(out, it)
+		case s.existed:
+			out = append(out, rawItem{it.id, s.before(it.hash)})
+		}
+	}
+	returned := false
+	for key := range r.gone {
+		if !r.at.has(key) {
+			continue
+		}
+		if s := r.states[key]; s.existed {
+			out = append(out, rawItem{key.ID, s.before(hashText("rev", r.start.String()))})
+			returned = true
+		}
+		r.forget(key)
+	}
+	if returned {
+		slices.SortFunc(out, func(a, b rawItem) int { return cmp.Compare(a.id, b.id) })
+	}
+	return out
+}
+
+func (r *rewind) forget(key authz.Key) {
+	if s := r.states[key]; s != nil {
+		r.size -= s.size
+		delete(r.states, key)
+		delete(r.gone, key)
+	}
+}
+
+// before returns a hash of now, as a script returns it, with the fields of then. A
+// damaged one is returned as it is, for whoever reads it to say so.
+func (s *state) before(hash any) any {
+	changed := make(map[string]bool, len(s.fields))
+	for _, field := range s.fields {
+		changed[field.name] = true
+	}
+	var fields []string
+	if err := eachField(hash, func(field, value string) error {
+		if !changed[field] {
+			fields = append(fields, field, value)
+		}
+		return nil
+	}); err != nil {
+		return hash
+	}
+	for _, field := range s.fields {
+		if field.there {
+			fields = append(fields, field.name, field.value)
+		}
+	}
+	return hashText(fields...)
+}
+
+// hashText writes fields and values in turn as scripts return a hash.
+func hashText(fields ...string) string { return strings.Join(fields, "\x00") }
+
+// streamKey returns the key of an organisation's stream of changes.
+func streamKey(organisation string) string {
+	return strings.TrimSuffix(headKey(organisation), "head") + "changes"
+}
