@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/caregate/caregate/internal/authz"
 )
 
 // Alone returns the snapshot without the general evaluator behind the machine, so
@@ -21,4 +23,53 @@ type nobody struct{}
 
 func (nobody) evaluate(context.Context, *ast.Term, ...string) ([]*ast.Term, error) {
 	return nil, errors.New("the machine failed, and left it to the general evaluator")
+}
+
+// Remembers reports whether the snapshot remembers decisions at all.
+func (s *Snapshot) Remembers() bool { return s.memo != nil }
+
+// Remembered returns how many decisions are remembered, how many bytes the memo
+// counts for them, and how many they are.
+func (s *Snapshot) Remembered() (decisions int, counted, bytes int64) {
+	for i := range s.memo.places {
+		if r := s.memo.places[i].Load(); r != nil {
+			decisions++
+			bytes += r.size()
+		}
+	}
+	return decisions, s.memo.bytes.Load(), bytes
+}
+
+// Knows reports whether a question is answered from memory.
+func (s *Snapshot) Knows(q authz.Question) bool {
+	key, ok := s.memo.key(q)
+	_, known := s.memo.get(key)
+	return ok && known
+}
+
+// Forgetful is a snapshot whose memo leaves facts of one kind out of its keys.
+type Forgetful struct {
+	*Snapshot
+	Kind authz.Kind
+}
+
+// Decide is Snapshot.Decide with that one fault.
+func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+	key, _ := f.memo.key(q)
+	for _, fact := range q.Facts.All() {
+		for i, id := range key.facts {
+			if fact.Kind == f.Kind && id == f.memo.identity(fact) {
+				key.facts[i] = f.memo.absent
+			}
+		}
+	}
+	key.hash = f.memo.hash(key)
+	if d, ok := f.memo.get(key); ok {
+		return d, nil
+	}
+	d, err := f.evaluate(ctx, q)
+	if err == nil {
+		f.memo.put(key, d)
+	}
+	return d, err
 }

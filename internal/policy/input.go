@@ -16,7 +16,8 @@ type pair = [2]*ast.Term
 // prepared is a fact in the form that the policy evaluates. It hangs on the fact
 // and is made once, so that a fact that is cached is prepared already.
 type prepared struct {
-	pairs []pair // found and the facts of its kind, permissions left out
+	identity *identity
+	pairs    []pair // found and the facts of its kind, permissions left out
 	// last is the entity as it was last assembled: under the type that its kind is
 	// named after, and under another one, such as provider.
 	last [2]atomic.Pointer[assembled]
@@ -25,7 +26,7 @@ type prepared struct {
 // assembled is an entity as it stood in the last input, with what it was made
 // of. Facts are immutable, so the same ones make the same entity.
 type assembled struct {
-	snapshot *Snapshot
+	snapshot *identity
 	typ      string
 	sources  []*authz.Fact // role and groups
 	pairs    []pair
@@ -119,10 +120,10 @@ func (s *Snapshot) known(ctx context.Context, typ string, fact *authz.Fact, fact
 	if typ != string(fact.Kind) {
 		slot = &p.last[1]
 	}
-	if last := slot.Load(); last != nil && last.snapshot == s && last.typ == typ && slices.Equal(last.sources, sources) {
+	if last := slot.Load(); last != nil && last.snapshot == s.identity && last.typ == typ && slices.Equal(last.sources, sources) {
 		return last, nil
 	}
-	a := &assembled{snapshot: s, typ: typ, sources: sources}
+	a := &assembled{snapshot: s.identity, typ: typ, sources: sources}
 	a.pairs = make([]pair, 0, len(p.pairs)+3)
 	a.pairs = append(a.pairs, item("type", ast.StringTerm(typ)), item("id", ast.StringTerm(fact.ID)))
 	a.pairs = append(a.pairs, p.pairs...)
@@ -159,7 +160,7 @@ func sourcesOf(fact *authz.Fact, facts *authz.Facts) []*authz.Fact {
 
 // prepare makes the pairs of a fact.
 func prepare(f *authz.Fact) any {
-	p := &prepared{pairs: []pair{item("found", ast.InternedTerm(f.Found))}}
+	p := &prepared{identity: newIdentity(), pairs: []pair{item("found", ast.InternedTerm(f.Found))}}
 	if !f.Found {
 		return p
 	}

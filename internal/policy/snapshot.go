@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type Snapshot struct {
 	names       names
 	actions     map[string]*ast.Term
 	grants      grantMemo
+	memo        *memo     // nil to remember nothing
+	identity    *identity // stands for the snapshot where that must not be kept alive
 }
 
 // Config says how to compile a Source. The zero value is what production uses.
@@ -40,6 +43,10 @@ type Config struct {
 	// General evaluates with OPA's general evaluator. It gives the same answers
 	// and is there to compare with.
 	General bool
+	// MemoBytes is about how much the decisions that are remembered may take; 0
+	// means DefaultMemoBytes, negative remembers none. A policy that asks for the
+	// time or for anything else than its input and data is never remembered.
+	MemoBytes int64
 }
 
 // evaluator evaluates entry points for one input.
@@ -59,7 +66,12 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{digest: source.Digest, catalogue: catalogue, names: newNames(), actions: actionTerms(source.Data)}
+	s := &Snapshot{
+		digest: source.Digest, catalogue: catalogue, names: newNames(), actions: actionTerms(source.Data), identity: new(identity),
+	}
+	if deterministic(compiler) {
+		s.memo = newMemo(cmp.Or(config.MemoBytes, DefaultMemoBytes))
+	}
 	for name := range source.Texts {
 		s.files = append(s.files, name)
 	}
@@ -124,6 +136,26 @@ func (s *Snapshot) General() error { return s.general }
 // data.authz.decision. The two disagreeing is an error: it is never an allow
 // that a list would not show.
 func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+	if s.memo == nil {
+		return s.evaluate(ctx, q)
+	}
+	key, ok := s.memo.key(q)
+	defer s.memo.keys.Put(key)
+	if !ok {
+		return s.evaluate(ctx, q)
+	}
+	if d, ok := s.memo.get(key); ok {
+		return d, nil
+	}
+	d, err := s.evaluate(ctx, q)
+	if err == nil {
+		s.memo.put(key, d)
+	}
+	return d, err
+}
+
+// evaluate is Decide for what is not remembered.
+func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decision, error) {
 	input, err := s.input(ctx, q)
 	if err != nil {
 		return authz.Decision{}, err
