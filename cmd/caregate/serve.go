@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caregate/caregate/data"
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/httpapi"
@@ -29,11 +30,13 @@ type serving struct {
 	app    *app
 	policy policySource
 	facts  factsSource
+	cache  cacheSettings
 
 	addrs                          []string
 	diagnosticAddr, adminAddr      string
 	publicURL                      string
 	tokens, adminTokens            string
+	jwt                            tokenSource
 	tlsCert, tlsKey, tlsClientCA   string
 	allowUnauthenticated           bool
 	maxBody                        int64
@@ -81,7 +84,10 @@ store, of which nothing is kept, and prints what to try.`,
 	for _, name := range []string{"tokens", "admin-tokens", "tls-cert", "tls-key", "tls-client-ca"} {
 		must(cmd.MarkFlagFilename(name))
 	}
+	s.jwt.flags(flags)
 	s.facts.flags(cmd)
+	s.facts.changesFlags(flags)
+	s.cache.flags(flags)
 	s.policy.flags(cmd)
 	return a.configurable(cmd)
 }
@@ -101,7 +107,7 @@ func (s *serving) run(ctx context.Context) error {
 	if example && s.adminAddr == "" {
 		s.adminAddr = defaultAdminAddr
 	}
-	if err := s.checkAddresses(); err != nil {
+	if err := errors.Join(s.jwt.check(), s.facts.checkChanges(), s.checkAddresses()); err != nil {
 		return err
 	}
 	snapshot, err := s.policy.load(ctx)
@@ -111,9 +117,13 @@ func (s *serving) run(ctx context.Context) error {
 	if reason := snapshot.General(); reason != nil {
 		log.Warn("the policy is evaluated by the general evaluator, more slowly", "reason", reason.Error())
 	}
-	store, records, err := s.facts.open(ctx, embedded)
+	read, records, err := s.facts.open(ctx, embedded)
 	if err != nil {
-		return err
+		return s.app.aboutSetting(err)
+	}
+	store, err := s.cache.over(read, log)
+	if err != nil {
+		return errors.Join(err, read.Close())
 	}
 	defer func() { _ = store.Close() }()
 	if embedded {
@@ -127,6 +137,7 @@ func (s *serving) run(ctx context.Context) error {
 		return err
 	}
 	t.PolicyLoaded(snapshot.Digest())
+	t.Cache(cacheStats(store))
 	ready := httpapi.NewReadiness(store.Ready)
 	err = s.serve(ctx, t, store, snapshot, ready, example)
 	// ctx may have ended, and the last spans still have to go somewhere.
@@ -151,7 +162,8 @@ func (s *serving) checkAddresses() error {
 		errs = append(errs, errors.New("--addr: name at least one address for decisions"))
 	}
 	if s.adminAddr != "" {
-		errs = append(errs, httpapi.CheckAddress("--admin-addr", s.adminAddr, s.adminTokens != "" || s.tlsClientCA != "", s.allowUnauthenticated))
+		known := s.adminTokens != "" || s.tlsClientCA != "" || s.jwt.jwks != ""
+		errs = append(errs, httpapi.CheckAddress("--admin-addr", s.adminAddr, known, s.allowUnauthenticated))
 	}
 	return errors.Join(errs...)
 }
@@ -203,7 +215,7 @@ func (l listening) address() string {
 // serve answers until ctx ends, then stops in order: not ready first, then the
 // requests in flight.
 func (s *serving) serve(
-	ctx context.Context, t *telemetry.Telemetry, store *directory.Directory, snapshot *policy.Snapshot,
+	ctx context.Context, t *telemetry.Telemetry, store *directory.Cache, snapshot *policy.Snapshot,
 	ready *httpapi.Readiness, example bool,
 ) error {
 	log := s.app.log
@@ -211,7 +223,7 @@ func (s *serving) serve(
 	if err != nil {
 		return err
 	}
-	api, config, err := s.api(t, store, snapshot, ready, bound)
+	api, config, err := s.api(ctx, t, store, snapshot, ready, bound)
 	if err != nil {
 		for _, l := range bound {
 			_ = l.listener.Close()
@@ -247,12 +259,13 @@ func (s *serving) serve(
 	time.Sleep(s.shutdownDelay) // callers are still answered
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
+	api.EndStreams()
 	return server.Shutdown(finish)
 }
 
 // api makes the API, and the TLS configuration if there is one.
 func (s *serving) api(
-	t *telemetry.Telemetry, store *directory.Directory, snapshot *policy.Snapshot,
+	ctx context.Context, t *telemetry.Telemetry, store *directory.Cache, snapshot *policy.Snapshot,
 	ready *httpapi.Readiness, bound []listening,
 ) (*httpapi.API, *tls.Config, error) {
 	log := s.app.log
@@ -272,8 +285,14 @@ func (s *serving) api(
 	if err != nil {
 		return nil, nil, fmt.Errorf("--admin-tokens: %w", err)
 	}
+	signed, err := s.jwt.open(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	service := authz.NewService(t.Directory(store), t.Policy(snapshot))
 	api, err := httpapi.New(httpapi.Config{
-		Service:        authz.NewService(t.Directory(store), t.Policy(snapshot)),
+		Service:        service,
+		Administration: admin.NewService(service, store),
 		Organisation:   s.facts.organisation,
 		PublicURL:      s.url(bound, config != nil),
 		MaxBody:        s.maxBody,
@@ -282,6 +301,7 @@ func (s *serving) api(
 		RequestTimeout: s.requestTimeout,
 		Tokens:         tokens,
 		AdminTokens:    adminTokens,
+		Verifier:       signed,
 		Readiness:      ready,
 		Metrics:        t.MetricsHandler(),
 		Policy:         activePolicy{snapshot, time.Now()},

@@ -84,7 +84,8 @@ type Config struct {
 	// CheckAddress for when that is safe. On a listener that asks for client
 	// certificates as well (TLSFiles.ClientCA), callers need both.
 	Tokens *Tokens
-	// AdminTokens says who may use the admin listener. nil likewise.
+	// AdminTokens says who may use the admin listener. nil likewise, unless there is
+	// a Verifier.
 	AdminTokens *Tokens
 
 	// Readiness is what /health/ready answers. nil is always ready.
@@ -93,6 +94,11 @@ type Config struct {
 	Metrics http.Handler
 	// Policy tells the admin listener which policy is active. nil answers 404.
 	Policy PolicySource
+	// Administration answers the Directory API on the admin listener. nil answers 404.
+	Administration Administration
+	// Verifier knows callers of the admin listener by signed tokens, beside
+	// AdminTokens. nil takes none.
+	Verifier Verifier
 
 	// Logger gets failures, and with its debug level every request. Its handler
 	// adds the trace of the context. nil discards.
@@ -118,6 +124,8 @@ type API struct {
 	decisions   *surface
 	diagnostics *surface
 	admin       *surface
+	streams     *streams
+	pages       *pages
 }
 
 // New returns an API that answers as cfg says.
@@ -144,7 +152,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Observer == nil {
 		cfg.Observer = noObserver{}
 	}
-	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders()}
+	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: newPages()}
 	if cfg.PublicURL != "" {
 		m, err := newMetadata(cfg.PublicURL)
 		if err != nil {
@@ -157,7 +165,7 @@ func New(cfg Config) (*API, error) {
 	a.exchanges.New = func() any { return &exchange{api: a} }
 	a.decisions = a.newSurface(cfg.Tokens)
 	a.diagnostics = a.newSurface(nil)
-	a.admin = a.newSurface(cfg.AdminTokens)
+	a.admin = a.newSurface(nil) // its routes ask who calls by themselves: see actor.go
 	a.route()
 	return a, nil
 }
@@ -169,7 +177,7 @@ func (a *API) Decisions() http.Handler { return a.decisions.echo }
 // --diagnostic-addr. It asks nobody who they are and has no limits.
 func (a *API) Diagnostics() http.Handler { return a.diagnostics.echo }
 
-// Admin answers about the policy: the listener of --admin-addr.
+// Admin answers about the policy and the facts: the listener of --admin-addr.
 func (a *API) Admin() http.Handler { return a.admin.echo }
 
 // route registers every path once. An organisation's base path repeats what
@@ -193,7 +201,11 @@ func (a *API) route() {
 	a.diagnostics.getOpen("/health/ready", a.ready)
 	a.diagnostics.getOpen("/metrics", a.metrics)
 
-	a.admin.get("/policy/v1/policy", a.policy)
+	a.admin.get("/policy/v1/policy", a.identified(a.policy))
+	if a.cfg.Administration != nil {
+		a.routeDirectory("")
+		a.routeDirectory("/organisations/:organisation")
+	}
 }
 
 // surface is what one listener answers: its routes, its callers and its limit.
@@ -234,7 +246,11 @@ func (s *surface) add(path string, h handler, guarded bool, methods ...string) {
 	for _, method := range methods {
 		s.echo.Add(method, path, s.edge(newRoute(method, path, guarded), h))
 	}
-	// Echo would answer OPTIONS by itself, without a request id.
+	s.options(path, methods)
+}
+
+// options answers OPTIONS, which Echo would by itself, without a request id.
+func (s *surface) options(path string, methods []string) {
 	allow := []string{allowed(methods)}
 	s.echo.OPTIONS(path, s.edge(newRoute(http.MethodOptions, path, false), func(x *exchange) error {
 		x.header()["Allow"] = allow

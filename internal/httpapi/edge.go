@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -107,7 +106,8 @@ func (s *surface) admit(x *exchange) error {
 		return authz.Errorf(authz.TooMany, "", "%d requests are being answered already; wait as long as Retry-After says and ask again",
 			s.api.cfg.MaxInFlight)
 	}
-	x.ctx, x.cancel = context.WithTimeout(x.ctx, s.api.cfg.RequestTimeout)
+	x.deadline = newDeadline(x.ctx, x.start.Add(s.api.cfg.RequestTimeout))
+	x.ctx = x.deadline
 	return nil
 }
 
@@ -134,8 +134,8 @@ func (x *exchange) fail(err error) {
 // end closes an exchange. It must be deferred: it recovers.
 func (x *exchange) end() {
 	v := recover()
-	if x.cancel != nil {
-		x.cancel()
+	if x.deadline != nil {
+		x.deadline.stop()
 	}
 	if x.counted {
 		x.surface.inFlight.Add(-1)

@@ -26,26 +26,26 @@ const keepBuffer = 64 << 10
 // exchange is one request and its answer. It is pooled with everything that
 // reading and writing them needs; nothing of it may outlive its handler.
 type exchange struct {
-	api     *API
-	surface *surface
-	echo    echo.Context
-	request *http.Request
-	route   *route
-	ctx     context.Context //nolint:containedctx // an exchange is one request
-	cancel  context.CancelFunc
-	start   time.Time
-	span    trace.Span // nil when tracing is off
-	id      []string   // the value of X-Request-ID
-	counted bool       // in the limit on requests in flight
-	status  int
-	in      decoding
-	out     []byte
+	api      *API
+	surface  *surface
+	echo     echo.Context
+	request  *http.Request
+	route    *route
+	ctx      context.Context  //nolint:containedctx // an exchange is one request
+	deadline *deadlineContext // x.ctx where the answer has a limit
+	start    time.Time
+	span     trace.Span // nil when tracing is off
+	id       []string   // the value of X-Request-ID
+	counted  bool       // in the limit on requests in flight
+	status   int
+	in       decoding
+	out      []byte
 }
 
 // release gives the exchange back, unless it grew too large to keep.
 func (x *exchange) release() {
 	x.surface, x.echo, x.request, x.route = nil, nil, nil, nil
-	x.ctx, x.cancel, x.span, x.id, x.counted, x.status = nil, nil, nil, nil, false, 0
+	x.ctx, x.deadline, x.span, x.id, x.counted, x.status = nil, nil, nil, nil, false, 0
 	if cap(x.in.body) <= keepBuffer && cap(x.out) <= keepBuffer {
 		x.api.exchanges.Put(x)
 	}

@@ -87,12 +87,13 @@ func IsLoopback(addr string) bool {
 
 // CheckAddress refuses an address that other machines can reach when nobody
 // there is asked who they are. Flag is the one that gave the address,
-// authenticated means that tokens or client certificates are required on it.
+// authenticated means that tokens, signed or not, or client certificates are
+// required on it.
 func CheckAddress(flag, addr string, authenticated, allowUnauthenticated bool) error {
 	if authenticated || allowUnauthenticated || IsLoopback(addr) {
 		return nil
 	}
 	return fmt.Errorf("%s %s can be reached from other machines, and callers are not asked who they are: "+
-		"give --tokens or --tls-client-ca (for --admin-addr --admin-tokens), or listen on a loopback address or unix:///path, "+
+		"give --tokens or --tls-client-ca (for --admin-addr --admin-tokens or --jwt-jwks), or listen on a loopback address or unix:///path, "+
 		"or start with --allow-unauthenticated, which lets everybody who can reach the address ask everything", flag, addr)
 }

@@ -1,0 +1,142 @@
+package httpapi
+
+import (
+	"context"
+	"strings"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Verifier knows callers by signed tokens.
+type Verifier interface {
+	// Verify returns whom token speaks for, within ctx. An error of kind
+	// Unauthenticated means nobody. No error holds anything of the token.
+	Verify(ctx context.Context, token string) (Bearer, error)
+}
+
+// Bearer is whom a signed token speaks for.
+type Bearer struct {
+	Actor        admin.Actor
+	Organisation string // the only one that the token is good for, "" for any
+}
+
+// headerActor is where a trusted service says for whom it acts.
+const headerActor = "Caregate-Actor"
+
+// The types of actor.
+const (
+	typeMember  = "team_member"
+	typePatient = "patient"
+)
+
+// administering is a handler that knows who acts. The zero actor is a trusted
+// service that acts for nobody.
+type administering func(x *exchange, actor admin.Actor) error
+
+// identified makes a handler of the admin listener ask who calls.
+func (a *API) identified(h handler) handler {
+	return func(x *exchange) error {
+		if _, _, err := a.caller(x); err != nil {
+			return err
+		}
+		return h(x)
+	}
+}
+
+// reading makes a handler know who acts.
+func (a *API) reading(h administering) handler {
+	return func(x *exchange) error {
+		actor, err := a.actor(x)
+		if err != nil {
+			return err
+		}
+		return h(x, actor)
+	}
+}
+
+// writing is reading for what changes something: nobody may (A1, A3).
+func (a *API) writing(h administering) handler {
+	return a.reading(func(x *exchange, actor admin.Actor) error {
+		if actor == (admin.Actor{}) {
+			return authz.Errorf(authz.Forbidden, headerActor,
+				"nobody is named, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
+		}
+		return h(x, actor)
+	})
+}
+
+// caller makes sure that whoever sent a request is known: by a signed token, which
+// names who acts, or as a trusted service, by a token of the tokens file or, where
+// nobody is asked who they are, by being able to reach the listener.
+func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
+	if a.cfg.Verifier != nil {
+		if token, ok := signedToken(x.request.Header["Authorization"]); ok {
+			bearer, err = a.cfg.Verifier.Verify(x.ctx, token)
+			if authz.KindOf(err) == authz.Unauthenticated {
+				x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate", error="invalid_token"`}
+			}
+			return bearer, true, err
+		}
+	}
+	switch {
+	case a.cfg.AdminTokens != nil:
+		if _, ok := a.cfg.AdminTokens.Caller(x.request.Header); ok {
+			return Bearer{}, false, nil
+		}
+	case a.cfg.Verifier == nil:
+		return Bearer{}, false, nil
+	}
+	x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
+	return Bearer{}, false, &authz.Error{Kind: authz.Unauthenticated}
+}
+
+// signedToken returns the bearer token of a request if it has the form of a signed
+// one: three parts with dots between them.
+func signedToken(given []string) (string, bool) {
+	if len(given) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	token = strings.Trim(token, " ")
+	return token, strings.EqualFold(scheme, "Bearer") && strings.Count(token, ".") == 2
+}
+
+// actor returns who acts: whom a signed token names, else whom a trusted service
+// does.
+func (a *API) actor(x *exchange) (admin.Actor, error) {
+	bearer, signed, err := a.caller(x)
+	if err != nil {
+		return admin.Actor{}, err
+	}
+	named, err := namedActor(x.request.Header[headerActor])
+	if err != nil || !signed {
+		return named, err
+	}
+	if bearer.Organisation != "" && bearer.Organisation != x.organisation() {
+		return admin.Actor{}, authz.Errorf(authz.Forbidden, "", "the token is good for another organisation; name that one in the path")
+	}
+	if named != (admin.Actor{}) && named != bearer.Actor {
+		return admin.Actor{}, authz.Errorf(authz.Forbidden, headerActor, "names somebody else than the token does; leave the header out")
+	}
+	return bearer.Actor, nil
+}
+
+// namedActor reads Caregate-Actor: an id of a team member, or a type, a colon and
+// an id.
+func namedActor(given []string) (admin.Actor, error) {
+	if len(given) == 0 {
+		return admin.Actor{}, nil
+	}
+	actor := admin.Actor{Type: typeMember, ID: given[0]}
+	for _, typ := range []string{typeMember, typePatient} {
+		if id, ok := strings.CutPrefix(given[0], typ+":"); ok {
+			actor = admin.Actor{Type: typ, ID: id}
+		}
+	}
+	if len(given) > 1 || !admin.ValidID(actor.ID) {
+		return admin.Actor{}, authz.Errorf(authz.Malformed, headerActor,
+			"must be one id of a team member, or team_member: or patient: and an id, of at most %d bytes", admin.MaxID)
+	}
+	return actor, nil
+}

@@ -1,0 +1,172 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// key returns the key of the entity that the path names.
+func (x *exchange) key(kind authz.Kind) (authz.Key, error) {
+	id, err := x.pathID("id")
+	return authz.Key{Kind: kind, ID: id}, err
+}
+
+// pathID returns an id that the path names.
+func (x *exchange) pathID(name string) (string, error) {
+	id, one := x.param(name)
+	if !one || id == "" {
+		return "", authz.Errorf(authz.NotFound, "", "there is no such path; write a / inside an id as %%2F, or name it in a body by POST")
+	}
+	if !admin.ValidID(id) {
+		return "", authz.Errorf(authz.Malformed, name, "must be 1 to %d bytes of UTF-8 without control characters", admin.MaxID)
+	}
+	return id, nil
+}
+
+// query returns the parameters of the query, which must be among names and stand
+// once each.
+func (x *exchange) query(names ...string) (map[string]string, error) {
+	given := make(map[string]string)
+	for name, values := range x.echo.QueryParams() {
+		known := false
+		for _, n := range names {
+			known = known || n == name
+		}
+		switch {
+		case !known && len(names) == 0:
+			return nil, authz.Errorf(authz.Malformed, "query", "this path takes no parameters; leave them out")
+		case !known:
+			return nil, authz.Errorf(authz.Malformed, "query", "has a parameter that is not known here; there are %s", strings.Join(names, ", "))
+		case len(values) > 1:
+			return nil, authz.Errorf(authz.Malformed, name, "given more than once; give it once")
+		}
+		given[name] = values[0]
+	}
+	return given, nil
+}
+
+// at states the revision that an answer is of, which must be as late as the caller
+// asks for.
+func (x *exchange) at(revision authz.Revision) error {
+	fresh, err := x.freshness()
+	if err != nil {
+		return err
+	}
+	if !revision.MayInclude(fresh.AtLeast) {
+		return authz.NotIncluded()
+	}
+	x.stateRevision(revision)
+	return nil
+}
+
+func (x *exchange) stateRevision(revision authz.Revision) {
+	x.api.outages.answered()
+	x.header()["Caregate-Revision"] = []string{revision.String()}
+}
+
+// tagged answers x.out, which has an entity tag, or that it is as it was.
+func (x *exchange) tagged(status int, tag string) {
+	h := x.header()
+	h["Etag"] = []string{tag}
+	h["Cache-Control"] = []string{"private, no-cache"}
+	read := x.request.Method == http.MethodGet || x.request.Method == http.MethodHead
+	if read && matches(x.request.Header["If-None-Match"], tag) {
+		x.send(http.StatusNotModified, nil, nil)
+		return
+	}
+	x.send(status, x.api.fixed.jsonType, x.out)
+}
+
+// ifMatch returns the entity tag, without its quotes, that If-Match asks for, ""
+// for none. One strong tag is all it may be: anything else would be passed over by
+// somebody.
+func (x *exchange) ifMatch() (string, error) {
+	given := x.request.Header["If-Match"]
+	if len(given) == 0 {
+		return "", nil
+	}
+	tag := given[0]
+	if len(given) > 1 || len(tag) < 3 || tag[0] != '"' || strings.IndexByte(tag[1:], '"') != len(tag)-2 {
+		return "", authz.Errorf(authz.Malformed, "If-Match", "must be one entity tag, as ETag said it")
+	}
+	return tag[1 : len(tag)-1], nil
+}
+
+// unconditional refuses conditions on a write that does not look at them.
+func (x *exchange) unconditional() error {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if len(x.request.Header[name]) > 0 {
+			return authz.Errorf(authz.Malformed, name, "is not looked at here; leave it out, or send an edit with if_match to /directory/v1/edits")
+		}
+	}
+	return nil
+}
+
+// conditions reads what a write of the record for key depends on. Create says that
+// it must not exist yet.
+func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Options, create bool, err error) {
+	options.Request = x.requestID()
+	tag, err := x.ifMatch()
+	if err != nil {
+		return options, false, err
+	}
+	if tag != "" {
+		since, err := authz.ParseRevision(tag)
+		if err != nil || since == (authz.Revision{}) {
+			return options, false, authz.Errorf(authz.Malformed, "If-Match", "is no entity tag of a record; pass back what its ETag said")
+		}
+		options.IfMatch = []admin.Expectation{{Key: key, Since: since, IfMatch: true}}
+	}
+	if given := x.request.Header["If-None-Match"]; len(given) > 0 {
+		if !mayCreate || tag != "" || len(given) > 1 || given[0] != "*" {
+			return options, false, authz.Errorf(authz.Malformed, "If-None-Match",
+				"must be * with PUT, for a record that does not exist yet, or not there")
+		}
+		options.IfMatch = []admin.Expectation{{Key: key, IfMatch: true}}
+		create = true
+	}
+	return options, create, nil
+}
+
+// unwritten returns the error that a write is answered with. When nobody can say
+// whether it was committed it says so.
+func (x *exchange) unwritten(err error, place func(field string) string) error {
+	e, ok := errors.AsType[*authz.Error](err)
+	if !ok {
+		e = &authz.Error{Kind: authz.KindOf(err), Err: err}
+	}
+	told := *e
+	told.Field = place(e.Field)
+	if e.Kind == authz.Timeout || e.Kind == authz.Unavailable {
+		const uncertain = "the change may be committed and may not be: look at the record, or send it again, which changes nothing twice"
+		if told.Message != "" {
+			told.Message += "; "
+		}
+		told.Message += uncertain
+	}
+	return &told
+}
+
+// asIs leaves a field as it is named.
+func asIs(field string) string { return field }
+
+// outcome answers a write that has no one record to show.
+func (x *exchange) outcome(status int, done admin.Committed) {
+	x.stateRevision(done.Revision)
+	b := appendString(append(x.out[:0], `{"revision":`...), done.Revision.String())
+	b = append(b, `,"changed":`...)
+	x.out = append(strconv.AppendBool(b, done.Changed), '}')
+	x.object(status, x.out)
+}
+
+// nothing answers a write that leaves nothing to show.
+func (x *exchange) nothing(done admin.Committed) {
+	x.stateRevision(done.Revision)
+	x.header()["Cache-Control"] = x.api.fixed.noStore
+	x.send(http.StatusNoContent, nil, nil)
+}

@@ -1,0 +1,384 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// The things that can be done with a set of ids.
+const (
+	replaceSet = 1 << iota
+	addToSet
+	removeFromSet
+)
+
+// view is a relationship as it is seen from one of its two ends (A2).
+type view struct {
+	path     string // what the other end is called there
+	relation admin.Relation
+	from     bool // seen from where the relation goes out
+	can      int
+}
+
+// views are the sets that there are. A role and a patient group are left only for
+// another one, so nobody is removed from them here; bookings are made and cancelled.
+func views() []view {
+	const edge = replaceSet | addToSet | removeFromSet
+	return []view{
+		{"groups", admin.InGroup, true, edge},
+		{"access", admin.Access, true, edge},
+		{"booking", admin.Booking, true, edge},
+		{"care-team", admin.CareTeam, true, edge},
+		{"members", admin.InGroup, false, edge},
+		{"members", admin.RoleOf, false, replaceSet | addToSet},
+		{"access", admin.Access, false, edge},
+		{"booking", admin.Booking, false, edge},
+		{"patients", admin.CareTeam, false, edge},
+		{"patients", admin.InGroupOf, false, addToSet},
+		{"bookings", admin.BookingOf, false, 0},
+		{"bookings", admin.BookingsWith, false, 0},
+	}
+}
+
+// seenFrom returns the kind of entity that the view is seen from.
+func (v view) seenFrom() authz.Kind {
+	from, to := v.relation.Ends()
+	if v.from {
+		return from
+	}
+	return to
+}
+
+// edit returns the edit that makes or ends the relation between here and other.
+func (v view) edit(here, other string, holds bool) admin.Edit {
+	from, to := other, here
+	if v.from {
+		from, to = here, other
+	}
+	switch v.relation {
+	case admin.RoleOf:
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: admin.Fields{Role: &to}}
+	case admin.InGroupOf: // a move (V5)
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: from}, Fields: admin.Fields{PatientGroup: &to}}
+	}
+	op := admin.Unlink
+	if holds {
+		op = admin.Link
+	}
+	return admin.Edit{Op: op, Relation: v.relation, From: from, To: to}
+}
+
+// outgoing returns where a relation goes to from a record, in order.
+func outgoing(r *admin.Stored, relation admin.Relation) []string {
+	var ids []string
+	switch relation {
+	case admin.InGroup:
+		ids = slices.Clone(r.Groups)
+	case admin.Access:
+		ids = slices.Clone(r.Access)
+	case admin.Booking:
+		ids = slices.Clone(r.Booking)
+	case admin.CareTeam: // by hand or by a booking
+		ids = slices.Collect(maps.Keys(r.Sources))
+	case admin.RoleOf:
+		ids = []string{r.Role}
+	case admin.InGroupOf:
+		ids = []string{r.PatientGroup}
+	case admin.BookingOf:
+		ids = []string{r.Patient}
+	case admin.BookingsWith:
+		ids = []string{r.Provider}
+	}
+	slices.Sort(ids)
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+}
+
+// getSet answers a page of the ids at the other end.
+func (a *API) getSet(v view) administering {
+	return func(x *exchange, actor admin.Actor) error {
+		key, err := x.key(v.seenFrom())
+		if err != nil {
+			return err
+		}
+		p, err := x.page()
+		if err != nil {
+			return err
+		}
+		return x.set(actor, v, key, p)
+	}
+}
+
+// set answers a page of a set. All of it in one page has an entity tag.
+func (x *exchange) set(actor admin.Actor, v view, key authz.Key, p page) error {
+	got, err := x.related(actor, v, key, p)
+	if err != nil {
+		return err
+	}
+	if err := x.at(got.Revision); err != nil {
+		return err
+	}
+	b := appendStrings(append(x.out[:0], `{"ids":`...), got.IDs)
+	last := ""
+	if n := len(got.IDs); n > 0 {
+		last = got.IDs[n-1]
+	}
+	x.out = append(x.api.pages.appendNext(b, got.More, last, got.Next), '}')
+	if p.after != "" || got.More {
+		x.ok(x.out)
+		return nil
+	}
+	x.tagged(http.StatusOK, `"`+admin.SetTag(got.IDs)+`"`)
+	return nil
+}
+
+// related reads a page of a set.
+func (x *exchange) related(actor admin.Actor, v view, key authz.Key, p page) (admin.RelatedPage, error) {
+	if !v.from {
+		return x.api.cfg.Administration.Related(x.ctx, x.organisation(), actor, v.relation, key.ID, p.after, p.limit)
+	}
+	stored, revision, err := x.stored(actor, key)
+	if err != nil {
+		return admin.RelatedPage{}, err
+	}
+	ids := outgoing(stored, v.relation)
+	at, found := slices.BinarySearch(ids, p.after)
+	if found {
+		at++
+	}
+	ids = ids[at:]
+	shown := ids[:min(len(ids), p.limit)]
+	return admin.RelatedPage{IDs: shown, More: len(shown) < len(ids), Revision: revision}, nil
+}
+
+// putSet replaces a set.
+func (a *API) putSet(v view) administering {
+	return func(x *exchange, actor admin.Actor) error {
+		key, err := x.key(v.seenFrom())
+		if err != nil {
+			return err
+		}
+		tag, err := x.ifMatch()
+		if err != nil {
+			return err
+		}
+		f, err := x.fields(map[string]want{"ids": wantTexts})
+		if err != nil {
+			return err
+		}
+		ids, given := f.lists["ids"]
+		if !given {
+			return authz.Errorf(authz.Malformed, "ids", "is required: give all ids of the set, or an empty list")
+		}
+		if err := distinct("ids", ids); err != nil {
+			return err
+		}
+		done, place, err := x.replace(actor, v, key, ids, tag)
+		if err != nil {
+			return x.unwritten(err, place)
+		}
+		x.outcome(http.StatusOK, done)
+		return nil
+	}
+}
+
+// replace makes ids the whole set. Place names the fields of its error.
+func (x *exchange) replace(actor admin.Actor, v view, key authz.Key, ids []string, tag string) (
+	done admin.Committed, place func(string) string, err error,
+) {
+	options := admin.Options{Request: x.requestID()}
+	if !v.from {
+		done, err = x.api.cfg.Administration.Replace(x.ctx, x.organisation(), actor, v.relation, key.ID, ids, tag, options)
+		return done, asIs, err
+	}
+	if tag == "" && v.relation != admin.CareTeam {
+		return x.replaceList(actor, v, key, ids, ids, options)
+	}
+	// What the list becomes depends on what it is: it is read, and replaced if the
+	// record is still that version.
+	for range 5 {
+		stored, _, err := x.stored(actor, key)
+		if err != nil {
+			return done, asIs, err
+		}
+		if tag != "" && tag != admin.SetTag(outgoing(stored, v.relation)) {
+			return done, asIs, authz.Errorf(authz.Changed, "", "the set is not the one that If-Match names; read it again, and repeat the change with its ETag")
+		}
+		list := ids
+		if v.relation == admin.CareTeam {
+			list = manualPlaces(stored, ids)
+		}
+		options.IfMatch = []admin.Expectation{{Key: key, Since: stored.Since, IfMatch: true}}
+		done, place, err = x.replaceList(actor, v, key, ids, list, options)
+		if authz.KindOf(err) != authz.Changed {
+			return done, place, err
+		}
+	}
+	return done, asIs, authz.Errorf(authz.Conflict, "", "the record keeps changing; try again")
+}
+
+// manualPlaces returns who of ids needs a manual place on a patient's care team for
+// all of them to be on it: not those whom a booking alone puts there.
+func manualPlaces(stored *admin.Stored, ids []string) []string {
+	list := []string{}
+	for _, id := range ids {
+		if sources := stored.Sources[id]; len(sources) == 0 || slices.Contains(sources, "manual") {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// replaceList makes list the one of a record that holds the set ids.
+func (x *exchange) replaceList(actor admin.Actor, v view, key authz.Key, ids, list []string, options admin.Options) (
+	admin.Committed, func(string) string, error,
+) {
+	var patch admin.Patch
+	switch v.relation {
+	case admin.InGroup:
+		patch.Groups = &list
+	case admin.Access:
+		patch.Access = &list
+	case admin.Booking:
+		patch.Booking = &list
+	case admin.CareTeam:
+		patch.CareTeam = &list
+	}
+	done, err := x.api.cfg.Administration.Change(x.ctx, x.organisation(), actor, key, patch, options)
+	return done, func(field string) string {
+		if n, ok := indexIn(field); ok && n < len(list) {
+			return indexed("ids", slices.Index(ids, list[n]))
+		}
+		return field
+	}, err
+}
+
+// editSet adds many to a set and removes many from it in one revision.
+func (a *API) editSet(v view) administering {
+	return func(x *exchange, actor admin.Actor) error {
+		key, err := x.key(v.seenFrom())
+		if err != nil {
+			return err
+		}
+		if err := x.unconditional(); err != nil {
+			return err
+		}
+		shape := map[string]want{"add": wantTexts}
+		if v.can&removeFromSet != 0 {
+			shape["remove"] = wantTexts
+		}
+		f, err := x.fields(shape)
+		if err != nil {
+			return err
+		}
+		add, remove := f.lists["add"], f.lists["remove"]
+		if err := distinct("add", add); err != nil {
+			return err
+		}
+		if err := distinct("remove", remove); err != nil {
+			return err
+		}
+		edits := make([]admin.Edit, 0, len(add)+len(remove))
+		for _, id := range add {
+			edits = append(edits, v.edit(key.ID, id, true))
+		}
+		for i, id := range remove {
+			if slices.Contains(add, id) {
+				return authz.Errorf(authz.Malformed, indexed("remove", i), "is in add as well; keep one")
+			}
+			edits = append(edits, v.edit(key.ID, id, false))
+		}
+		if len(edits) == 0 {
+			return authz.Errorf(authz.Malformed, "add", "is required: give at least one id to add or remove")
+		}
+		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, admin.Options{Request: x.requestID()})
+		if err != nil {
+			return x.unwritten(err, func(field string) string {
+				switch n, ok := indexIn(field); {
+				case !ok:
+					return field
+				case n < len(add):
+					return indexed("add", n)
+				default:
+					return indexed("remove", n-len(add))
+				}
+			})
+		}
+		x.outcome(http.StatusOK, done)
+		return nil
+	}
+}
+
+// linkOne and unlinkOne make and end the relation to one other.
+func (a *API) linkOne(v view) administering { return a.editOne(v, true) }
+
+func (a *API) unlinkOne(v view) administering { return a.editOne(v, false) }
+
+func (a *API) editOne(v view, holds bool) administering {
+	return func(x *exchange, actor admin.Actor) error {
+		key, err := x.key(v.seenFrom())
+		if err != nil {
+			return err
+		}
+		other, err := x.pathID("other")
+		if err != nil {
+			return err
+		}
+		if err := x.unconditional(); err != nil {
+			return err
+		}
+		edits := []admin.Edit{v.edit(key.ID, other, holds)}
+		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, admin.Options{Request: x.requestID()})
+		if err != nil {
+			return x.unwritten(err, func(string) string { return "" })
+		}
+		x.nothing(done)
+		return nil
+	}
+}
+
+// relationByBody answers a page of a set, of ids that have no business in a URL.
+func (a *API) relationByBody(x *exchange, actor admin.Actor) error {
+	f, err := x.fields(map[string]want{"relation": wantText, "from": wantText, "to": wantText, "limit": wantNumber, "after": wantText})
+	if err != nil {
+		return err
+	}
+	v := view{relation: admin.Relation(f.texts["relation"])}
+	if from, _ := v.relation.Ends(); from == "" {
+		return authz.Errorf(authz.Malformed, "relation",
+			"must be one of role, group, access, booking, patient_group, care_team, patient and provider")
+	}
+	end := "to"
+	if f.texts["from"] != "" {
+		v.from, end = true, "from"
+	}
+	if v.from && f.texts["to"] != "" {
+		return authz.Errorf(authz.Malformed, "to", "given beside from; give the end that you know")
+	}
+	if err := admin.CheckID(end, f.texts[end]); err != nil {
+		return err
+	}
+	p, err := a.pages.read(f.numbers["limit"], f.texts["after"])
+	if err != nil {
+		return err
+	}
+	return x.set(actor, v, authz.Key{Kind: v.seenFrom(), ID: f.texts[end]}, p)
+}
+
+// distinct makes sure that every item of a list is an id, and stands there once.
+func distinct(field string, ids []string) error {
+	seen := make(map[string]bool, len(ids))
+	for i, id := range ids {
+		if err := admin.CheckID(indexed(field, i), id); err != nil {
+			return err
+		}
+		if seen[id] {
+			return authz.Errorf(authz.Malformed, indexed(field, i), "stands in the list twice; keep one")
+		}
+		seen[id] = true
+	}
+	return nil
+}

@@ -1,0 +1,307 @@
+package httpapi
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// want is what the value of a member may be.
+type want int
+
+const (
+	wantText want = 1 << iota
+	wantFlag
+	wantTexts
+	wantNumber
+)
+
+func (w want) String() string {
+	var names []string
+	for i, name := range []string{"a string", "true or false", "an array of strings", "a number"} {
+		if w&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// fields is an object whose members are plain values, as far as they were given.
+type fields struct {
+	at      string   // where the object stands, "" for the body
+	names   []string // of the members, in their order
+	texts   map[string]string
+	flags   map[string]bool
+	lists   map[string][]string
+	numbers map[string]string
+}
+
+// fields reads the body as an object of a shape.
+func (x *exchange) fields(shape map[string]want) (*fields, error) {
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	if err := x.in.begin(); err != nil {
+		return nil, err
+	}
+	f, err := x.in.fields(shape)
+	if err != nil {
+		return nil, err
+	}
+	return f, x.in.end()
+}
+
+// fields reads the members of an object up to its end. One that the shape does not
+// have is an error, and so is null.
+func (d *decoding) fields(shape map[string]want) (*fields, error) {
+	f := &fields{
+		at:    dotted(d.tokens.StackPointer()),
+		texts: map[string]string{}, flags: map[string]bool{}, lists: map[string][]string{}, numbers: map[string]string{},
+	}
+	for {
+		raw, more, err := d.member()
+		if err != nil || !more {
+			return f, err
+		}
+		name, at := string(raw), dotted(d.tokens.StackPointer())
+		w, known := shape[name]
+		if !known {
+			return nil, authz.Errorf(authz.Malformed, at, "is not known here; there are %s",
+				strings.Join(slices.Sorted(maps.Keys(shape)), ", "))
+		}
+		f.names = append(f.names, name)
+		if err := d.plain(f, name, at, w); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// plain reads the value of a member.
+func (d *decoding) plain(f *fields, name, at string, w want) error {
+	switch kind := d.tokens.PeekKind(); {
+	case kind == '"' && w&wantText != 0:
+		b, err := d.raw()
+		f.texts[name] = string(b)
+		return err
+	case (kind == 't' || kind == 'f') && w&wantFlag != 0:
+		f.flags[name] = kind == 't'
+		return d.token()
+	case kind == '0' && w&wantNumber != 0:
+		b, err := d.tokens.ReadValue()
+		if err != nil {
+			return d.syntax(err)
+		}
+		f.numbers[name] = string(b)
+		return nil
+	case kind == '[' && w&wantTexts != 0:
+		list, err := d.texts(at)
+		f.lists[name] = list
+		return err
+	case kind == jsontext.KindInvalid:
+		return d.token()
+	default:
+		return authz.Errorf(authz.Malformed, at, "must be %s, not %s", w, kindName(kind))
+	}
+}
+
+// texts reads an array of strings.
+func (d *decoding) texts(at string) ([]string, error) {
+	if err := d.token(); err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for {
+		switch kind := d.tokens.PeekKind(); kind {
+		case ']':
+			return list, d.token()
+		case '"':
+			b, err := d.raw()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, string(b))
+		case jsontext.KindInvalid:
+			if err := d.token(); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, authz.Errorf(authz.Malformed, indexed(at, len(list)), "must be a string, not %s", kindName(kind))
+		}
+	}
+}
+
+// place names a member of the object.
+func (f *fields) place(name string) string {
+	if f.at == "" || name == "" {
+		return f.at + name
+	}
+	return f.at + "." + name
+}
+
+func indexed(at string, i int) string { return at + "[" + strconv.Itoa(i) + "]" }
+
+// needs makes sure that members are there and not empty.
+func (f *fields) needs(names ...string) error {
+	for _, name := range names {
+		if f.texts[name] == "" && len(f.lists[name]) == 0 {
+			return authz.Errorf(authz.Malformed, f.place(name), "is required, and must not be empty")
+		}
+	}
+	return nil
+}
+
+// only makes sure that there are no members but these, which are those of what.
+func (f *fields) only(what string, names ...string) error {
+	for _, name := range f.names {
+		if !slices.Contains(names, name) {
+			return authz.Errorf(authz.Malformed, f.place(name), "is nothing that can be given for %s; there are %s", what, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// kind returns the kind of record that the object names.
+func (f *fields) kind() (authz.Kind, error) {
+	kind := authz.Kind(f.texts["kind"])
+	if !slices.Contains(admin.Kinds(), kind) {
+		return "", admin.UnknownKind(f.place("kind"), kind)
+	}
+	return kind, nil
+}
+
+// key returns the key that the object names.
+func (f *fields) key() (authz.Key, error) {
+	kind, err := f.kind()
+	if err != nil {
+		return authz.Key{}, err
+	}
+	if err := admin.CheckID(f.place("id"), f.texts["id"]); err != nil {
+		return authz.Key{}, err
+	}
+	return authz.Key{Kind: kind, ID: f.texts["id"]}, nil
+}
+
+// recordShape is every member that a record of some kind has.
+func recordShape() map[string]want {
+	return map[string]want{
+		"kind": wantText, "id": wantText, "name": wantText, "permissions": wantTexts,
+		"role": wantText, "groups": wantTexts, "provider": wantText | wantFlag, "access": wantTexts, "booking": wantTexts,
+		"patient_group": wantText, "care_team": wantTexts, "patient": wantText, "state": wantText,
+	}
+}
+
+func bookShape() map[string]want {
+	return map[string]want{"id": wantText, "patient": wantText, "provider": wantText}
+}
+
+// membersOf returns the members of a record beside kind and id.
+func membersOf(kind authz.Kind) []string {
+	switch kind {
+	case authz.KindRole, authz.KindGroup:
+		return []string{"name", "permissions"}
+	case authz.KindPatientGroup:
+		return []string{"name"}
+	case authz.KindTeamMember:
+		return []string{"name", "role", "groups", "provider", "access", "booking"}
+	case authz.KindPatient:
+		return []string{"patient_group", "care_team"}
+	case authz.KindBooking:
+		return []string{"patient", "provider", "state"}
+	default:
+		return nil
+	}
+}
+
+// about makes sure that the object is about the entity key, as far as it says, and
+// has members of its kind alone.
+func (f *fields) about(key authz.Key) error {
+	for name, want := range map[string]string{"kind": string(key.Kind), "id": key.ID} {
+		if given, ok := f.texts[name]; ok && given != want {
+			return authz.Errorf(authz.Malformed, f.place(name), "is another than the path says; leave it out, or make them agree")
+		}
+	}
+	if err := f.only("a record of the kind "+string(key.Kind), append([]string{"kind", "id"}, membersOf(key.Kind)...)...); err != nil {
+		return err
+	}
+	_, isText := f.texts["provider"]
+	_, isFlag := f.flags["provider"]
+	switch {
+	case isText && key.Kind == authz.KindTeamMember:
+		return authz.Errorf(authz.Malformed, f.place("provider"), "must be true or false, not a string")
+	case isFlag && key.Kind == authz.KindBooking:
+		return authz.Errorf(authz.Malformed, f.place("provider"), "must be a string, not a boolean")
+	}
+	return nil
+}
+
+// record returns the object as the record for key.
+func (f *fields) record(key authz.Key) (*admin.Record, error) {
+	if err := f.about(key); err != nil {
+		return nil, err
+	}
+	return &admin.Record{
+		Kind: key.Kind, ID: key.ID, Name: f.texts["name"], Permissions: f.lists["permissions"],
+		Role: f.texts["role"], Groups: f.lists["groups"], IsProvider: f.flags["provider"],
+		Access: f.lists["access"], Booking: f.lists["booking"],
+		PatientGroup: f.texts["patient_group"], CareTeam: f.lists["care_team"],
+		Patient: f.texts["patient"], Provider: f.texts["provider"], State: admin.State(f.texts["state"]),
+	}, nil
+}
+
+// booking returns the object as a booking that is to be made.
+func (f *fields) booking() (*admin.Record, error) {
+	if err := f.needs("id", "patient", "provider"); err != nil {
+		return nil, err
+	}
+	return &admin.Record{
+		Kind: authz.KindBooking, ID: f.texts["id"], Patient: f.texts["patient"], Provider: f.texts["provider"], State: admin.Booked,
+	}, nil
+}
+
+// values returns the single values of the object, for an entity that keeps the others.
+func (f *fields) values() (v admin.Fields) {
+	text := func(name string) *string {
+		if s, ok := f.texts[name]; ok {
+			return &s
+		}
+		return nil
+	}
+	v.Name, v.Role, v.PatientGroup = text("name"), text("role"), text("patient_group")
+	v.Permissions = f.lists["permissions"]
+	if flag, ok := f.flags["provider"]; ok {
+		v.IsProvider = &flag
+	}
+	return v
+}
+
+// patch returns the object as what changes of the record for key.
+func (f *fields) patch(key authz.Key) (p admin.Patch, err error) {
+	if err := f.about(key); err != nil {
+		return p, err
+	}
+	list := func(name string) *[]string {
+		if l, ok := f.lists[name]; ok {
+			return &l
+		}
+		return nil
+	}
+	p.Fields = f.values()
+	p.Groups, p.Access, p.Booking, p.CareTeam = list("groups"), list("access"), list("booking"), list("care_team")
+	return p, nil
+}
+
+// inRecord names a field of the only edit's record as it stands in the body.
+func inRecord(field string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(field, "edits[0]"), ".record"), ".")
+}
+
+// inKey names a field of the only edit, whose key stands in the path.
+func inKey(field string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(field, "edits[0]"), ".key"), ".")
+}
