@@ -10,27 +10,60 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // target is a server with the questions as it is asked them, ready to be sent.
 type target struct {
-	name     string
-	addr     string
-	child    *process
-	requests [][]byte
-	answers  [][]byte // of the warm-up; later ones have the same length
+	name      string
+	addr      string
+	child     *process
+	decisions int  // in one answer
+	differ    bool // no request is sent twice as it was
+	requests  [][]byte
+	answers   [][]byte // of the warm-up; later ones have the same length
+	serial    atomic.Uint64
 }
+
+// A request that differs each time has a member of this name in its context, with a
+// number in place of the zeros.
+const (
+	differing     = "request"
+	differingZero = "000000000000"
+)
 
 // newTarget writes the requests; body is what a question is to this server.
 func newTarget(name, addr, path string, child *process, all []question, body func(question) []byte) *target {
-	t := &target{name: name, addr: addr, child: child}
+	t := &target{name: name, addr: addr, child: child, decisions: 1}
 	for _, q := range all {
-		b := body(q)
-		t.requests = append(t.requests, fmt.Appendf(nil,
-			"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, addr, len(b), b))
+		t.add(path, body(q))
 	}
 	return t
+}
+
+// add adds a request.
+func (t *target) add(path string, body []byte) {
+	t.requests = append(t.requests, fmt.Appendf(nil,
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, t.addr, len(body), body))
+}
+
+// request returns a request as it is to be sent. One that differs each time is
+// written into b, which is what the call before returned.
+func (t *target) request(i int, b []byte) []byte {
+	if !t.differ {
+		return t.requests[i]
+	}
+	b = append(b[:0], t.requests[i]...)
+	if at := bytes.Index(b, []byte(`"`+differing+`":"`)); at >= 0 {
+		n := t.serial.Add(1)
+		digits := b[at+len(differing)+4:][:len(differingZero)]
+		for j := len(digits) - 1; j >= 0; j-- {
+			digits[j] = '0' + byte(n%10)
+			n /= 10
+		}
+	}
+	return b
 }
 
 // connection is a keep-alive connection. It speaks as much HTTP/1.1 as these
@@ -89,13 +122,16 @@ func (c *connection) ask(request []byte) ([]byte, error) {
 
 // learn asks every question once and keeps the answers.
 func (t *target) learn(ctx context.Context) error {
+	t.answers = t.answers[:0]
 	c, err := dial(ctx, t.addr)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.conn.Close() }()
-	for i, request := range t.requests {
-		body, err := c.ask(request)
+	var room []byte
+	for i := range t.requests {
+		room = t.request(i, room)
+		body, err := c.ask(room)
 		if err != nil {
 			return fmt.Errorf("%s, question %d: %w", t.name, i, errors.Join(err, t.child.died()))
 		}
@@ -106,8 +142,8 @@ func (t *target) learn(ctx context.Context) error {
 
 // load is what one turn of a target gave.
 type load struct {
-	rate float64 // answers a second
-	cpu  float64 // µs of the server's CPU an answer
+	rate float64 // decisions a second
+	cpu  float64 // µs of the server's CPU a decision
 }
 
 // run asks on several connections for as long as slice. An answer of another
@@ -137,7 +173,7 @@ func (t *target) run(ctx context.Context, connections int, slice time.Duration) 
 	took, spent := time.Since(start), t.child.cpu()-cpu
 	total := 0
 	for _, n := range counts {
-		total += n
+		total += n * t.decisions
 	}
 	if err := errors.Join(errs...); err != nil {
 		return load{}, fmt.Errorf("%s: %w", t.name, errors.Join(err, t.child.died()))
@@ -146,16 +182,18 @@ func (t *target) run(ctx context.Context, connections int, slice time.Duration) 
 }
 
 func (t *target) keepAsking(c *connection, from int, deadline time.Time) (n int, err error) {
+	var room []byte
 	for i := from; ; i++ {
 		at := i % len(t.requests)
-		body, err := c.ask(t.requests[at])
+		room = t.request(at, room)
+		body, err := c.ask(room)
 		if err != nil {
 			return n, err
 		}
 		if len(body) != len(t.answers[at]) {
 			return n, fmt.Errorf("question %d was answered with %d bytes, and before with %d: %s", at, len(body), len(t.answers[at]), body)
 		}
-		if n++; n%16 == 0 && !time.Now().Before(deadline) {
+		if n++; (t.decisions > 1 || n%16 == 0) && !time.Now().Before(deadline) {
 			return n, nil
 		}
 	}

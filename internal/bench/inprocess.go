@@ -85,7 +85,12 @@ func inProcess(ctx context.Context, o *organisation, all []question, rounds int,
 	if err != nil {
 		return nil, err
 	}
-	service, _, err := defaultService(ctx, o, policy.Config{})
+	// What is compared is how decisions are made, so nothing is remembered.
+	service, _, err := defaultService(ctx, o, policy.Config{MemoBytes: -1})
+	if err != nil {
+		return nil, err
+	}
+	remembering, _, err := defaultService(ctx, newOrganisation(), policy.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +108,7 @@ func inProcess(ctx context.Context, o *organisation, all []question, rounds int,
 		contenders = append(contenders, asking(service, k.name, of(all, k, hot)))
 	}
 	// With facts of its own: what is prepared on a fact is one snapshot's.
-	general, _, err := defaultService(ctx, newOrganisation(), policy.Config{General: true})
+	general, _, err := defaultService(ctx, newOrganisation(), policy.Config{General: true, MemoBytes: -1})
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +116,13 @@ func inProcess(ctx context.Context, o *organisation, all []question, rounds int,
 	if err != nil {
 		return nil, err
 	}
-	machine, err := compile(ctx, rule, nil, policy.Config{})
+	machine, err := compile(ctx, rule, nil, policy.Config{MemoBytes: -1})
 	if err != nil {
 		return nil, err
 	}
 	contenders = append(contenders,
 		asking(service, fmt.Sprintf("all %d questions in turn, out of the caches", len(all)), all),
+		asking(remembering, "the same, decisions remembered", all),
 		asking(general, "the same mix, OPA's general evaluator", inside),
 		asking(authz.NewService(o, machine), "one-line rule on Caregate's machine", matching))
 
@@ -141,7 +147,7 @@ func inProcess(ctx context.Context, o *organisation, all []question, rounds int,
 	}
 	group("allow", allows)
 	group("deny", denies)
-	for i := len(contenders) - 3; i < len(contenders); i++ {
+	for i := len(contenders) - 4; i < len(contenders); i++ {
 		res.add(contenders[i].name, costs[i], costs[i].over(one), bytes[i])
 	}
 	return res, nil

@@ -34,6 +34,7 @@ type config struct {
 	slice       time.Duration // of each contender in process in each round
 	connections int
 	each        int // questions of each kind
+	many        int // patients of the large organisation
 	reportOnly  bool
 	markdown    bool
 }
@@ -41,8 +42,8 @@ type config struct {
 // run is the whole program. The exit code is 1 when something failed or a bound
 // does not hold.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	if len(args) == 1 && (args[0] == serveCaregate || args[0] == serveBare) {
-		if err := serve(ctx, args[0], stdin, stdout); err != nil {
+	if len(args) > 0 && (args[0] == serveCaregate || args[0] == serveBare) {
+		if err := serve(ctx, args, stdin, stdout); err != nil {
 			return 1, err
 		}
 		return 0, nil
@@ -75,6 +76,7 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	f.DurationVar(&c.slice, "slice", 100*time.Millisecond, "measure in process for this long in each round")
 	f.IntVar(&c.connections, "concurrency", 4, "ask on this many `connections` at once")
 	f.IntVar(&c.each, "questions", 250, "ask this `many` questions of each kind")
+	f.IntVar(&c.many, "many", 1_000_000, "compare the memory with that for this many `patients`, 0 not at all")
 	f.BoolVar(&c.reportOnly, "report-only", false, "exit 0 even when a bound does not hold")
 	f.BoolVar(&c.markdown, "markdown", false, "print Markdown tables")
 	if err := f.Parse(args); err != nil {
@@ -89,7 +91,7 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	return c, nil
 }
 
-// measure takes the three measurements, one after the other.
+// measure takes the measurements, one after the other.
 func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -120,5 +122,10 @@ func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, er
 	if err != nil {
 		return nil, err
 	}
-	return []*result{inside, outside, size}, nil
+	_, _ = fmt.Fprintln(progress, "memory")
+	memory, err := memories(ctx, o, service, root, cfg, progress)
+	if err != nil {
+		return nil, err
+	}
+	return []*result{inside, outside, memory, size}, nil
 }

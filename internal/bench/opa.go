@@ -99,7 +99,7 @@ func startOPA(ctx context.Context, opa, folder string, o *organisation, service 
 	if err != nil {
 		return nil, "", err
 	}
-	if err := p.ready(ctx, "http://"+addr+"/health", 20*time.Millisecond, 30*time.Second); err != nil {
+	if err := p.ready(ctx, "http://"+addr+"/health", 20*time.Millisecond, 3*time.Minute); err != nil {
 		p.stop()
 		return nil, "", err
 	}

@@ -36,7 +36,10 @@ type organisation struct {
 // newOrganisation generates the organisation: 10 roles, 20 groups, each member in
 // 1 to 3 groups with Access to 1 to 8 patient groups, care teams of 1 to 4, and
 // every fourth member a provider whom the patients of 1 to 6 groups may book.
-func newOrganisation() *organisation {
+func newOrganisation() *organisation { return newOrganisationOf(patientCount) }
+
+// newOrganisationOf is newOrganisation with another number of patients.
+func newOrganisationOf(patientCount int) *organisation {
 	r := rand.New(rand.NewPCG(organisationSeed, 0)) //nolint:gosec // the same numbers every time
 	o := &organisation{
 		facts:      map[authz.Key]*authz.Fact{},

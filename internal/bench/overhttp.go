@@ -14,75 +14,53 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// How many times the rate of the others Caregate must have.
+// How many times the rate of the others Caregate must have, and how many times the
+// rate of single questions a batch.
 const (
-	boundBare = 0.45
-	boundOPA  = 1.3
+	boundBare     = 0.75
+	boundOPA      = 2
+	boundUncached = 0.25 // of the bare handler
+	boundBatch    = 3
+	boundOnce     = 2 // of a batch, when neither is answered from memory
 )
 
 // sizeTolerance is how far the bare handler's answers may be from Caregate's in
 // their mean size.
 const sizeTolerance = 0.15
 
-// overHTTP measures three servers that are asked the same questions in turn.
+// The path of single questions, and that of batches.
+const (
+	pathSingle = "/access/v1/evaluation"
+	pathBatch  = "/access/v1/evaluations"
+)
+
+// overHTTP measures servers that are asked the same questions in turn.
 func overHTTP(
 	ctx context.Context, o *organisation, service *authz.Service, all []question, root string, cfg config, progress io.Writer,
 ) (*result, error) {
-	opa, version, err := installOPA(ctx, root, progress)
-	if err != nil {
-		return nil, err
-	}
 	folder, err := os.MkdirTemp("", "caregate-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-
-	caregate, caregateAddr, err := startSelf(ctx, serveCaregate)
+	l, err := newLineup(ctx, o, service, all, root, folder, progress)
 	if err != nil {
 		return nil, err
 	}
-	defer caregate.stop()
-	bare, bareAddr, err := startSelf(ctx, serveBare)
-	if err != nil {
-		return nil, err
-	}
-	defer bare.stop()
-	server, opaAddr, err := startOPA(ctx, opa, folder, o, service)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-
-	asIs := func(q question) []byte { return q.body }
-	targets := []*target{
-		newTarget("Caregate", caregateAddr, "/access/v1/evaluation", caregate, all, asIs),
-		newTarget("bare Echo handler, the same JSON, no decision", bareAddr, "/access/v1/evaluation", bare, all, asIs),
-		newTarget("OPA server "+version+", facts in data", opaAddr, "/v1/data/authz/decision", server, all,
-			func(q question) []byte { return fmt.Appendf(nil, `{"input":%s}`, q.body) }),
-	}
-	_, _ = fmt.Fprintf(progress, "asking each server %d questions, and comparing the answers\n", len(all))
-	for _, t := range targets {
-		if err := t.learn(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := agree(all, targets[0], targets[2]); err != nil {
-		return nil, err
-	}
-	if err := resembles(targets[1], targets[0]); err != nil {
-		return nil, err
-	}
+	defer l.stop()
+	targets := l.all()
 	rates, cpus, err := loads(ctx, targets, cfg, progress)
 	if err != nil {
 		return nil, err
 	}
 	res := &result{
 		title: fmt.Sprintf("Over HTTP: loopback, %d connections, %d questions, answers of %.0f bytes",
-			cfg.connections, len(all), meanSize(targets[0])),
-		header: []string{"", "answers/s", "min–max", "Caregate ÷ it", "min–max", "CPU of the server, µs an answer"},
+			cfg.connections, len(all), meanSize(l.caregate)),
+		header: []string{"", "decisions/s", "min–max", "Caregate ÷ it", "min–max", "CPU of the server, µs a decision"},
 	}
+	rateOf := map[*target]spread{}
 	for i, t := range targets {
+		rateOf[t] = rates[i]
 		ratio := rates[0].over(rates[i])
 		row := []string{t.name, number(rates[i].median()), between(rates[i]), "", "", "–"}
 		if i > 0 {
@@ -93,8 +71,12 @@ func overHTTP(
 		}
 		res.rows = append(res.rows, row)
 	}
-	res.check("over HTTP, rate of Caregate ÷ bare Echo handler", rates[0].over(rates[1]), atLeast, boundBare)
-	res.check("over HTTP, rate of Caregate ÷ OPA server", rates[0].over(rates[2]), atLeast, boundOPA)
+	caregate := rateOf[l.caregate]
+	res.check("over HTTP, rate of Caregate ÷ bare Echo handler", caregate.over(rateOf[l.bare]), atLeast, boundBare)
+	res.check("over HTTP, rate of Caregate ÷ OPA server", caregate.over(rateOf[l.opa]), atLeast, boundOPA)
+	res.check("over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", rateOf[l.uncached].over(rateOf[l.bare]), atLeast, boundUncached)
+	res.check("batch of 1,000 over HTTP, per decision ÷ single", rateOf[l.batch].over(caregate), atLeast, boundBatch)
+	res.check("the same, no question and no item asked twice", rateOf[l.batches].over(rateOf[l.never]), atLeast, boundOnce)
 	return res, nil
 }
 

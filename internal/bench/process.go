@@ -21,6 +21,7 @@ type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stderr *bytes.Buffer
+	aside  string // of a child of startSelf: where it tells about itself
 	exited chan struct{}
 }
 
@@ -69,13 +70,13 @@ func (p *process) died() error {
 }
 
 // startSelf starts this program as a server and returns its address.
-func startSelf(ctx context.Context, what string) (*process, string, error) {
+func startSelf(ctx context.Context, args ...string) (*process, string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, "", err
 	}
 	read, write := io.Pipe()
-	p, err := start(ctx, write, self, what)
+	p, err := start(ctx, write, self, args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -83,13 +84,53 @@ func startSelf(ctx context.Context, what string) (*process, string, error) {
 		<-p.exited
 		_ = write.Close()
 	}()
-	addr, err := bufio.NewReader(read).ReadString('\n')
-	if err != nil {
+	line, err := bufio.NewReader(read).ReadString('\n')
+	addrs := strings.Fields(line)
+	if err != nil || len(addrs) != 2 {
 		p.stop()
-		return nil, "", errors.Join(fmt.Errorf("%s did not say where it listens", what), p.died())
+		return nil, "", errors.Join(fmt.Errorf("%s did not say where it listens", args[0]), p.died())
 	}
 	go func() { _, _ = io.Copy(io.Discard, read) }()
-	return p, strings.TrimSpace(addr), nil
+	p.aside = addrs[1]
+	return p, addrs[0], nil
+}
+
+// heap returns the bytes of heap that a child of startSelf uses after it collected
+// its garbage.
+func (p *process) heap(ctx context.Context) (float64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.aside+pathHeap, nil)
+	if err != nil {
+		return 0, err
+	}
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = w.Body.Close() }()
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(string(text), 64)
+}
+
+// resident returns the bytes of memory that the child has now, 0 where the system
+// does not say it in Linux's way.
+func (p *process) resident() float64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kilobytes, err := strconv.ParseFloat(fields[0], 64)
+	if err != nil {
+		return 0
+	}
+	return kilobytes * 1024
 }
 
 // ready polls a URL until it answers 200.
