@@ -35,6 +35,7 @@ type config struct {
 	connections int
 	each        int // questions of each kind
 	many        int // patients of the large organisation
+	revocations int // how often Access is taken away
 	reportOnly  bool
 	markdown    bool
 }
@@ -77,6 +78,7 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.connections, "concurrency", 4, "ask on this many `connections` at once")
 	f.IntVar(&c.each, "questions", 250, "ask this `many` questions of each kind")
 	f.IntVar(&c.many, "many", 1_000_000, "compare the memory with that for this many `patients`, 0 not at all")
+	f.IntVar(&c.revocations, "revocations", 10_000, "take Access away so `many` times, 0 not at all")
 	f.BoolVar(&c.reportOnly, "report-only", false, "exit 0 even when a bound does not hold")
 	f.BoolVar(&c.markdown, "markdown", false, "print Markdown tables")
 	if err := f.Parse(args); err != nil {
@@ -122,10 +124,15 @@ func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, er
 	if err != nil {
 		return nil, err
 	}
+	_, _ = fmt.Fprintln(progress, "revocations")
+	revoked, err := revocations(ctx, o, all, cfg)
+	if err != nil {
+		return nil, err
+	}
 	_, _ = fmt.Fprintln(progress, "memory")
 	memory, err := memories(ctx, o, service, root, cfg, progress)
 	if err != nil {
 		return nil, err
 	}
-	return []*result{inside, outside, memory, size}, nil
+	return []*result{inside, outside, revoked, memory, size}, nil
 }

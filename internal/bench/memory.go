@@ -45,7 +45,7 @@ func memories(
 			"", "heap of Caregate, MB", "resident, MB", "OPA server, resident, MB", "Redis, MB", "imported, patients/s",
 		},
 	}
-	var heaps []float64
+	var heaps, residents []float64
 	for _, n := range []int{patientCount, cfg.many} {
 		if n == 0 {
 			continue
@@ -59,7 +59,7 @@ func memories(
 		if err != nil {
 			return nil, err
 		}
-		heaps = append(heaps, f.heap)
+		heaps, residents = append(heaps, f.heap), append(residents, f.resident)
 		res.rows = append(res.rows, []string{
 			number(float64(n)) + " patients", number(f.heap / 1e6), number(f.resident / 1e6), number(f.opa / 1e6),
 			number(f.redis / 1e6), number(f.rate),
@@ -68,6 +68,7 @@ func memories(
 	if len(heaps) > 1 {
 		res.check(fmt.Sprintf("heap with %s patients ÷ with %s, the same cache", number(float64(cfg.many)), number(patientCount)),
 			spread{heaps[1] / heaps[0]}, atMost, boundMemory)
+		res.check("the same, resident memory", spread{residents[1] / residents[0]}, atMost, boundMemory)
 	}
 	return res, nil
 }
@@ -110,10 +111,10 @@ func measureMemory(
 			return f, err
 		}
 	}
-	f.resident = caregate.resident()
 	if f.heap, err = caregate.heap(ctx); err != nil {
 		return f, err
 	}
+	f.resident = caregate.resident() // after what was not needed went back
 	program, _, err := installOPA(ctx, root, progress)
 	if err != nil {
 		return f, err

@@ -21,7 +21,7 @@ const (
 	boundOPA      = 2
 	boundUncached = 0.25 // of the bare handler
 	boundBatch    = 3
-	boundOnce     = 2 // of a batch, when neither is answered from memory
+	boundOnce     = 3 // of a batch, when neither is answered from memory
 )
 
 // sizeTolerance is how far the bare handler's answers may be from Caregate's in

@@ -73,7 +73,7 @@ func (s *store) damages(t *testing.T, name string) []damage {
 		add("older schema", head(RuleSchema), hset("schema", "1"))
 		add("another log", head(RuleHead), hset("log", "1"))
 		stream := Finding{Rule: RuleHistory, Kind: "key", ID: "changes"}
-		add("another nonce", stream, hset("nonce", "AAAAAAAA"))
+		add("another nonce", stream, hset("nonce", "AAAAAAAA000000"))
 		add("another revision", stream, hset("rev", "1"))
 		add("a revision to come", stream, hset("rev", "100000"))
 		add("further field", head(RuleHead), hset("x", "y"))

@@ -115,9 +115,9 @@ func (s *store) streamDamages(t *testing.T) []damage {
 		if at == len(entries)-1 {
 			replace("go on after", stream(RuleHistory), e, streamEntry{"100000-0", e.fields})
 		}
-		field("prev", self, "AAAAAAAA", "", "rubbish", "A\nAAAAAA")
-		field("nonce", next, "AAAAAAAA", "")
-		field("nonce", self, "", "short", "AAAAAAA=", "\n\n\n\n\n\n\n\n")
+		field("prev", self, "AAAAAAAA000000", "", "rubbish", "A\nAAAAAA000000")
+		field("nonce", next, "AAAAAAAA000000", "")
+		field("nonce", self, "", "short", "AAAAAAA=000000", "\n\n\n\n\n\n\n\n")
 		field("at", self, "", "-1", "0", "now", "01", "1.5")
 		field("by", self, "a\nb", "\xff")
 		field("via", self, "", "API", "sql")

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"cmp"
+	"crypto/sha1"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +30,9 @@ func changeForm(e changeEntry) []Finding {
 			found = append(found, aboutChange(e.id, "has a value that no change can have, in %s", field[0]))
 		}
 	}
+	if prev, nonce := valueOf(e.fields, "prev"), valueOf(e.fields, "nonce"); len(found) == 0 && !follows(prev, nonce) {
+		found = append(found, aboutChange(e.id, "has a nonce that does not follow from the one before"))
+	}
 	return found
 }
 
@@ -43,16 +48,25 @@ func validChangeField(name, value string) bool {
 	case "via":
 		return value == "api" || value == "import"
 	case "by", "req":
-		return value == "" || validText(value) && Printable(value) == value
+		return validText(value) && !strings.ContainsFunc(value, unicode.IsControl)
 	default:
 		return true
 	}
 }
 
-// validNonce reports whether a text is what tells revisions apart: 8 characters of
-// base64url.
+// A nonce begins with characters of base64url that stand for six random bytes; what
+// follows is made of them and of the nonce before.
+const nonceStart = 8
+
+// validNonce reports whether a text is what tells revisions apart.
 func validNonce(text string) bool {
-	return len(text) == 8 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+	return len(text) == nonceStart+6 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// follows reports whether a nonce was made after another one, "" for none.
+func follows(prev, nonce string) bool {
+	sum := sha1.Sum([]byte(prev + ":" + nonce[:nonceStart]))
+	return strings.HasPrefix(hex.EncodeToString(sum[:]), nonce[nonceStart:])
 }
 
 func valueOf(fields []string, name string) string {

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]     the head
 -- ARGV[1]     the schema that the caller writes
--- ARGV[2]     the nonce of the revision, should there be one
+-- ARGV[2]     the first part of the nonce of the revision, should there be one
 -- ARGV[3]     the most entities that may change
 -- ARGV[4, 5]  the most entries, and the most bytes of images, that the stream keeps
 -- ARGV[6…8]   who made the change, how, and in which request
@@ -40,7 +40,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   if not string.match(head[1] or '', '^[1-9]%d*$') or #head[1] > 15 or (head[2] or '') == '' then return {'damaged'} end
   if not string.match(head[4] or '', '^%d+$') or #head[4] > 15 then return {'damaged'} end
   -- The caller lost the answer and asks again.
-  if head[2] == ARGV[2] then return {'ok', head[1], head[2], 1} end
+  if string.sub(head[2], 1, #ARGV[2]) == ARGV[2] then return {'ok', head[1], head[2], 1} end
 else
   head = {'0', '', ARGV[1], '0'}
 end

@@ -108,8 +108,13 @@ end
 -- The plan: every command that makes Redis hold what the edits left, from the
 -- difference between before and after of each entity. An image is that difference.
 -- No command gets long: a list that is unpacked has its limit.
+--
+-- The nonce is made of the caller's and of the nonce before, and so of the whole
+-- history: the same script, sent again by a client that lost the answer to another
+-- master that lost the change, makes another revision.
 local revision = string.format('%.0f', tonumber(head[1]) + 1)
-local token = revision .. '.' .. ARGV[2]
+local nonce = ARGV[2] .. string.sub(redis.sha1hex(head[2] .. ':' .. ARGV[2]), 1, 6)
+local token = revision .. '.' .. nonce
 local plan, images = {}, {}
 
 -- joined_by joins a list, a long one by parts: the embedded store cannot otherwise.
@@ -221,7 +226,7 @@ end
 -- stream is ahead of the head: then nothing is written.
 local time = redis.call('TIME')
 local added = redis.pcall('XADD', stream, 'MINID', '=', from, revision .. '-0',
-  'prev', head[2], 'nonce', ARGV[2], 'at', string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
+  'prev', head[2], 'nonce', nonce, 'at', string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
   'by', ARGV[6], 'via', ARGV[7], 'req', ARGV[8], 'images', text)
 if type(added) == 'table' and added.err then
   if string.find(added.err, 'equal or smaller', 1, true) then return {'damaged'} end
@@ -229,7 +234,7 @@ if type(added) == 'table' and added.err then
 end
 -- Then the revision: whatever a command that Redis refuses leaves behind, for a
 -- user who may not give it, is not taken for the revision of before.
-redis.call('HSET', KEYS[1], 'rev', revision, 'nonce', ARGV[2], 'schema', ARGV[1], 'log', string.format('%.0f', log))
+redis.call('HSET', KEYS[1], 'rev', revision, 'nonce', nonce, 'schema', ARGV[1], 'log', string.format('%.0f', log))
 -- What joins an index goes before what leaves one: an index that is empty for a
 -- moment is a key that is gone, and while the slot is moved to another node of a
 -- cluster this one may not make it anew. Every other key was looked at above.
@@ -239,4 +244,4 @@ end
 for _, command in ipairs(plan) do
   if command[1] ~= 'ZADD' then redis.call(unpack(command)) end
 end
-return {'ok', revision, ARGV[2], 1}
+return {'ok', revision, nonce, 1}

@@ -55,7 +55,7 @@ func newNonce() string {
 // change runs the script. It returns what became of the change, or why the script
 // refused it.
 func (d *Directory) change(ctx context.Context, organisation string, c *changeArgs) (admin.Committed, *refusal, error) {
-	reply, err := d.changes.Run(ctx, d.bulk, []string{headKey(organisation)}, c.args...).Slice()
+	reply, err := d.changes.Run(ctx, d.writes, []string{headKey(organisation)}, c.args...).Slice()
 	if err != nil {
 		return admin.Committed{}, nil, unavailable(ctx, err)
 	}

@@ -80,6 +80,25 @@ func badURL(message string) error {
 // client makes a client for decisions or, if bulk, for long scripts.
 func (s server) client(bulk bool) redis.UniversalClient { return s.pooled(bulk, 0) }
 
+// once is the server for scripts that write: what may have been done is not sent
+// again. In a cluster, where go-redis does so all the same, the script knows its own
+// nonce.
+func (s server) once() server {
+	const never = -1
+	switch {
+	case s.cluster != nil:
+		o := *s.cluster
+		o.MaxRetries, s.cluster = never, &o
+	case s.sentinel != nil:
+		o := *s.sentinel
+		o.MaxRetries, s.sentinel = never, &o
+	default:
+		o := *s.single
+		o.MaxRetries, s.single = never, &o
+	}
+	return s
+}
+
 // feed makes a client for calls that wait: one connection for each of them, which
 // is kept.
 func (s server) feed(connections int) redis.UniversalClient { return s.pooled(true, connections) }

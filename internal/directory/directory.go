@@ -58,15 +58,18 @@
 //
 // # Who may do what
 //
-// Reading takes HGETALL, ZSCORE and ZRANGEBYLEX inside EVALSHA_RO and EVAL_RO,
-// and PING: a Redis user with read permission on cg:* and no write command is
-// enough for a sidecar. EVALSHA_RO needs Redis 7 or later. History takes XRANGE
-// inside them too, an export takes it by itself, and waiting for changes XREAD and
-// HMGET. An audit reads as well and takes SCAN, and TYPE, EXISTS, HGET, HMGET,
-// HEXISTS, HLEN, ZSCAN, XRANGE and XREVRANGE inside its scripts. SCAN shows the
-// names of all keys of a database, those of others too. Writing
-// takes EVALSHA and EVAL with TIME, EXISTS, TYPE, DEL, HGETALL, HMGET, HGET, HSET,
-// HDEL, ZADD, ZREM, ZCARD, ZSCORE, ZRANGE, XADD, XLEN and XRANGE.
+// The exact rules for Redis users are in deploy/README.md, and the tests run with
+// them. A sidecar that decides needs HGETALL, ZSCORE and XRANGE inside EVALSHA_RO
+// and EVAL_RO, HGETALL and XREAD to follow the changes, and PING: read permission on
+// cg:* and no command that writes. EVALSHA_RO needs Redis 7 or later. CacheConfig's
+// MinReplicas takes INFO. An audit takes SCAN, which shows the names of all keys of
+// a database, those of others too.
+//
+// # In a cluster
+//
+// Scripts name the head as their only key and find the others by it, all in its
+// slot. That is sound at the node that has the slot: see clusterHook for a slot that
+// is on its way to another one. No client follows an ASK.
 package directory
 
 import (
@@ -150,13 +153,14 @@ type Directory struct {
 	// facts answers questions and gives up soon. bulk is for long scripts; its
 	// calls are bounded by their contexts and by a read timeout of seconds. It
 	// connects when it is first used. waits is for calls that wait for a change.
-	facts, bulk, waits redis.UniversalClient
-	factsTimeout       time.Duration
-	changesKept        int
-	changesBytes       int64
-	parsed             parsed
-	server             server               // for further clients
-	embedded           *miniredis.Miniredis // nil with a real Redis
+	// writes is for what changes something, which is sent once.
+	facts, bulk, waits, writes redis.UniversalClient
+	factsTimeout               time.Duration
+	changesKept                int
+	changesBytes               int64
+	parsed                     parsed
+	server                     server               // for further clients
+	embedded                   *miniredis.Miniredis // nil with a real Redis
 
 	read, changes, histories, records, audits, auditChanges, nonces *redis.Script
 }
@@ -196,6 +200,7 @@ func newDirectory(cfg Config, s server) *Directory {
 		facts:        s.client(false),
 		bulk:         s.client(true),
 		waits:        s.feed(waitConnections),
+		writes:       s.once().client(true),
 		factsTimeout: cfg.FactsTimeout,
 		parsed:       newParsed(),
 		changesKept:  cfg.ChangesKept,
@@ -239,7 +244,7 @@ func (d *Directory) Ready(ctx context.Context) error {
 
 // Close ends all connections, and with an embedded store everything in it.
 func (d *Directory) Close() error {
-	err := errors.Join(d.facts.Close(), d.bulk.Close(), d.waits.Close())
+	err := errors.Join(d.facts.Close(), d.bulk.Close(), d.waits.Close(), d.writes.Close())
 	if d.embedded != nil {
 		d.embedded.Close()
 	}

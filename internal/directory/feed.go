@@ -33,16 +33,23 @@ func (f *follower) run() {
 	}()
 	defer func() { <-done }()
 	defer f.stop()
-	pause := feedPause
+	pause, failing := feedPause, false
 	for f.ctx.Err() == nil {
 		err := f.step()
 		switch {
 		case err == nil:
-			pause = feedPause
+			if failing {
+				f.cache.cfg.Logger.Info("the changes of an organisation can be followed again", slog.String("organisation", f.organisation))
+			}
+			pause, failing = feedPause, false
 			continue
 		case errors.Is(err, errGone):
 			f.cache.forget(f)
 			return
+		case !failing && !errors.Is(err, errReset) && f.ctx.Err() == nil:
+			failing = true
+			f.cache.cfg.Logger.Warn("the changes of an organisation cannot be followed, so that its facts are read for every request",
+				slog.String("organisation", f.organisation), slog.String("error", err.Error()))
 		}
 		select {
 		case <-f.ctx.Done():
@@ -54,6 +61,9 @@ func (f *follower) run() {
 
 // errGone says that the organisation does not exist.
 var errGone = errors.New("the organisation does not exist")
+
+// errReset says that a generation is over: it is not to go on and on at once.
+var errReset = errors.New("the facts were dropped")
 
 // step begins a generation if there is none, and otherwise takes what the feed has
 // next.
@@ -71,7 +81,7 @@ func (f *follower) step() error {
 	for _, c := range changes {
 		if !f.apply(generation, c) {
 			f.reset(generation, "the stream of changes does not follow what is known")
-			return nil
+			return errReset
 		}
 	}
 	return nil
@@ -83,6 +93,9 @@ func (f *follower) begin(generation uint64) error {
 	if err != nil {
 		return err
 	}
+	f.mu.RLock()
+	floor := f.floor // what is committed from now on may come after the head
+	f.mu.RUnlock()
 	h, err := f.readHead()
 	if err != nil {
 		return err
@@ -101,7 +114,7 @@ func (f *follower) begin(generation uint64) error {
 	f.at, f.lease = h.revision, until
 	f.loads, f.promises, f.history = loads{}, nil, history{}
 	f.history.add(h.revision)
-	if f.floor > h.revision.Count { // what was written here is lost
+	if f.floor == floor && floor > h.revision.Count { // what was written here is lost
 		f.floor = 0
 	}
 	return nil
@@ -139,15 +152,17 @@ func (f *follower) next(after authz.Revision) ([]change, error) {
 	defer cancel()
 	streams, err := f.cache.feed.XRead(bounded, &redis.XReadArgs{
 		Streams: []string{strings.TrimSuffix(f.head, "head") + "changes", streamID(after.Count)},
-		Count:   feedCount,
+		Count:   f.records,
 		Block:   wait,
 	}).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
 	if err != nil {
+		f.records = max(1, f.records/2)
 		return nil, err
 	}
+	f.records = min(2*f.records, feedCount)
 	var changes []change
 	for _, stream := range streams {
 		for _, message := range stream.Messages {

@@ -24,11 +24,13 @@ import (
 type follower struct {
 	cache        *Cache
 	organisation string
-	head         string // the key of the head
-	ctx          context.Context
+	head         string          // the key of the head
+	ctx          context.Context //nolint:containedctx // its own life, which stop ends
 	stop         context.CancelFunc
 	used         atomic.Int64 // when somebody last asked, in nanoseconds since 1970
 	look         chan struct{}
+
+	records int64 // that the feed asks for at once
 
 	mu         sync.RWMutex
 	generation uint64
@@ -41,7 +43,7 @@ type follower struct {
 }
 
 func newFollower(c *Cache, organisation string) *follower {
-	f := &follower{cache: c, organisation: organisation, head: headKey(organisation), look: make(chan struct{}, 1)}
+	f := &follower{cache: c, organisation: organisation, head: headKey(organisation), look: make(chan struct{}, 1), records: feedCount}
 	f.ctx, f.stop = context.WithCancel(c.ctx)
 	f.generation = c.generations.Add(1)
 	f.used.Store(time.Now().UnixNano())
@@ -146,14 +148,16 @@ func (f *follower) load(ctx context.Context, keys []authz.Key, fresh authz.Fresh
 	c := f.cache
 	missing, at := keys, authz.Revision{}
 	var kept []*authz.Fact
-	f.mu.Lock()
-	floor := f.floor // a change that is committed from now on need not be in the answer
-	if !fresh.Full && f.at.Count > 0 {
-		kept, missing = f.collect(keys, false)
-		at = f.at
+	l, floor := f.register()
+	if !fresh.Full {
+		f.mu.RLock()
+		// Of what is known to be behind nothing is used: it would only be read again.
+		if f.generation == l.generation && f.at.Count >= max(1, floor, fresh.AtLeast.Count) && !expired(f.lease, time.Now()) {
+			kept, missing = f.collect(keys, false)
+			at = f.at
+		}
+		f.mu.RUnlock()
 	}
-	l := f.loads.begin(f.generation, f.at.Count)
-	f.mu.Unlock()
 
 	facts, err := f.read(ctx, l, missing)
 	if err != nil {
@@ -162,9 +166,7 @@ func (f *follower) load(ctx context.Context, keys []authz.Key, fresh authz.Fresh
 	if len(kept) > 0 && facts.Revision != at {
 		c.counts.twice.Add(1)
 		kept = nil
-		f.mu.Lock()
-		l = f.loads.begin(f.generation, f.at.Count)
-		f.mu.Unlock()
+		l, _ = f.register()
 		if facts, err = f.read(ctx, l, keys); err != nil {
 			return nil, err
 		}
@@ -178,6 +180,14 @@ func (f *follower) load(ctx context.Context, keys []authz.Key, fresh authz.Fresh
 		return nil, err
 	}
 	return facts, nil
+}
+
+// register begins a load, and returns the floor for its answer: a change that is
+// committed from now on need not be in it.
+func (f *follower) register() (l *load, floor uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.loads.begin(f.generation, f.at.Count), f.floor
 }
 
 // read reads keys in one script and, unless something touched them meanwhile,
@@ -219,7 +229,15 @@ func (f *follower) accept(ctx context.Context, facts *authz.Facts, floor uint64,
 	if known == lost {
 		return authz.NotIncluded()
 	}
-	return f.cache.includes(ctx, f.organisation, facts.Revision, atLeast)
+	err := f.cache.includes(ctx, f.organisation, facts.Revision, atLeast)
+	if err == nil {
+		f.mu.Lock()
+		if f.history.compare(facts.Revision) == included {
+			f.history.note(atLeast)
+		}
+		f.mu.Unlock()
+	}
+	return err
 }
 
 // finish takes what a load has read, and keeps it if that is sound (D3). It
@@ -241,6 +259,7 @@ func (f *follower) finish(l *load, keys []authz.Key, facts *authz.Facts) (*authz
 	case facts.Revision.Count < l.from: // older than what was known: not this history
 		f.loads.end(l)
 		f.lookNow()
+		return nil, authz.Errorf(authz.Unavailable, "", "the facts are from before what is known here; ask again")
 	default:
 		l.facts, l.revision = all, facts.Revision
 		f.settle(l)

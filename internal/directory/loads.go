@@ -100,6 +100,7 @@ type history struct {
 	nonces map[uint64]string
 	first  uint64 // the lowest count that nonces has; they have no gap
 	last   authz.Revision
+	older  map[uint64]string // nonces of some from before first, of which Redis said that they are included
 }
 
 // relation is how a revision relates to a history.
@@ -123,8 +124,22 @@ func (h *history) add(r authz.Revision) {
 	}
 }
 
+// note remembers a revision from before the others that is in the history.
+func (h *history) note(r authz.Revision) {
+	if r.Count >= h.first {
+		return
+	}
+	if h.older == nil || len(h.older) >= maxHistory {
+		h.older = map[uint64]string{}
+	}
+	h.older[r.Count] = r.Nonce
+}
+
 func (h *history) compare(r authz.Revision) relation {
 	nonce, known := h.nonces[r.Count]
+	if !known && r.Count < h.first {
+		nonce, known = h.older[r.Count]
+	}
 	switch {
 	case !known:
 		return unknown

@@ -249,7 +249,7 @@ func written(t testing.TB, name, typ string, value []string) string {
 }
 
 // revisionField is the revision of an entity among its fields.
-var revisionField = regexp.MustCompile(` "rev"="\d+\.[\w-]{8}"`)
+var revisionField = regexp.MustCompile(` "rev"="\d+\.[\w-]{14}"`)
 
 // entities returns what keys does, without the revisions and the stream of changes:
 // what the facts alone decide.

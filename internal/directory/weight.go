@@ -11,6 +11,7 @@ import (
 const (
 	weightOfEntry = 1500 // a fact without lists, its key, and its place in the cache
 	weightOfItem  = 350  // an id in a list, beside its bytes
+	weightOfUnion = 4000 // what the role and groups of a member grant together, when it is nobody else's
 )
 
 // weigh estimates the memory that a fact takes. Its id and each id in its lists
@@ -18,6 +19,9 @@ const (
 // what that is looked up by.
 func weigh(_ entryKey, f *authz.Fact) uint32 {
 	n := weightOfEntry + 3*len(f.ID)
+	if len(f.Groups) > 0 {
+		n += weightOfUnion
+	}
 	for _, list := range [][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
 		for _, item := range list {
 			n += weightOfItem + 3*len(item)

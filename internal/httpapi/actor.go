@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -85,10 +87,28 @@ func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
 			return Bearer{}, false, nil
 		}
 	case a.cfg.Verifier == nil:
-		return Bearer{}, false, nil
+		return Bearer{}, false, addressed(x.request)
 	}
 	x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
 	return Bearer{}, false, &authz.Error{Kind: authz.Unauthenticated}
+}
+
+// addressed refuses a request that came over loopback, where nobody is asked who
+// they are, under another name than this machine's: that is a page in a browser,
+// whose own name was made to lead here.
+func addressed(r *http.Request) error {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || r.TLS != nil || !local.IP.IsLoopback() {
+		return nil
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil {
+		return nil
+	}
+	return authz.Errorf(authz.Forbidden, "Host", "is the name of another machine; ask for localhost, or for the address, or have callers bear tokens")
 }
 
 // signedToken returns the bearer token of a request if it has the form of a signed

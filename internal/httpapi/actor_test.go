@@ -136,3 +136,43 @@ func TestTwoActorHeadersAreNone(t *testing.T) {
 		t.Errorf("%d %v", w.StatusCode, *last)
 	}
 }
+
+// Over loopback, where nobody is asked who they are, a page in a browser could come
+// under a name of its own that leads here.
+func TestAnotherNameIsNotAnsweredOverLoopback(t *testing.T) {
+	tokens, _ := writeTokens(t, "console one-1")
+	for _, test := range []struct {
+		host          string
+		cfg           httpapi.Config
+		authorization string
+		status        int
+	}{
+		{"127.0.0.1:8383", httpapi.Config{}, "", 200},
+		{"localhost:8383", httpapi.Config{}, "", 200},
+		{"localhost", httpapi.Config{}, "", 200},
+		{"[::1]:8383", httpapi.Config{}, "", 200},
+		{"rebound.example:8383", httpapi.Config{}, "", 403},
+		{"rebound.example", httpapi.Config{}, "", 403},
+		{"caregate.example", httpapi.Config{AdminTokens: tokens}, "Bearer one-1", 200},
+	} {
+		c, _ := actors(t, test.cfg)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.server.URL+base+"/groups", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = test.host
+		if test.authorization != "" {
+			request.Header.Set("Authorization", test.authorization)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != test.status {
+			t.Errorf("%s: %d, expected %d", test.host, response.StatusCode, test.status)
+		}
+	}
+}

@@ -13,21 +13,21 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// memoLimit bounds how many roles and groups, and how many unions of them, are
-// remembered. Past it a memo starts afresh.
-const memoLimit = 4096
+// What is remembered of roles and groups is bounded: how many of them, and about how
+// many bytes what they grant together takes. Past it a memo starts afresh.
+const (
+	maxGranted  = 4096
+	maxUnions   = 8 << 20
+	unionEntry  = 500 // bytes of a union, beside what it says of each permission
+	unionMember = 200
+)
 
 // granted is what one version of a role or group grants, after the policy has
 // read its wildcards.
 type granted struct {
 	serial      uint64 // never given twice, so it stands for the content
 	permissions []string
-}
-
-// union is what a role and groups grant together, with where each comes from.
-type union struct {
-	grants map[string]authz.Grant
-	term   *ast.Term
+	terms       []*ast.Term // the same, shared by all unions
 }
 
 // grantMemo remembers what the policy made of roles and groups. Entries are keyed
@@ -36,77 +36,120 @@ type grantMemo struct {
 	mu      sync.Mutex
 	serial  uint64
 	sources map[string]*granted
-	unions  map[string]*union
+	unions  map[string]*ast.Term
+	bytes   int // of unions, about
 }
 
 // Permissions returns what a team member holds, after wildcards (P2, P3, P6).
 func (s *Snapshot) Permissions(ctx context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
-	u, err := s.permissions(ctx, sourcesOf(member, facts))
+	sources := sourcesOf(member, facts)
+	all, err := s.grantedAll(ctx, sources)
 	if err != nil {
 		return nil, err
 	}
-	return u.grants, nil
+	grants := map[string]authz.Grant{}
+	for i, source := range sources {
+		for _, permission := range all[i].permissions {
+			g := grants[permission]
+			if source.Kind == authz.KindRole {
+				g.Role = source.ID
+			} else {
+				g.Groups = append(g.Groups, source.ID)
+			}
+			grants[permission] = g
+		}
+	}
+	for _, g := range grants {
+		slices.Sort(g.Groups)
+	}
+	return grants, nil
 }
 
-// permissions joins what a role and groups grant.
-func (s *Snapshot) permissions(ctx context.Context, sources []*authz.Fact) (*union, error) {
+func (s *Snapshot) grantedAll(ctx context.Context, sources []*authz.Fact) ([]*granted, error) {
 	all := make([]*granted, len(sources))
-	key := make([]byte, 0, 8*len(sources))
 	for i, source := range sources {
 		g, err := s.granted(ctx, source)
 		if err != nil {
 			return nil, err
 		}
 		all[i] = g
-		key = binary.BigEndian.AppendUint64(key, g.serial)
 	}
-	s.grants.mu.Lock()
-	u := s.grants.unions[string(key)]
-	s.grants.mu.Unlock()
-	if u != nil {
-		return u, nil
-	}
-	u = join(sources, all)
-	s.grants.mu.Lock()
-	defer s.grants.mu.Unlock()
-	if s.grants.unions == nil || len(s.grants.unions) >= memoLimit {
-		s.grants.unions = map[string]*union{}
-	}
-	s.grants.unions[string(key)] = u
-	return u, nil
+	return all, nil
 }
 
-func join(sources []*authz.Fact, all []*granted) *union {
-	u := &union{grants: map[string]authz.Grant{}}
-	for i, source := range sources {
-		for _, permission := range all[i].permissions {
-			g := u.grants[permission]
-			if source.Kind == authz.KindRole {
-				g.Role = source.ID
-			} else {
-				g.Groups = append(g.Groups, source.ID)
-			}
-			u.grants[permission] = g
+// permissions returns what a role and groups grant together, as the policy sees it:
+// each permission with where it comes from.
+func (s *Snapshot) permissions(ctx context.Context, sources []*authz.Fact) (*ast.Term, error) {
+	all, err := s.grantedAll(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	key := make([]byte, 0, 8*len(all))
+	for _, g := range all {
+		key = binary.BigEndian.AppendUint64(key, g.serial)
+	}
+	m := &s.grants
+	m.mu.Lock()
+	union := m.unions[string(key)]
+	m.mu.Unlock()
+	if union != nil {
+		return union, nil
+	}
+	union, members := join(sources, all)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unions == nil || m.bytes > maxUnions {
+		m.unions, m.bytes = map[string]*ast.Term{}, 0
+	}
+	m.unions[string(key)] = union
+	m.bytes += unionEntry + unionMember*members
+	return union, nil
+}
+
+// join makes the object of what sources grant together, and says how many members it
+// has. Permissions that come from the same sources share the account of them.
+func join(sources []*authz.Fact, all []*granted) (union *ast.Term, members int) {
+	holders := map[string][]byte{} // permission → the numbers of its sources, four bytes each
+	terms := map[string]*ast.Term{}
+	for i := range sources {
+		for j, permission := range all[i].permissions {
+			holders[permission] = binary.BigEndian.AppendUint32(holders[permission], uint32(i))
+			terms[permission] = all[i].terms[j]
 		}
 	}
-	pairs := make([]pair, 0, len(u.grants))
-	for permission, g := range u.grants {
-		slices.Sort(g.Groups)
-		from := make([]pair, 0, 2)
-		if g.Role != "" {
-			from = append(from, item("role", ast.StringTerm(g.Role)))
+	accounts := map[string]*ast.Term{}
+	pairs := make([]pair, 0, len(holders))
+	for permission, who := range holders {
+		account := accounts[string(who)]
+		if account == nil {
+			account = accountOf(sources, who)
+			accounts[string(who)] = account
 		}
-		if len(g.Groups) > 0 {
-			groups := make([]*ast.Term, len(g.Groups))
-			for i, id := range g.Groups {
-				groups[i] = ast.StringTerm(id)
-			}
-			from = append(from, item("groups", ast.ArrayTerm(groups...)))
-		}
-		pairs = append(pairs, pair{ast.StringTerm(permission), ast.ObjectTerm(from...)})
+		pairs = append(pairs, pair{terms[permission], account})
 	}
-	u.term = ast.ObjectTerm(pairs...)
-	return u
+	return ast.ObjectTerm(pairs...), len(pairs)
+}
+
+// accountOf says where a permission comes from: the sources with these numbers.
+func accountOf(sources []*authz.Fact, numbers []byte) *ast.Term {
+	account := make([]pair, 0, 2)
+	var groups []string
+	for at := range slices.Chunk(numbers, 4) {
+		if source := sources[binary.BigEndian.Uint32(at)]; source.Kind == authz.KindRole {
+			account = append(account, item("role", ast.StringTerm(source.ID)))
+		} else {
+			groups = append(groups, source.ID)
+		}
+	}
+	if len(groups) > 0 {
+		slices.Sort(groups)
+		terms := make([]*ast.Term, len(groups))
+		for i, id := range groups {
+			terms[i] = ast.StringTerm(id)
+		}
+		account = append(account, item("groups", ast.ArrayTerm(terms...)))
+	}
+	return ast.ObjectTerm(account...)
 }
 
 // granted asks the policy what one role or group grants. A policy that has no
@@ -128,14 +171,18 @@ func (s *Snapshot) granted(ctx context.Context, source *authz.Fact) (*granted, e
 	}
 	s.grants.mu.Lock()
 	defer s.grants.mu.Unlock()
-	if s.grants.sources == nil || len(s.grants.sources) >= memoLimit {
+	if s.grants.sources == nil || len(s.grants.sources) >= maxGranted {
 		s.grants.sources = map[string]*granted{}
 	}
 	if g := s.grants.sources[key]; g != nil {
 		return g, nil
 	}
+	terms := make([]*ast.Term, len(permissions))
+	for i, permission := range permissions {
+		terms[i] = ast.StringTerm(permission)
+	}
 	s.grants.serial++
-	g = &granted{serial: s.grants.serial, permissions: permissions}
+	g = &granted{serial: s.grants.serial, permissions: permissions, terms: terms}
 	s.grants.sources[key] = g
 	return g, nil
 }

@@ -132,7 +132,7 @@ func (s *Snapshot) known(ctx context.Context, typ string, fact *authz.Fact, fact
 		if err != nil {
 			return nil, err
 		}
-		a.pairs = append(a.pairs, item("permissions", permissions.term))
+		a.pairs = append(a.pairs, item("permissions", permissions))
 	}
 	a.term = ast.ObjectTerm(a.pairs...)
 	slot.Store(a)
