@@ -72,11 +72,11 @@ func (a *API) routeDirectory(base string) {
 	base += "/directory/v1"
 	for _, c := range collections() {
 		all := []verb{{http.MethodGet, a.reading(a.listRecords(c.kind))}}
-		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind))}, {http.MethodPut, a.writing(a.putRecord(c.kind))}}
-		if c.kind == authz.KindBooking {
+		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind))}}
+		if c.kind == authz.KindBooking { // made and ended, and never written over (B5, B6)
 			all = append(all, verb{http.MethodPost, a.writing(a.book)})
 		} else {
-			one = append(one, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind))})
+			one = append(one, verb{http.MethodPut, a.writing(a.putRecord(c.kind))}, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind))})
 		}
 		one = append(one, verb{http.MethodDelete, a.writing(a.deleteRecord(c.kind))})
 		s.resource(base+"/"+c.path, all...)

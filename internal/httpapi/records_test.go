@@ -156,7 +156,8 @@ func TestPut(t *testing.T) {
 	}
 	c.ada(http.MethodPut, "/team-members/zed", `{"provider":"yes"}`).refused(t, 400, "malformed", "provider")
 	c.ada(http.MethodPut, "/team-members/zed", `{"access":["nowhere"]}`).refused(t, 400, "malformed", "access[0]")
-	c.ada(http.MethodPut, "/bookings/b-9", `{"patient":"p-1","provider":true}`).refused(t, 400, "malformed", "provider")
+	c.ada(http.MethodPost, "/bookings", `{"id":"b-9","patient":"p-1","provider":true}`).refused(t, 400, "malformed", "provider")
+	c.ada(http.MethodPut, "/bookings/b-9", `{"patient":"p-1","provider":"mark"}`).refused(t, 405, "method-not-allowed", "")
 	c.ada(http.MethodPut, "/patients/p-9", `{}`).refused(t, 400, "malformed", "patient_group")
 	c.ada(http.MethodPut, "/patients/p-9", `{"care_team_sources":{}}`).refused(t, 400, "malformed", "care_team_sources")
 	c.ada(http.MethodPut, "/patients/"+strings.Repeat("x", 257), `{}`).refused(t, 400, "malformed", "id")
