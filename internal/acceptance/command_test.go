@@ -154,7 +154,7 @@ func TestImportOfManyStopsAtABadRecord(t *testing.T) {
 	o.allow(t, "ann", "view", patient("p-1996"))                    // the record 2000
 	o.deny(t, "ann", "view", patient("p-1997"), "resource_unknown") // and of the change that failed, nothing
 	o.deny(t, "ann", "view", patient("p-2199"), "resource_unknown")
-	mustRun(t, good, flags...)
+	o.imported(t, mustRun(t, good, flags...))
 	o.allow(t, "ann", "view", patient("p-2499"))
 }
 
@@ -184,12 +184,16 @@ func TestExportAndImport(t *testing.T) {
 	sameRecords(t, o.records, first)
 
 	copied := &organisation{name: o.name + "-copy", server: o.server}
-	mustRun(t, string(first), "import", "--redis", redis, "--organisation", copied.name, "-")
+	copied.imported(t, mustRun(t, string(first), "import", "--redis", redis, "--organisation", copied.name, "-"))
 	if again := mustRun(t, "", "export", "--redis", redis, "--organisation", copied.name); again.stdout != string(first) {
 		t.Error("the export of the import is another than what was imported")
 	}
 	copied.allow(t, "ann", "view", patient("p-1"))
-	mustRun(t, "", "import", "--redis", redis, "--organisation", o.name, file) // once more changes nothing
+	before := o.revision
+	o.imported(t, mustRun(t, "", "import", "--redis", redis, "--organisation", o.name, file)) // once more changes nothing
+	if o.revision != before {
+		t.Errorf("importing what is there is the revision %s, expected %s as before", o.revision, before)
+	}
 	if again := mustRun(t, "", "export", "--redis", redis, "--organisation", o.name); again.stdout != string(first) {
 		t.Error("importing what is there changes it")
 	}

@@ -12,9 +12,9 @@ import (
 // together: what the facts deny is never allowed.
 func TestCorruptedFacts(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url)
-	mustRun(t, string(lines(append(practiceForDamage(), booking("b-1", "p-1", "bookable", "booked")))),
-		"import", "--redis", o.redis.url(), "--organisation", o.name)
+	o := newOutage(t, (*redisServer).url, uncached...) // what is in memory is not what was damaged
+	o.imported(t, mustRun(t, string(lines(append(practiceForDamage(), booking("b-1", "p-1", "bookable", "booked")))),
+		"import", "--redis", o.redis.url(), "--organisation", o.name))
 	questions, allowed := o.sorted(t)
 	keys := o.keys(t)
 	t.Logf("%d keys, %d questions of which %d allowed", len(keys), len(questions), allowed)
@@ -63,6 +63,7 @@ func TestCorruptedFacts(t *testing.T) {
 		o.nothingAllowed(t, "every key is "+what, questions)
 	}
 	o.redo(t, "FLUSHALL")
+	o.revision = ""
 	o.nothingAllowed(t, "flushed", questions)
 	o.deny(t, "ann", "view", patient("p-1"), "organisation_unknown")
 	o.load(t)
@@ -153,10 +154,6 @@ func (o *outage) damages(t *testing.T, key string) map[string][][]string {
 	}
 	rubbish := []string{"", "null", "{}", "[]", "rubbish", "1", "-1", "\x00\xff", `{"found":true}`, `{"id":`, strings.Repeat("[", 10_000)}
 	switch kind := o.redo(t, "TYPE", key); kind {
-	case "string":
-		for i, value := range rubbish {
-			out[fmt.Sprintf("value %d", i)] = [][]string{{"SET", key, value}}
-		}
 	case "hash":
 		fields, err := o.redis.strings("HKEYS", key)
 		if err != nil {
@@ -169,8 +166,16 @@ func (o *outage) damages(t *testing.T, key string) map[string][][]string {
 			}
 		}
 		out["an unknown field"] = [][]string{{"HSET", key, "superuser", "true"}}
-	case "set":
-		out["rubbish in the set"] = [][]string{{"SADD", key, "rubbish", "", "{}"}}
+	case "zset":
+		out["rubbish in the set"] = [][]string{{"ZADD", key, "0", "rubbish", "0", "", "0", "{}"}}
+		out["half of the set"] = [][]string{{"ZREMRANGEBYRANK", key, "0", "0"}}
+		out["another order of the set"] = [][]string{{"ZADD", key, "1e300", "rubbish"}}
+	case "stream":
+		out["an entry too many"] = [][]string{{"XADD", key, "*", "prev", "rubbish"}}
+		out["an entry like ours"] = [][]string{{"XADD", key, "3-0", "prev", "", "nonce", "rubbish", "at", "0", "by", "", "via", "api", "req", "", "images", ""}}
+		out["no entry"] = [][]string{{"XTRIM", key, "MAXLEN", "0"}}
+	default:
+		t.Fatalf("%q is a %v, and nobody knows how to damage it", key, kind)
 	}
 	return out
 }

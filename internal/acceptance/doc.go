@@ -2,12 +2,14 @@
 // starts it beside a real redis-server and over its embedded store, and asks
 // it questions over HTTP and on the command line.
 //
-// Its tests are written from the rules (V1-V9, B1-B4, P1-P6) and know nothing
-// of the packages that implement them. There is nothing to import here.
+// Its tests are written from the rules (V1-V9, B1-B6, P1-P6, A1-A4) and from
+// the reference of the Directory API, and know nothing of the packages that
+// implement them. There is nothing to import here.
 //
 // The environment steers it:
 //
 //	CAREGATE_TEST_RACE       any value builds the binary with the race detector
 //	CAREGATE_TEST_SEED       the seed of the property tests, printed on each run
 //	CAREGATE_TEST_DECISIONS  how many decisions the property test compares
+//	CAREGATE_TEST_EDITS      how many random changes the Directory API is given
 package acceptance

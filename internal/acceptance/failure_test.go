@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,7 +17,13 @@ const (
 	slack          = 2 * time.Second // of a machine that does other things too
 )
 
-var shortTimeouts = []string{"--facts-timeout", factsTimeout.String(), "--request-timeout", requestTimeout.String()}
+var (
+	shortTimeouts = []string{"--facts-timeout", factsTimeout.String(), "--request-timeout", requestTimeout.String()}
+
+	// uncached is for what happens behind the server's back and has to be
+	// noticed at once.
+	uncached = []string{"--cache-bytes", "0"}
+)
 
 // outage is an organisation on a Redis of its own, that may come to harm.
 type outage struct {
@@ -25,7 +32,7 @@ type outage struct {
 	file  string
 }
 
-func newOutage(t *testing.T, through func(*redisServer) string) *outage {
+func newOutage(t *testing.T, through func(*redisServer) string, flags ...string) *outage {
 	t.Helper()
 	redis, err := startRedis(t.TempDir(), 0)
 	if err != nil {
@@ -34,13 +41,13 @@ func newOutage(t *testing.T, through func(*redisServer) string) *outage {
 	o := &outage{organisation: &organisation{name: "riverside", records: clinic()}, redis: redis, file: writeFacts(t, merge(nil, clinic()...))}
 	t.Cleanup(func() { o.redis.kill() })
 	o.load(t)
-	o.server = serve(t, append([]string{"--redis", through(redis)}, shortTimeouts...)...)
+	o.server = serve(t, slices.Concat([]string{"--redis", through(redis)}, shortTimeouts, flags)...)
 	return o
 }
 
 func (o *outage) load(t *testing.T) {
 	t.Helper()
-	mustRun(t, "", "import", "--redis", o.redis.url(), "--organisation", o.name, o.file)
+	o.imported(t, mustRun(t, "", "import", "--redis", o.redis.url(), "--organisation", o.name, o.file))
 }
 
 var (
@@ -113,7 +120,7 @@ func (o *outage) notReady(t *testing.T) {
 
 func TestRedisKilled(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url)
+	o := newOutage(t, (*redisServer).url, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
 	port := o.redis.port
@@ -128,6 +135,7 @@ func TestRedisKilled(t *testing.T) {
 	}
 	o.redis = redis
 	// Redis is back, its facts are not: a deny, and no memory of what was.
+	o.revision = ""
 	eventually(t, 10*time.Second, "answers again", func() bool {
 		r := post(t, o.url("/access/v1/evaluation"), allowedThere)
 		return r.status == http.StatusOK
@@ -138,9 +146,20 @@ func TestRedisKilled(t *testing.T) {
 	wrong(t)
 }
 
+// leaseEnds waits until facts that are kept in memory are not answered from any
+// more.
+func (o *outage) leaseEnds(t *testing.T) {
+	t.Helper()
+	eventually(t, 5*time.Second, "the lease is over", func() bool {
+		return post(t, o.url("/access/v1/evaluation"), allowedThere).status != http.StatusOK
+	})
+}
+
 // askAllTheWhile asks what is denied until the function it returns is called,
-// which fails the test when one of the answers was an allow.
-func (o *outage) askAllTheWhile(t *testing.T) func(t *testing.T) {
+// which fails the test when one of the answers was an allow, or neither a
+// decision nor a 503 nor one of the statuses given.
+func (o *outage) askAllTheWhile(t *testing.T, statuses ...int) func(t *testing.T) {
+	statuses = append(statuses, http.StatusOK, http.StatusServiceUnavailable)
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	var mu sync.Mutex
@@ -153,7 +172,7 @@ func (o *outage) askAllTheWhile(t *testing.T) func(t *testing.T) {
 				r, err := send(ctx, http.MethodPost, address, deniedThere)
 				mu.Lock()
 				asked++
-				if err == nil && (strings.Contains(string(r.body), `"decision":true`) || r.status != http.StatusOK && r.status != http.StatusServiceUnavailable) {
+				if err == nil && (strings.Contains(string(r.body), `"decision":true`) || !slices.Contains(statuses, r.status)) {
 					allows = append(allows, r.String())
 				}
 				mu.Unlock()
@@ -176,7 +195,7 @@ func (o *outage) askAllTheWhile(t *testing.T) func(t *testing.T) {
 
 func TestRedisPaused(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url)
+	o := newOutage(t, (*redisServer).url, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
 	if err := o.redis.signal(syscall.SIGSTOP); err != nil {
@@ -206,14 +225,22 @@ func TestRedisPaused(t *testing.T) {
 }
 
 // TestRedisTalksRubbish has a Redis that accepts everything and answers
-// nonsense, on connections that are open already and on new ones.
+// nonsense, on connections that are open already and on new ones. A server with
+// a cache has to come to the same, once its lease is over.
 func TestRedisTalksRubbish(t *testing.T) {
 	t.Parallel()
+	for name, flags := range map[string][]string{"uncached": uncached, "cached": {"--max-staleness", "200ms"}} {
+		t.Run(name, func(t *testing.T) { talksRubbish(t, flags) })
+	}
+}
+
+func talksRubbish(t *testing.T, flags []string) {
+	t.Helper()
 	var m *meddler
 	o := newOutage(t, func(r *redisServer) string {
 		m = newMeddler(t, r.addr())
 		return m.url()
-	})
+	}, flags...)
 	always := func(text string) func([]byte) ([]byte, bool) {
 		return func([]byte) ([]byte, bool) { return []byte(text), false }
 	}
@@ -258,10 +285,13 @@ func TestRedisTalksRubbish(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.recovers(t)
+			wrong := o.askAllTheWhile(t, http.StatusInternalServerError)
 			m.say(change)
+			o.leaseEnds(t)
 			o.unavailable(t, http.StatusServiceUnavailable, http.StatusInternalServerError)
 			m.say(nil)
 			o.recovers(t)
+			wrong(t)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -18,6 +19,8 @@ type organisation struct {
 	store   store
 	records []record
 	server  *server
+
+	revision string // of the last change, which every answer has to include
 }
 
 // store is where an organisation's facts are kept.
@@ -52,7 +55,7 @@ func (embeddedStore) install(t *testing.T, o *organisation, _ []record) {
 			t.Fatal(err)
 		}
 	}
-	o.server = serve(t, "--facts", file, "--organisation", o.name, "--max-body", "16777216",
+	o.server = serve(t, "--facts", file, "--organisation", o.name, "--admin-addr", "127.0.0.1:0", "--max-body", "16777216",
 		"--facts-timeout", "5s", "--request-timeout", "20s")
 }
 
@@ -63,7 +66,7 @@ func (redisStore) name() string { return "redis" }
 
 func (redisStore) install(t *testing.T, o *organisation, changed []record) {
 	t.Helper()
-	mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", o.name, writeFacts(t, changed))
+	o.imported(t, mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", o.name, writeFacts(t, changed)))
 	o.server = workbench.server(t)
 }
 
@@ -98,6 +101,25 @@ func (o *organisation) change(t *testing.T, changed ...record) {
 	o.store.install(t, o, changed)
 }
 
+// imported takes the revision that an import ended with.
+func (o *organisation) imported(t *testing.T, got result) {
+	t.Helper()
+	said := regexp.MustCompile(`revision (\d+\.\S+)`).FindStringSubmatch(got.stderr + got.stdout)
+	if said == nil {
+		t.Fatalf("an import does not say its revision: %s%s", got.stdout, got.stderr)
+	}
+	o.revision = said[1]
+}
+
+// included are the headers that ask for an answer which includes the last
+// change. Without them a server may answer from what it still remembers.
+func (o *organisation) included() []string {
+	if o.revision == "" {
+		return nil
+	}
+	return []string{"Caregate-At-Least", o.revision}
+}
+
 // url returns the address of a path of this organisation.
 func (o *organisation) url(path string) string {
 	return o.server.decisions() + "/organisations/" + url.PathEscape(o.name) + path
@@ -113,12 +135,12 @@ type answer struct {
 // decide asks in every way there is, and all of them have to agree.
 func (o *organisation) decide(t *testing.T, q question) answer {
 	t.Helper()
-	got := decode[decision](t, post(t, o.url("/access/v1/evaluation"), q))
+	got := decode[decision](t, post(t, o.url("/access/v1/evaluation"), q, o.included()...))
 	if got.Decision == nil {
 		t.Fatalf("%v: an answer without a decision", q)
 	}
 	batch := decode[struct{ Evaluations []decision }](t, post(t, o.url("/access/v1/evaluations"),
-		map[string]any{"evaluations": []question{q}}))
+		map[string]any{"evaluations": []question{q}}, o.included()...))
 	if len(batch.Evaluations) != 1 || !reflect.DeepEqual(batch.Evaluations[0], got) {
 		t.Errorf("%v: evaluation says %v, evaluations %v", q, got, batch.Evaluations)
 	}
@@ -127,11 +149,11 @@ func (o *organisation) decide(t *testing.T, q question) answer {
 			Allow   *bool
 			Context *reasons
 		}
-	}](t, post(t, o.url("/v1/data/authz/decision"), q.data())).Result
+	}](t, post(t, o.url("/v1/data/authz/decision"), q.data(), o.included()...)).Result
 	if whole.Allow == nil || *whole.Allow != got.allowed() || !reflect.DeepEqual(whole.Context, got.Context) {
 		t.Errorf("%v: evaluation says %v, /v1/data/authz/decision %+v", q, got, whole)
 	}
-	short := decode[map[string]any](t, post(t, o.url("/v1/data/authz/allow"), q.data()))
+	short := decode[map[string]any](t, post(t, o.url("/v1/data/authz/allow"), q.data(), o.included()...))
 	if result, there := short["result"]; there != got.allowed() || there && result != true {
 		t.Errorf("%v: evaluation says %v, /v1/data/authz/allow %v", q, got, short)
 	}

@@ -195,6 +195,7 @@ func (s *server) url(listener string) string {
 
 func (s *server) decisions() string  { return s.url("decisions") }
 func (s *server) diagnostic() string { return s.url("diagnostic") }
+func (s *server) admin() string      { return s.url("admin") }
 
 // health returns the status of a health path, 0 when nothing answers.
 func (s *server) health(path string) int {

@@ -92,7 +92,7 @@ func TestDecisionsEqualTheRules(t *testing.T) {
 				compare(t, &seen, o, d, d.w, (total+2*organisations-1)/(2*organisations))
 				if i == 0 {
 					nowhere := *o
-					nowhere.name += "-not-there"
+					nowhere.name, nowhere.revision = o.name+"-not-there", ""
 					compare(t, &seen, &nowhere, d, nil, 20)
 				}
 				if _, alone := s.(embeddedStore); alone {
@@ -141,7 +141,7 @@ func compare(t *testing.T, seen *tally, o *organisation, d *dice, w *world, coun
 		for i, got := range o.batch(t, questions) {
 			hold("evaluations", questions[i], got)
 			if i%25 == 0 {
-				hold("evaluation", questions[i], decode[decision](t, post(t, o.url("/access/v1/evaluation"), questions[i])))
+				hold("evaluation", questions[i], decode[decision](t, post(t, o.url("/access/v1/evaluation"), questions[i], o.included()...)))
 				hold("/v1/data/authz/decision", questions[i], o.dataDecision(t, questions[i]))
 			}
 		}
@@ -156,7 +156,7 @@ func (o *organisation) dataDecision(t *testing.T, q question) decision {
 			Allow   *bool
 			Context *reasons
 		}
-	}](t, post(t, o.url("/v1/data/authz/decision"), q.data()))
+	}](t, post(t, o.url("/v1/data/authz/decision"), q.data(), o.included()...))
 	return decision{Decision: got.Result.Allow, Context: got.Result.Context}
 }
 

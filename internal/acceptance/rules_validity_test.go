@@ -28,7 +28,7 @@ var validityRules = []rule{
 		o.allow(t, "root", "view", provider("drew"))
 
 		elsewhere := *o
-		elsewhere.name = o.name + "-that-is-not-there"
+		elsewhere.name, elsewhere.revision = o.name+"-that-is-not-there", ""
 		elsewhere.deny(t, "root", "view", patient("p-1"), "organisation_unknown")
 		elsewhere.deny(t, "root", "create", patient("p-new"), "organisation_unknown")
 		elsewhere.deny(t, patient("p-1"), "view", provider("drew"), "organisation_unknown")
@@ -139,7 +139,7 @@ func (o *organisation) batch(t *testing.T, questions []question) []decision {
 	for len(questions) > 0 {
 		n := min(most, len(questions))
 		got := decode[struct{ Evaluations []decision }](t,
-			post(t, o.url("/access/v1/evaluations"), map[string]any{"evaluations": questions[:n]}))
+			post(t, o.url("/access/v1/evaluations"), map[string]any{"evaluations": questions[:n]}, o.included()...))
 		if len(got.Evaluations) != n {
 			t.Fatalf("%d answers to %d questions", len(got.Evaluations), n)
 		}
