@@ -15,6 +15,11 @@ import (
 // small organisation fills.
 const memoryCache = 16 << 20
 
+// partsPatients is how many patients there are when it is measured what one takes in
+// Redis: so many that the indexes have the form that they have in a large
+// organisation.
+const partsPatients = 200_000
+
 // boundMemory is how many times the memory of the small organisation the large one
 // may take in a sidecar.
 const boundMemory = 1.25
@@ -33,7 +38,8 @@ func memories(
 	if err != nil {
 		return nil, err
 	}
-	patient, edge, err := redis.parts(ctx, small)
+	_, _ = fmt.Fprintf(progress, "%s patients, for what each takes in Redis\n", number(partsPatients))
+	patient, edge, err := redis.parts(ctx, newOrganisationOf(partsPatients))
 	redis.stop()
 	if err != nil {
 		return nil, err

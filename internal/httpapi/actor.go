@@ -46,11 +46,14 @@ func (a *API) identified(h handler) handler {
 	}
 }
 
-// reading makes a handler know who acts.
-func (a *API) reading(h administering) handler {
+// reading makes a handler know who acts. What it does not look at is refused.
+func (a *API) reading(h administering, l looks) handler {
 	return func(x *exchange) error {
 		actor, err := a.actor(x)
 		if err != nil {
+			return err
+		}
+		if err := x.only(l); err != nil {
 			return err
 		}
 		return h(x, actor)
@@ -58,14 +61,14 @@ func (a *API) reading(h administering) handler {
 }
 
 // writing is reading for what changes something: nobody may (A1, A3).
-func (a *API) writing(h administering) handler {
+func (a *API) writing(h administering, l looks) handler {
 	return a.reading(func(x *exchange, actor admin.Actor) error {
 		if actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
 				"nobody is named, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
 		}
 		return h(x, actor)
-	})
+	}, l)
 }
 
 // caller makes sure that whoever sent a request is known: by a signed token, which

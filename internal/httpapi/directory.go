@@ -70,45 +70,47 @@ type verb struct {
 func (a *API) routeDirectory(base string) {
 	s := a.admin
 	base += "/directory/v1"
+	ofPage, ofVersion := pageParameters(), looks{conditions: []string{ifMatch}}
 	for _, c := range collections() {
-		all := []verb{{http.MethodGet, a.reading(a.listRecords(c.kind))}}
-		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind))}}
+		all := []verb{{http.MethodGet, a.reading(a.listRecords(c.kind), ofPage)}}
+		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind), looks{conditions: []string{ifNoneMatch}})}}
 		if c.kind == authz.KindBooking { // made and ended, and never written over (B5, B6)
-			all = append(all, verb{http.MethodPost, a.writing(a.book)})
+			all = append(all, verb{http.MethodPost, a.writing(a.book, looks{})})
 		} else {
-			one = append(one, verb{http.MethodPut, a.writing(a.putRecord(c.kind))}, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind))})
+			one = append(one, verb{http.MethodPut, a.writing(a.putRecord(c.kind), looks{conditions: []string{ifMatch, ifNoneMatch}})}, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind), ofVersion)})
 		}
-		one = append(one, verb{http.MethodDelete, a.writing(a.deleteRecord(c.kind))})
+		one = append(one, verb{http.MethodDelete, a.writing(a.deleteRecord(c.kind), looks{query: []string{"cascade"}, conditions: []string{ifMatch}, noBody: true})})
 		s.resource(base+"/"+c.path, all...)
 		s.resource(base+"/"+c.path+"/:id", one...)
 	}
-	s.resource(base+"/bookings/:id/cancel", verb{http.MethodPost, a.writing(a.cancel)})
+	s.resource(base+"/bookings/:id/cancel", verb{http.MethodPost, a.writing(a.cancel, ofVersion)})
 	for _, v := range views() {
 		a.routeView(base, v)
 	}
-	s.resource(base+"/edits", verb{http.MethodPost, a.writing(a.edits)})
-	s.resource(base+"/records", verb{http.MethodPost, a.reading(a.recordByBody)})
-	s.resource(base+"/lists", verb{http.MethodPost, a.reading(a.listByBody)})
-	s.resource(base+"/relations", verb{http.MethodPost, a.reading(a.relationByBody)})
-	s.resource(base+"/changes", verb{http.MethodGet, a.reading(a.changes)}, verb{http.MethodPost, a.reading(a.changesByBody)})
+	s.resource(base+"/edits", verb{http.MethodPost, a.writing(a.edits, looks{})})
+	s.resource(base+"/records", verb{http.MethodPost, a.reading(a.recordByBody, looks{})})
+	s.resource(base+"/lists", verb{http.MethodPost, a.reading(a.listByBody, looks{})})
+	s.resource(base+"/relations", verb{http.MethodPost, a.reading(a.relationByBody, looks{})})
+	s.resource(base+"/changes", verb{http.MethodGet, a.reading(a.changes, ofPage)}, verb{http.MethodPost, a.reading(a.changesByBody, looks{})})
 }
 
 // routeView registers what can be done with a relationship as seen from one end.
 func (a *API) routeView(base string, v view) {
+	ofPage, ofVersion := pageParameters(), looks{conditions: []string{ifMatch}}
 	path := base + "/" + pathOf(v.seenFrom()) + "/:id/" + v.path
-	set := []verb{{http.MethodGet, a.reading(a.getSet(v))}}
+	set := []verb{{http.MethodGet, a.reading(a.getSet(v), looks{query: ofPage.query, conditions: []string{ifNoneMatch}})}}
 	var one []verb
 	if v.can&replaceSet != 0 {
-		set = append(set, verb{http.MethodPut, a.writing(a.putSet(v))})
+		set = append(set, verb{http.MethodPut, a.writing(a.putSet(v), ofVersion)})
 	}
 	if v.can&(addToSet|removeFromSet) != 0 {
-		set = append(set, verb{http.MethodPost, a.writing(a.editSet(v))})
+		set = append(set, verb{http.MethodPost, a.writing(a.editSet(v), looks{})})
 	}
 	if v.can&addToSet != 0 {
-		one = append(one, verb{http.MethodPut, a.writing(a.linkOne(v))})
+		one = append(one, verb{http.MethodPut, a.writing(a.linkOne(v), looks{noBody: true})})
 	}
 	if v.can&removeFromSet != 0 {
-		one = append(one, verb{http.MethodDelete, a.writing(a.unlinkOne(v))})
+		one = append(one, verb{http.MethodDelete, a.writing(a.unlinkOne(v), looks{noBody: true})})
 	}
 	a.admin.resource(path, set...)
 	if len(one) > 0 {

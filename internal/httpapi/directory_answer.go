@@ -28,28 +28,6 @@ func (x *exchange) pathID(name string) (string, error) {
 	return id, nil
 }
 
-// query returns the parameters of the query, which must be among names and stand
-// once each.
-func (x *exchange) query(names ...string) (map[string]string, error) {
-	given := make(map[string]string)
-	for name, values := range x.echo.QueryParams() {
-		known := false
-		for _, n := range names {
-			known = known || n == name
-		}
-		switch {
-		case !known && len(names) == 0:
-			return nil, authz.Errorf(authz.Malformed, "query", "this path takes no parameters; leave them out")
-		case !known:
-			return nil, authz.Errorf(authz.Malformed, "query", "has a parameter that is not known here; there are %s", strings.Join(names, ", "))
-		case len(values) > 1:
-			return nil, authz.Errorf(authz.Malformed, name, "given more than once; give it once")
-		}
-		given[name] = values[0]
-	}
-	return given, nil
-}
-
 // at states the revision that an answer is of, which must be as late as the caller
 // asks for.
 func (x *exchange) at(revision authz.Revision) error {
@@ -95,16 +73,6 @@ func (x *exchange) ifMatch() (string, error) {
 		return "", authz.Errorf(authz.Malformed, "If-Match", "must be one entity tag, as ETag said it")
 	}
 	return tag[1 : len(tag)-1], nil
-}
-
-// unconditional refuses conditions on a write that does not look at them.
-func (x *exchange) unconditional() error {
-	for _, name := range []string{"If-Match", "If-None-Match"} {
-		if len(x.request.Header[name]) > 0 {
-			return authz.Errorf(authz.Malformed, name, "is not looked at here; leave it out, or send an edit with if_match to /directory/v1/edits")
-		}
-	}
-	return nil
 }
 
 // conditions reads what a write of the record for key depends on. Create says that

@@ -25,22 +25,19 @@ const enoughOfChanges = 1 << 20
 // changes answers what changed after a revision (A3), as a page or, if that is what
 // the caller accepts, as a stream.
 func (a *API) changes(x *exchange, actor admin.Actor) error {
-	given, err := x.query("after", "limit")
-	if err != nil {
-		return err
-	}
+	given := x.echo.QueryParam("after")
 	if accepts(x.request.Header["Accept"], "text/event-stream") {
-		after, err := x.lastSeen(given["after"])
+		after, err := x.lastSeen(given)
 		if err != nil {
 			return err
 		}
 		return a.stream(x, actor, after)
 	}
-	after, err := revisionOf(given["after"])
+	after, err := revisionOf(given)
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(given["limit"])
+	limit, err := limitOf(x.echo.QueryParam("limit"))
 	if err != nil {
 		return err
 	}

@@ -50,11 +50,7 @@ func newPages() *pages {
 
 // page reads the parameters limit and after.
 func (x *exchange) page() (page, error) {
-	given, err := x.query("limit", "after")
-	if err != nil {
-		return page{}, err
-	}
-	return x.api.pages.read(given["limit"], given["after"])
+	return x.api.pages.read(x.echo.QueryParam("limit"), x.echo.QueryParam("after"))
 }
 
 // read makes a page of a limit and a token, "" for none.

@@ -263,9 +263,6 @@ func (a *API) editSet(v view) administering {
 		if err != nil {
 			return err
 		}
-		if err := x.unconditional(); err != nil {
-			return err
-		}
 		shape := map[string]want{"add": wantTexts}
 		if v.can&removeFromSet != 0 {
 			shape["remove"] = wantTexts
@@ -298,6 +295,10 @@ func (a *API) editSet(v view) administering {
 		if err != nil {
 			return x.unwritten(err, func(field string) string {
 				switch n, ok := indexIn(field); {
+				case field == "edits" && len(remove) > len(add): // too many of them
+					return "remove"
+				case field == "edits":
+					return "add"
 				case !ok:
 					return field
 				case n < len(add):
@@ -325,9 +326,6 @@ func (a *API) editOne(v view, holds bool) administering {
 		}
 		other, err := x.pathID("other")
 		if err != nil {
-			return err
-		}
-		if err := x.unconditional(); err != nil {
 			return err
 		}
 		edits := []admin.Edit{v.edit(key.ID, other, holds)}

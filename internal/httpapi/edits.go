@@ -13,9 +13,6 @@ import (
 
 // edits makes many changes of any kind in one revision, or none of them.
 func (a *API) edits(x *exchange, actor admin.Actor) error {
-	if err := x.unconditional(); err != nil {
-		return err
-	}
 	if err := x.read(); err != nil {
 		return err
 	}

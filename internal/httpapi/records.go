@@ -51,9 +51,6 @@ func (a *API) getRecord(kind authz.Kind) administering {
 		if err != nil {
 			return err
 		}
-		if _, err := x.query(); err != nil {
-			return err
-		}
 		return x.record(actor, key)
 	}
 }
@@ -158,18 +155,15 @@ func (a *API) deleteRecord(kind authz.Kind) administering {
 		if err != nil {
 			return err
 		}
-		given, err := x.query("cascade")
-		if err != nil {
-			return err
-		}
-		if c, ok := given["cascade"]; ok && c != "true" && c != "false" {
+		cascade := x.echo.QueryParam("cascade")
+		if cascade != "" && cascade != "true" && cascade != "false" {
 			return authz.Errorf(authz.Malformed, "cascade", "must be true or false")
 		}
 		options, _, err := x.conditions(key, false)
 		if err != nil {
 			return err
 		}
-		edit := admin.Edit{Op: admin.Delete, Key: key, Cascade: given["cascade"] == "true"}
+		edit := admin.Edit{Op: admin.Delete, Key: key, Cascade: cascade == "true"}
 		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, []admin.Edit{edit}, options)
 		if err != nil {
 			return x.unwritten(err, inKey)
@@ -184,9 +178,6 @@ func (a *API) deleteRecord(kind authz.Kind) administering {
 
 // book makes a booking (B3 to B5). The same booking again is no other one (B6).
 func (a *API) book(x *exchange, actor admin.Actor) error {
-	if err := x.unconditional(); err != nil {
-		return err
-	}
 	f, err := x.fields(bookShape())
 	if err != nil {
 		return err
