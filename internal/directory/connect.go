@@ -28,6 +28,7 @@ type server struct {
 	single   *redis.Options
 	cluster  *redis.ClusterOptions
 	sentinel *redis.FailoverOptions
+	within   bool // in this process: it answers as soon as it can, and contexts say how long that may be
 }
 
 // parseURL reads the URL of a Redis server, cluster or Sentinel.
@@ -126,6 +127,10 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 	default:
 		o := *s.single
 		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
+		if s.within {
+			const forever = -1
+			o.ReadTimeout, o.WriteTimeout = forever, forever
+		}
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
 		o.PoolSize = cmp.Or(connections, o.PoolSize)

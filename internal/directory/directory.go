@@ -187,7 +187,7 @@ func OpenEmbedded(cfg Config) (*Directory, error) {
 		Addr:   "embedded",
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return store.Dial() },
 	}
-	d := newDirectory(cfg, server{single: options})
+	d := newDirectory(cfg, server{single: options, within: true})
 	d.embedded = store
 	return d, nil
 }
