@@ -153,10 +153,10 @@ func TestASilentRedisEndsTheLease(t *testing.T) {
 	x.commit(s, access(admin.Link, "open"))
 	for range 5 {
 		s.ready(t)
-		paused := time.Now()
 		if err := x.server.Pause(); err != nil {
 			t.Fatal(err)
 		}
+		paused := time.Now()
 		refused := false
 		for time.Since(paused) < 2*exactStaleness {
 			asked := time.Now()
@@ -168,7 +168,8 @@ func TestASilentRedisEndsTheLease(t *testing.T) {
 			if refused {
 				t.Error("answered again while Redis was silent")
 			}
-			if late := asked.Sub(paused); d.Allow && late > exactStaleness {
+			// A signal takes a moment to arrive.
+			if late := asked.Sub(paused); d.Allow && late > exactStaleness+20*time.Millisecond {
 				t.Errorf("allowed %v after Redis fell silent", late)
 			}
 		}
