@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,5 +96,3 @@ func (b *bench) stopShared() {
 		fmt.Fprintln(os.Stderr, "acceptance: the server on the common Redis:", err)
 	}
 }
-
-var errNoRedis = errors.New("redis-server is not on the PATH; install redis-server, e.g. apt-get install redis-server, or run make test")

@@ -52,6 +52,12 @@ func Start(dir string, arguments ...string) (*Server, error) {
 	return nil, fmt.Errorf("redis-server does not start: %w\n%s", err, log)
 }
 
+// StartOn starts redis-server on a port.
+func StartOn(port int, dir string, arguments ...string) (*Server, error) {
+	s := &Server{Port: port, Dir: dir, arguments: arguments}
+	return s, s.Restart()
+}
+
 // Restart starts the server again, on its port and with what is in its folder.
 func (s *Server) Restart() error {
 	arguments := append([]string{
