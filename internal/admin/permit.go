@@ -7,7 +7,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// Who may change what (A1). Every question is one of design.md's table, asked of
+// Who may change what (A1). Every question is one that anybody could ask, asked of
 // the policy with the actor as the subject; a resource "user" has the id of the role,
 // group or member, "settings" that of what is set up: patient_group, access,
 // booking, care_team or bookings.

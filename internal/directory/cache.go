@@ -97,7 +97,7 @@ type entryKey struct {
 
 // counts are what Stats tells.
 type counts struct {
-	hits, misses, twice, resets, refused atomic.Uint64
+	hits, misses, twice, resets atomic.Uint64
 }
 
 // Stats is what a cache did since it was made.

@@ -48,7 +48,7 @@ func (f *follower) run() {
 			return
 		case !failing && !errors.Is(err, errReset) && f.ctx.Err() == nil:
 			failing = true
-			f.cache.cfg.Logger.Warn("the changes of an organisation cannot be followed, so that its facts are read for every request",
+			f.cache.cfg.Logger.Warn("the changes of an organisation cannot be followed; once what is known of it is too old, its facts are read for every request",
 				slog.String("organisation", f.organisation), slog.String("error", err.Error()))
 		}
 		select {

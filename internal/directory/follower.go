@@ -94,7 +94,6 @@ func (f *follower) recall(keys []authz.Key, atLeast authz.Revision) (*authz.Fact
 		switch f.history.compare(atLeast) {
 		case included:
 		case lost:
-			f.cache.counts.refused.Add(1)
 			return nil, authz.NotIncluded()
 		default:
 			return nil, nil //nolint:nilnil // Redis may know

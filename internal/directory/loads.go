@@ -98,8 +98,7 @@ const maxHistory = 4096
 // history is the nonces of revisions that A came through, the zero value none.
 type history struct {
 	nonces map[uint64]string
-	first  uint64 // the lowest count that nonces has; they have no gap
-	last   authz.Revision
+	first  uint64            // the lowest count that nonces has; they have no gap
 	older  map[uint64]string // nonces of some from before first, of which Redis said that they are included
 }
 
@@ -117,7 +116,6 @@ func (h *history) add(r authz.Revision) {
 		h.nonces, h.first = map[uint64]string{}, r.Count
 	}
 	h.nonces[r.Count] = r.Nonce
-	h.last = r
 	for len(h.nonces) > maxHistory {
 		delete(h.nonces, h.first)
 		h.first++

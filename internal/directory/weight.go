@@ -7,7 +7,8 @@ import (
 )
 
 // What facts take in memory, in bytes, with the form that the policy evaluates.
-// They are measured (see the benchmark of memory) and rounded up.
+// Those of an entry and an item were measured on patients, whose heap the benchmarks
+// hold against the bound; that of a union is an estimate.
 const (
 	weightOfEntry = 1500 // a fact without lists, its key, and its place in the cache
 	weightOfItem  = 350  // an id in a list, beside its bytes

@@ -152,7 +152,11 @@ func New(cfg Config) (*API, error) {
 	if cfg.Observer == nil {
 		cfg.Observer = noObserver{}
 	}
-	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: newPages()}
+	pages, err := newPages()
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: make the key of page tokens: %w", err)
+	}
+	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages}
 	if cfg.PublicURL != "" {
 		m, err := newMetadata(cfg.PublicURL)
 		if err != nil {

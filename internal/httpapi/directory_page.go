@@ -34,18 +34,18 @@ type pages struct {
 	seal cipher.AEAD
 }
 
-func newPages() *pages {
+func newPages() (*pages, error) {
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // never fails
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic(err) // the key has a length that AES knows
+		return nil, err
 	}
 	seal, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		panic(err) // and AES the block that GCM needs
+		return nil, err
 	}
-	return &pages{seal}
+	return &pages{seal}, nil
 }
 
 // page reads the parameters limit and after.
