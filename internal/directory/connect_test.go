@@ -2,9 +2,6 @@ package directory
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 func TestOpenURLs(t *testing.T) {
@@ -139,22 +137,10 @@ func TestCluster(t *testing.T) {
 }
 
 func TestSentinel(t *testing.T) {
-	server := startRedis(t)
-	port := freePort(t)
-	config := filepath.Join(t.TempDir(), "sentinel.conf")
-	master := strings.Replace(strings.TrimPrefix(server.url, "redis://"), ":", " ", 1)
-	text := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor clinic %s 1\n", port, master)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	replicated, err := redistest.StartReplicated(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command("redis-server", config, "--sentinel")
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	sentinel := &redisServer{command: command, url: fmt.Sprintf("redis://127.0.0.1:%d", port)}
-	t.Cleanup(sentinel.kill)
-	if err := sentinel.waitAlive(t); err != nil {
-		t.Fatal(err)
-	}
-	works(t, Config{URL: strings.Replace(sentinel.url, "redis://", "redis+sentinel://", 1) + "?master_name=clinic"})
+	t.Cleanup(replicated.Stop)
+	works(t, Config{URL: replicated.URL()})
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -294,15 +293,15 @@ func TestOutage(t *testing.T) {
 		}
 	}
 	answers()
-	if err := server.command.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
 	fails("paused")
-	if err := server.command.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := server.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	answers()
-	server.kill()
+	server.Kill()
 	fails("killed")
 	fails("killed, again")
 }

@@ -3,10 +3,6 @@ package directory
 import (
 	"bytes"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,75 +13,25 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 // redisServer is a real redis-server that keeps nothing on disk.
 type redisServer struct {
-	command *exec.Cmd
-	url     string
+	*redistest.Server
+	url string // as whom it is asked; a test may name another user
 }
 
 // startRedis starts redis-server on a free port and waits until it answers.
 // arguments are further ones.
 func startRedis(t testing.TB, arguments ...string) *redisServer {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal("these tests need redis-server 7 or later on the PATH; install it (Debian: apt-get install redis-server)")
-	}
-	dir := t.TempDir()
-	for attempt := 0; ; attempt++ { // a port found free may be taken before Redis binds it
-		port := freePort(t)
-		command := exec.Command(path, append([]string{
-			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-			"--dir", dir, "--logfile", filepath.Join(dir, "log"),
-		}, arguments...)...)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		s := &redisServer{command: command, url: fmt.Sprintf("redis://127.0.0.1:%d", port)}
-		if err = s.waitAlive(t); err == nil {
-			t.Cleanup(s.kill)
-			return s
-		}
-		s.kill()
-		if attempt == 5 {
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Fatalf("redis-server does not start: %v\n%s", err, log)
-		}
-	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	server, err := redistest.Start(t.TempDir(), arguments...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
-func (s *redisServer) waitAlive(t testing.TB) error {
-	t.Helper()
-	options, err := redis.ParseURL(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	for range 200 {
-		if err = client.Ping(t.Context()).Err(); err == nil {
-			return nil
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return err
-}
-
-func (s *redisServer) kill() {
-	_ = s.command.Process.Kill()
-	_ = s.command.Wait()
+	t.Cleanup(server.Kill)
+	return &redisServer{server, server.URL()}
 }
 
 // store is a directory under test with a way to its keys.
