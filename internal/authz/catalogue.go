@@ -15,6 +15,8 @@ type TypeSpec struct {
 	// RequireProvider makes an entity of this type found only if its team
 	// member is a provider.
 	RequireProvider bool
+	// Actions are the names of the actions that the type has, in order.
+	Actions []string
 	// References are the properties that name other entities. The name of a
 	// reference is both the property and the type it refers to.
 	References map[string]ReferenceSpec

@@ -235,12 +235,19 @@ func (s *Service) keys(keys []Key, r *Request) []Key {
 	if k, ok := c.lookup(r.Resource.Type, r.Resource.ID); ok {
 		keys = append(keys, k)
 	}
-	if c != nil {
-		for name := range c.Types[r.Resource.Type].References {
-			id, isString := r.Resource.Properties[name].(string)
-			if k, ok := c.lookup(name, id); ok && isString {
-				keys = append(keys, k)
-			}
+	return s.referred(keys, r)
+}
+
+// referred appends the keys of what the resource of r refers to.
+func (s *Service) referred(keys []Key, r *Request) []Key {
+	c := s.policy.Catalogue()
+	if c == nil {
+		return keys
+	}
+	for name := range c.Types[r.Resource.Type].References {
+		id, isString := r.Resource.Properties[name].(string)
+		if k, ok := c.lookup(name, id); ok && isString {
+			keys = append(keys, k)
 		}
 	}
 	return keys

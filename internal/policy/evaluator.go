@@ -9,7 +9,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/caregate/caregate/internal/policy/machine"
 )
@@ -89,20 +88,15 @@ type general struct {
 	txn   storage.Transaction
 }
 
-func newGeneral(ctx context.Context, compiler *ast.Compiler, data map[string]any) (evaluator, error) {
-	// Nothing writes to the store, so one transaction serves all evaluations.
-	store := inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true))
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return nil, err
-	}
+func newGeneral(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction) (general, error) {
 	g := general{query: map[string]rego.PreparedEvalQuery{}, txn: txn}
-	for _, entry := range []string{entryAllow, entryDecision, entryGranted} {
+	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount, entryCandidates, entryMasks} {
 		if !defined(compiler, entry) {
 			continue
 		}
+		var err error
 		g.query[entry], err = rego.New(
-			rego.Query("data."+strings.ReplaceAll(entry, "/", ".")),
+			rego.Query(query(entry)),
 			rego.Compiler(compiler),
 			rego.Store(store),
 			rego.Transaction(txn),
@@ -110,11 +104,14 @@ func newGeneral(ctx context.Context, compiler *ast.Compiler, data map[string]any
 			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
 		).PrepareForEval(ctx)
 		if err != nil {
-			return nil, err
+			return g, err
 		}
 	}
 	return g, nil
 }
+
+// query is the query for an entry point.
+func query(entry string) string { return "data." + strings.ReplaceAll(entry, "/", ".") }
 
 func (g general) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
 	values := make([]*ast.Term, len(entries))

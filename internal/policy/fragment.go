@@ -20,10 +20,10 @@ const (
 
 // Fragment reports where `allow` leaves the fragment that partial evaluation
 // turns into a filter: with the facts of the resource unknown, what is left of
-// it must consist of `leaf in known`, `known in leaf`, `leaf == known`, a leaf,
-// a leaf negated, and comparisons of two leaves, where a leaf is one fact of the
-// resource or of what it refers to. It asks every question that the catalogue
-// can make, without properties but references and without context.
+// it must consist of `leaf in known`, `known in leaf`, `leaf == known`, a leaf that is
+// true or false, comparisons of two leaves, and the negation of all these, where a leaf
+// is one fact of the resource or of what it refers to. It asks every question that the
+// catalogue can make, without properties but references and without context.
 func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	compiler, err := source.Check(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func newPartial(
 		return nil, err
 	}
 	return func(ctx context.Context, p *probe) (*rego.PartialQueries, error) {
-		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(p.unknown))
+		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)))
 	}, nil
 }
 
@@ -135,24 +135,11 @@ func (f *fragment) shapes(compiler *ast.Compiler) {
 
 // residual holds what is left of allow to the fragment.
 func (f *fragment) residual(p *probe, left *rego.PartialQueries) {
-	for _, module := range left.Support {
-		for _, rule := range module.Rules {
-			location := rule.Location
-			if len(rule.Body) > 0 && rule.Body[0].Location != nil {
-				location = rule.Body[0].Location
-			}
-			f.add(location, "support", fmt.Sprintf("a rule of its own would be left where %s; "+
-				"not and every work on what is known, or on one fact that is true or false", p))
-		}
-	}
-	for _, query := range left.Queries {
-		for _, expr := range query {
-			if len(left.Support) > 0 && callsSupport(expr) || p.expressible(expr) {
-				continue
-			}
-			f.add(expr.Location, readable(expr), fmt.Sprintf("`%s` is left where %s; "+
-				"use in, == and not on one fact of the resource at a time", readable(expr), p))
-		}
+	l := &leftover{leaves: p.leaves, outside: func(expr *ast.Expr, location *ast.Location, why string) {
+		f.add(location, readable(expr), fmt.Sprintf("`%s` is left where %s; %s", readable(expr), p, why))
+	}}
+	if _, ok := l.read(left).residual(); !ok {
+		f.add(nil, "alternatives", fmt.Sprintf("there are more than %d alternatives where %s", maxAlternatives, p))
 	}
 }
 
@@ -193,56 +180,4 @@ func readable(expr *ast.Expr) string {
 		return false
 	})
 	return strings.TrimSpace(copied.String())
-}
-
-// callsSupport reports whether an expression refers to a rule that partial
-// evaluation left.
-func callsSupport(expr *ast.Expr) bool {
-	found := false
-	ast.WalkRefs(expr, func(ref ast.Ref) bool {
-		found = found || ref.HasPrefix(ast.DefaultRootRef)
-		return found
-	})
-	return found
-}
-
-// expressible reports whether one expression of a residual is in the fragment.
-func (p *probe) expressible(expr *ast.Expr) bool {
-	if len(expr.With) > 0 {
-		return false
-	}
-	switch terms := expr.Terms.(type) {
-	case *ast.Term:
-		_, constant := terms.Value.(ast.Boolean) // `not true`: this alternative never holds
-		return constant || p.leaf(terms)
-	case []*ast.Term:
-		if expr.Negated || len(terms) != 3 {
-			return false
-		}
-		switch terms[0].String() {
-		case ast.Member.Name, ast.Equality.Name, ast.Equal.Name:
-			a, b := terms[1], terms[2]
-			return p.leaf(a) && (p.leaf(b) || b.IsGround() && !hasRef(b)) || p.leaf(b) && a.IsGround() && !hasRef(a)
-		}
-	}
-	return false
-}
-
-// leaf reports whether a term is one of the facts left open, whole.
-func (p *probe) leaf(t *ast.Term) bool {
-	for _, unknown := range p.unknown {
-		if unknown.Equal(t) {
-			return true
-		}
-	}
-	return false
-}
-
-func hasRef(t *ast.Term) bool {
-	found := false
-	ast.WalkRefs(t, func(ast.Ref) bool {
-		found = true
-		return true
-	})
-	return found
 }

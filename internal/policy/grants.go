@@ -163,7 +163,7 @@ func (s *Snapshot) granted(ctx context.Context, source *authz.Fact) (*granted, e
 		return g, nil
 	}
 	permissions := source.Permissions
-	if s.hasGrants {
+	if s.has[entryGranted] {
 		var err error
 		if permissions, err = s.askGranted(ctx, source); err != nil {
 			return nil, err

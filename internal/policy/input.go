@@ -44,6 +44,11 @@ func (s *Snapshot) input(ctx context.Context, q authz.Question) (*ast.Term, erro
 	if err != nil {
 		return nil, err
 	}
+	return s.assemble(&q, subject, resource)
+}
+
+// assemble makes the input of a subject and a resource and the rest of a question.
+func (s *Snapshot) assemble(q *authz.Question, subject, resource *ast.Term) (*ast.Term, error) {
 	action, err := s.action(&q.Action)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -16,7 +15,7 @@ import (
 type probe struct {
 	subject, action, resource string // types, and the action's name
 	input                     *ast.Term
-	unknown                   []*ast.Term // the fact leaves left open
+	leaves                    []openLeaf // what is left open
 }
 
 func (p *probe) String() string {
@@ -131,54 +130,31 @@ func resourceProbes(catalogue *authz.Catalogue, typ string) []probe {
 			if !found && spec.Facts == "" {
 				continue // nobody says whether it is there
 			}
+			o := &opened{}
 			path := ast.MustParseRef("input.resource")
-			p := probe{unknown: []*ast.Term{leaf(path, "id")}}
+			open := authz.TypeSpec{} // of what does not exist no facts can be
 			pairs := []pair{item("type", ast.StringTerm(typ))}
 			if spec.Facts != "" {
 				pairs = append(pairs, item("found", ast.InternedTerm(found)))
 			}
 			if found {
-				p.unknown = append(p.unknown, leaves(path, spec.Facts)...)
+				open = spec
 			}
-			var properties []pair
+			o.open(path, "", open)
 			for _, name := range slices.Sorted(maps.Keys(spec.References)) {
 				if !optional && !spec.References[name].Required {
 					continue
 				}
-				properties = append(properties, item(name, ast.StringTerm(probeID)))
-				pairs = append(pairs, item(name, ast.ObjectTerm(
-					item("type", ast.StringTerm(name)), item("found", ast.InternedTerm(true)))))
-				at := path.Append(ast.StringTerm(name))
-				p.unknown = append(append(p.unknown, leaf(at, "id")), leaves(at, catalogue.Types[name].Facts)...)
+				pairs = append(pairs, o.openReference(path, name, catalogue.Types[name]))
 			}
-			if len(properties) > 0 {
-				pairs = append(pairs, item("properties", ast.ObjectTerm(properties...)))
+			if len(spec.References) > 0 {
+				pairs = append(pairs, item("properties", ast.ObjectTerm()))
 			}
-			p.input = ast.ObjectTerm(pairs...)
-			out = append(out, p)
+			out = append(out, probe{input: ast.ObjectTerm(pairs...), leaves: o.leaves})
 		}
 		if len(spec.References) == 0 {
 			break
 		}
 	}
 	return out
-}
-
-// leaves are the facts that the directory holds of one kind.
-func leaves(path ast.Ref, kind authz.Kind) (out []*ast.Term) {
-	var names string
-	switch kind {
-	case authz.KindTeamMember:
-		names = "role permissions groups access booking provider"
-	case authz.KindPatient:
-		names = "patient_group care_team"
-	}
-	for _, name := range strings.Fields(names) {
-		out = append(out, leaf(path, name))
-	}
-	return out
-}
-
-func leaf(path ast.Ref, name string) *ast.Term {
-	return ast.NewTerm(path.Append(ast.StringTerm(name)))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
@@ -16,26 +17,31 @@ import (
 
 // The entry points of a policy. Only allow has to exist.
 const (
-	entryAllow    = "authz/allow"
-	entryDecision = "authz/decision"
-	entryGranted  = "authz/grants/granted"
+	entryAllow      = "authz/allow"
+	entryDecision   = "authz/decision"
+	entryGranted    = "authz/grants/granted"
+	entryAccount    = "authz/explanation/account"
+	entryCandidates = "authz/candidates"
+	entryMasks      = "authz/masks"
 )
 
 // Snapshot is one version of a policy with its data: immutable, safe for
 // concurrent use, and the domain's authz.Policy.
 type Snapshot struct {
-	digest      string
-	files       []string
-	catalogue   *authz.Catalogue
-	hasDecision bool
-	hasGrants   bool
-	evaluator   evaluator
-	general     error // why the general evaluator is used, nil when it is not
-	names       names
-	actions     map[string]*ast.Term
-	grants      grantMemo
-	memo        *memo     // nil to remember nothing
-	identity    *identity // stands for the snapshot where that must not be kept alive
+	digest    string
+	files     []string
+	catalogue *authz.Catalogue
+	has       map[string]bool // the entry points that there are
+	evaluator evaluator
+	whole     evaluator // the general one, for what is asked seldom
+	partials  *partials
+	residuals residualMemo
+	general   error // why the general evaluator is used, nil when it is not
+	names     names
+	actions   map[string]*ast.Term
+	grants    grantMemo
+	memo      *memo     // nil to remember nothing
+	identity  *identity // stands for the snapshot where that must not be kept alive
 }
 
 // Config says how to compile a Source. The zero value is what production uses.
@@ -79,17 +85,34 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if !defined(compiler, entryAllow) {
 		return nil, errors.New("the policy has no rule data.authz.allow, which answers every question; add `allow` to package authz")
 	}
-	entries := []string{entryAllow}
-	if s.hasDecision = defined(compiler, entryDecision); s.hasDecision {
-		entries = append(entries, entryDecision)
+	s.has = map[string]bool{}
+	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount, entryCandidates, entryMasks} {
+		s.has[entry] = defined(compiler, entry)
 	}
-	if s.hasGrants = defined(compiler, entryGranted); s.hasGrants {
-		entries = append(entries, entryGranted)
+	// Nothing writes to the store, so one transaction serves all evaluations.
+	store := inmem.NewFromObjectWithOpts(source.Data, inmem.OptReturnASTValuesOnRead(true))
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if s.evaluator, err = newGeneral(ctx, compiler, source.Data); err != nil || config.General {
-		return s, err
+	general, err := newGeneral(ctx, compiler, store, txn)
+	if err != nil {
+		return nil, err
 	}
-	fast, reason := newPlanned(ctx, source, entries, s.evaluator)
+	if s.partials, err = newPartials(ctx, compiler, store, txn); err != nil {
+		return nil, err
+	}
+	s.evaluator, s.whole = general, general
+	if config.General {
+		return s, nil
+	}
+	var entries []string
+	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount} {
+		if s.has[entry] {
+			entries = append(entries, entry)
+		}
+	}
+	fast, reason := newPlanned(ctx, source, entries, general)
 	if s.general = reason; reason == nil {
 		s.evaluator = fast
 	}
@@ -113,10 +136,14 @@ func conflicts(ctx context.Context, store storage.Store) func([]string) (bool, e
 	}
 }
 
-// defined reports whether a policy has a rule at path.
+// defined reports whether a policy has a rule at path. What is ranged over may be said
+// by rules below it, for one type each.
 func defined(compiler *ast.Compiler, path string) bool {
 	ref, err := ast.PtrRef(ast.DefaultRootDocument, path)
-	return err == nil && len(compiler.GetRulesExact(ref)) > 0
+	if err != nil {
+		return false
+	}
+	return len(compiler.GetRulesExact(ref)) > 0 || path == entryCandidates && len(compiler.GetRulesWithPrefix(ref)) > 0
 }
 
 // Digest identifies the policy and its data.
@@ -160,7 +187,7 @@ func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decisi
 	if err != nil {
 		return authz.Decision{}, err
 	}
-	if !s.hasDecision {
+	if !s.has[entryDecision] {
 		values, err := s.evaluator.evaluate(ctx, input, entryAllow)
 		if err != nil {
 			return authz.Decision{}, evaluationError(ctx, err)

@@ -1,0 +1,57 @@
+package authz
+
+import (
+	"context"
+	"maps"
+)
+
+// Survey is a question that leaves something open, with what is known of the rest.
+// The fact of what is open is not found in it, and means nothing.
+type Survey struct {
+	Question
+	// Keys are of all entities that the question names, aside from what is open. Those
+	// that are not among the facts do not exist.
+	Keys []Key
+}
+
+// Survey reads what r names, aside from what is open, and lets answer answer from
+// it; a second time if the facts became too old meanwhile. In an organisation that
+// does not exist nothing exists: Facts.Organisation says so.
+func (s *Service) Survey(
+	ctx context.Context, organisation string, r *Request, open Open, fresh Freshness, answer func(*Survey) error,
+) (Stated, error) {
+	known := *r
+	if len(open.References) > 0 {
+		known.Resource.Properties = maps.Clone(r.Resource.Properties)
+		for _, name := range open.References {
+			delete(known.Resource.Properties, name)
+		}
+	}
+	c := s.policy.Catalogue()
+	var keys []Key
+	if open.Subject {
+		keys = s.keys(nil, &Request{Resource: known.Resource})
+	} else {
+		if k, ok := c.lookup(r.Subject.Type, r.Subject.ID); ok {
+			keys = append(keys, k)
+		}
+		keys = s.referred(keys, &known)
+	}
+	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+		return answer(&Survey{Question: s.question(facts, &known), Keys: keys})
+	})
+}
+
+// Whole is Survey for a question that leaves nothing open but the action.
+func (s *Service) Whole(
+	ctx context.Context, organisation string, r *Request, fresh Freshness, answer func(*Survey) error,
+) (Stated, error) {
+	keys := s.keys(nil, r)
+	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+		return answer(&Survey{Question: s.question(facts, r), Keys: keys})
+	})
+}
+
+// Lookup returns the key under which the directory knows an entity of a type, and
+// false for a type of which it holds no facts.
+func (s *Service) Lookup(typ, id string) (Key, bool) { return s.policy.Catalogue().lookup(typ, id) }

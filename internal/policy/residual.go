@@ -1,0 +1,283 @@
+package policy
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// entryRoutes names the routes by which a patient is visible; a policy may do
+// without it.
+const entryRoutes = "authz/visibility/routes"
+
+// routeVar stands for the name of a route in a query.
+const routeVar = "route"
+
+// partials evaluates what is known of a question and leaves the rest.
+type partials struct {
+	allow, routes *rego.PreparedPartialQuery // routes is nil for a policy without them
+	txn           storage.Transaction
+}
+
+func newPartials(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction) (*partials, error) {
+	p := &partials{txn: txn}
+	prepare := func(query string) (*rego.PreparedPartialQuery, error) {
+		prepared, err := rego.New(
+			rego.Query(query),
+			rego.Compiler(compiler),
+			rego.Store(store),
+			rego.Transaction(txn),
+			rego.StrictBuiltinErrors(true),
+		).PrepareForPartial(ctx)
+		return &prepared, err
+	}
+	var err error
+	if p.allow, err = prepare(query(entryAllow)); err != nil {
+		return nil, err
+	}
+	if defined(compiler, entryRoutes) {
+		p.routes, err = prepare(query(entryRoutes) + "[" + routeVar + "]")
+	}
+	return p, err
+}
+
+// evaluate returns what is left of a query for an input.
+func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuery, o *opened) (*rego.PartialQueries, error) {
+	left, err := query.Partial(ctx,
+		rego.EvalParsedInput(o.input.Value),
+		rego.EvalParsedUnknowns(unknowns(o.leaves)),
+		rego.EvalTransaction(p.txn),
+		rego.EvalMetrics(metrics.NoOp()),
+	)
+	if err != nil {
+		return nil, evaluationError(ctx, err)
+	}
+	return left, nil
+}
+
+// Residual implements authz.Rules.
+func (s *Snapshot) Residual(ctx context.Context, q authz.Question, open authz.Open) (*authz.Residual, error) {
+	key := s.residuals.key(s.memo, q, open)
+	if r := s.residuals.get(key); r != nil {
+		return r, nil
+	}
+	o, err := s.opened(ctx, q, open)
+	if err != nil {
+		return nil, err
+	}
+	left, err := s.partials.evaluate(ctx, s.partials.allow, o)
+	if err != nil {
+		return nil, err
+	}
+	r, err := o.residual(left.Queries, left.Support)
+	if err == nil {
+		s.residuals.put(key, r)
+	}
+	return r, err
+}
+
+// Routes implements authz.Rules.
+func (s *Snapshot) Routes(ctx context.Context, q authz.Question, open authz.Open) (map[string]*authz.Residual, error) {
+	if s.partials.routes == nil {
+		return nil, nil //nolint:nilnil // a policy without routes has none to tell
+	}
+	o, err := s.opened(ctx, q, open)
+	if err != nil {
+		return nil, err
+	}
+	left, err := s.partials.evaluate(ctx, s.partials.routes, o)
+	if err != nil {
+		return nil, err
+	}
+	queries := map[string][]ast.Body{}
+	for _, body := range left.Queries {
+		name, rest, ok := routeOf(body)
+		if !ok {
+			return nil, outsideError([]string{place(body.Loc(), "a route must have a literal name")})
+		}
+		queries[name] = append(queries[name], rest)
+	}
+	routes := make(map[string]*authz.Residual, len(queries))
+	for name, bodies := range queries {
+		if routes[name], err = o.residual(bodies, left.Support); err != nil {
+			return nil, err
+		}
+	}
+	return routes, nil
+}
+
+// routeOf takes the name of the route out of what is left of a query for one.
+func routeOf(body ast.Body) (name string, rest ast.Body, ok bool) {
+	for _, expr := range body {
+		if expr.IsEquality() {
+			a, b := expr.Operand(0), expr.Operand(1)
+			if !a.Equal(ast.VarTerm(routeVar)) {
+				a, b = b, a
+			}
+			if text, isText := b.Value.(ast.String); isText && a.Equal(ast.VarTerm(routeVar)) && !ok {
+				name, ok = string(text), true
+				continue
+			}
+		}
+		rest = append(rest, expr)
+	}
+	return name, rest, ok
+}
+
+// opened is a question that leaves something open, as the policy sees it.
+type opened struct {
+	input  *ast.Term
+	leaves []openLeaf
+	// exists are what has to hold for what is open to exist as its type.
+	exists []authz.Condition
+}
+
+// residual reads what partial evaluation left.
+func (o *opened) residual(queries []ast.Body, support []*ast.Module) (*authz.Residual, error) {
+	var where []string
+	l := &leftover{leaves: o.leaves, outside: func(_ *ast.Expr, location *ast.Location, why string) {
+		where = append(where, place(location, why))
+	}}
+	f := l.read(&rego.PartialQueries{Queries: queries, Support: support})
+	if len(where) > 0 {
+		slices.Sort(where)
+		return nil, outsideError(slices.Compact(where))
+	}
+	parts := []*formula{f}
+	for _, c := range o.exists {
+		parts = append(parts, condition(c))
+	}
+	r, ok := allOf(parts...).residual()
+	if !ok {
+		return nil, outsideError([]string{"it would have more alternatives than anybody can read"})
+	}
+	return r, nil
+}
+
+// outsideError says that the policy leaves the fragment at these places.
+func outsideError(where []string) error {
+	return &authz.Error{
+		Kind:    authz.Unavailable,
+		Message: "the policy cannot be turned into a filter; caregate policy check says where, and single checks still answer",
+		Err:     &authz.Outside{Where: where},
+	}
+}
+
+// opened assembles what the policy sees of a question that leaves something open.
+func (s *Snapshot) opened(ctx context.Context, q authz.Question, open authz.Open) (*opened, error) {
+	o := &opened{}
+	var subject, resource *ast.Term
+	var err error
+	if open.Subject {
+		subject, err = s.openEntity(o, "subject", &q.Request.Subject, nil, nil)
+	} else {
+		subject, err = s.entity(ctx, "subject", &q.Request.Subject, q.Subject, q.Facts, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if open.Subject {
+		resource, err = s.entity(ctx, "resource", &q.Request.Resource, q.Resource, q.Facts, q.References)
+	} else {
+		var references []pair
+		for _, reference := range q.References {
+			referred, err := s.known(ctx, reference.Name, reference.Fact, q.Facts)
+			if err != nil {
+				return nil, err
+			}
+			references = append(references, item(reference.Name, referred.term))
+		}
+		resource, err = s.openEntity(o, "resource", &q.Request.Resource, references, open.References)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.input, err = s.assemble(&q, subject, resource)
+	return o, err
+}
+
+// openEntity makes what is known of an entity that is left open: its type, that it
+// exists, its properties, and what is given of its references. It adds what is not
+// known to the leaves of o.
+func (s *Snapshot) openEntity(o *opened, side string, e *authz.Entity, references []pair, open []string) (*ast.Term, error) {
+	at := ast.InputRootRef.Append(ast.StringTerm(side))
+	pairs := append([]pair{{s.names.typ, ast.StringTerm(e.Type)}}, references...)
+	spec := s.typeSpec(e.Type)
+	if spec.Facts != "" {
+		pairs = append(pairs, item("found", ast.InternedTerm(true)))
+	}
+	o.open(at, "", spec)
+	given := maps.Clone(e.Properties)
+	if given == nil && len(open) > 0 {
+		given = map[string]any{}
+	}
+	for _, name := range open {
+		delete(given, name)
+		pairs = append(pairs, o.openReference(at, name, s.typeSpec(name)))
+	}
+	if given != nil {
+		properties, err := verbatim(side+".properties", given)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, pair{s.names.properties, properties})
+	}
+	return ast.ObjectTerm(pairs...), nil
+}
+
+func (s *Snapshot) typeSpec(typ string) authz.TypeSpec {
+	if s.catalogue == nil {
+		return authz.TypeSpec{}
+	}
+	return s.catalogue.Types[typ]
+}
+
+// open adds the id and the facts of an entity at a place to what is not known.
+func (o *opened) open(at ast.Ref, reference string, spec authz.TypeSpec) {
+	for _, fact := range append([]string{authz.FactID}, factsOf(spec.Facts)...) {
+		o.leaves = append(o.leaves, openLeaf{ref: at.Append(ast.StringTerm(fact)), leaf: authz.Leaf{Reference: reference, Fact: fact}})
+	}
+	if spec.RequireProvider {
+		o.exists = append(o.exists, authz.Condition{Op: authz.IsTrue, Leaf: authz.Leaf{Reference: reference, Fact: authz.FactProvider}})
+	}
+}
+
+// openReference adds the id and the facts of a reference of the entity at a place to what
+// is not known, its property too, which is the id; and returns what is known of it.
+func (o *opened) openReference(at ast.Ref, name string, spec authz.TypeSpec) pair {
+	o.open(at.Append(ast.StringTerm(name)), name, spec)
+	o.leaves = append(o.leaves, openLeaf{
+		ref:  at.Append(ast.StringTerm("properties")).Append(ast.StringTerm(name)),
+		leaf: authz.Leaf{Reference: name, Fact: authz.FactID},
+	})
+	return item(name, ast.ObjectTerm(item("type", ast.StringTerm(name)), item("found", ast.InternedTerm(true))))
+}
+
+// unknowns are the leaves as partial evaluation takes them.
+func unknowns(leaves []openLeaf) []*ast.Term {
+	terms := make([]*ast.Term, len(leaves))
+	for i, leaf := range leaves {
+		terms[i] = ast.NewTerm(leaf.ref)
+	}
+	return terms
+}
+
+// factsOf names the facts that the directory holds of one kind.
+func factsOf(kind authz.Kind) []string {
+	switch kind {
+	case authz.KindTeamMember:
+		return []string{
+			authz.FactRole, authz.FactPermissions, authz.FactGroups, authz.FactAccess, authz.FactBooking, authz.FactProvider,
+		}
+	case authz.KindPatient:
+		return []string{authz.FactPatientGroup, authz.FactCareTeam}
+	}
+	return nil
+}

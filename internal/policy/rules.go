@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Candidates implements authz.Rules. A candidate is an id in a set or an array, or a
+// member of an object, whose value is then its properties.
+func (s *Snapshot) Candidates(ctx context.Context, q authz.Question, what string) ([]authz.CandidateEntity, bool, error) {
+	if !s.has[entryCandidates] {
+		return nil, false, nil
+	}
+	input, err := s.input(ctx, q)
+	if err != nil {
+		return nil, false, err
+	}
+	values, err := s.whole.evaluate(ctx, input, entryCandidates)
+	if err != nil {
+		return nil, false, evaluationError(ctx, err)
+	}
+	if values[0] == nil {
+		return nil, false, nil
+	}
+	all, ok := values[0].Value.(ast.Object)
+	if !ok {
+		return nil, false, shapeError("data.authz.candidates is %s; it must be an object of what to range over by type", values[0])
+	}
+	of := all.Get(ast.StringTerm(what))
+	if of == nil {
+		return nil, false, nil
+	}
+	var out []authz.CandidateEntity
+	wrong := false
+	add := func(id, properties *ast.Term) {
+		name, ok := id.Value.(ast.String)
+		e := authz.CandidateEntity{ID: string(name)}
+		if properties != nil && ok {
+			e.Properties, ok = propertiesOf(properties)
+		}
+		wrong = wrong || !ok
+		out = append(out, e)
+	}
+	switch v := of.Value.(type) {
+	case ast.Set:
+		v.Foreach(func(id *ast.Term) { add(id, nil) })
+	case *ast.Array:
+		v.Foreach(func(id *ast.Term) { add(id, nil) })
+	case ast.Object:
+		v.Foreach(add)
+	default:
+		wrong = true
+	}
+	if wrong {
+		return nil, false, shapeError("what data.authz.candidates has for a type is no set of ids and no object of ids and their properties")
+	}
+	slices.SortFunc(out, func(a, b authz.CandidateEntity) int { return strings.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(out, func(a, b authz.CandidateEntity) bool { return a.ID == b.ID }), true, nil
+}
+
+// propertiesOf reads an object as a request has it.
+func propertiesOf(t *ast.Term) (map[string]any, bool) {
+	if _, ok := t.Value.(ast.Object); !ok {
+		return nil, false
+	}
+	v, err := ast.ValueToInterface(t.Value, nothing{})
+	properties, ok := v.(map[string]any)
+	return properties, ok && err == nil
+}
+
+// nothing resolves no reference: what a policy answered has none.
+type nothing struct{}
+
+func (nothing) Resolve(ast.Ref) (any, error) {
+	return nil, shapeError("a value of the policy is not complete")
+}
+
+// Explain implements authz.Rules.
+func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (json.RawMessage, error) {
+	if !s.has[entryAccount] {
+		return nil, nil
+	}
+	input, err := s.input(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.evaluator.evaluate(ctx, input, entryAccount)
+	if err != nil {
+		return nil, evaluationError(ctx, err)
+	}
+	return objectJSON("data.authz.explanation.account", values[0])
+}
+
+// Masks implements authz.Rules.
+func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open) (json.RawMessage, error) {
+	if !s.has[entryMasks] {
+		return nil, nil
+	}
+	o, err := s.opened(ctx, q, open)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.whole.evaluate(ctx, o.input, entryMasks)
+	if err != nil {
+		return nil, evaluationError(ctx, err)
+	}
+	return objectJSON("data.authz.masks", values[0])
+}
+
+// objectJSON writes what a rule answered, nil where it is undefined.
+func objectJSON(name string, value *ast.Term) (json.RawMessage, error) {
+	if value == nil {
+		return nil, nil
+	}
+	if _, ok := value.Value.(ast.Object); !ok {
+		return nil, shapeError(name+" is %s; it must be an object", value)
+	}
+	text, err := appendJSON(nil, value.Value)
+	if err != nil {
+		return nil, shapeError(name+" cannot be written as JSON: %v", err)
+	}
+	return text, nil
+}
