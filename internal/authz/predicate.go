@@ -80,7 +80,7 @@ func (c *Candidate) holds(t *test) bool {
 func (c *Candidate) asked(f *Fact, t *test) bool {
 	switch t.Op {
 	case In:
-		v, ok := f.text(t.Leaf.Fact)
+		v, ok := f.Text(t.Leaf.Fact)
 		if !ok {
 			return false
 		}
@@ -93,19 +93,19 @@ func (c *Candidate) asked(f *Fact, t *test) bool {
 		if t.Leaf.Fact == FactPermissions {
 			return c.Holds != nil && c.Holds(f, t.Values[0])
 		}
-		return slices.Contains(f.set(t.Leaf.Fact), t.Values[0])
+		return slices.Contains(f.Set(t.Leaf.Fact), t.Values[0])
 	case IsTrue:
 		return t.Leaf.Fact == FactProvider && f.Provider
 	case Same, Within:
-		v, ok := f.text(t.Leaf.Fact)
+		v, ok := f.Text(t.Leaf.Fact)
 		other := c.of(t.Other)
 		if !ok || other == nil {
 			return false
 		}
 		if t.Op == Within {
-			return slices.Contains(other.set(t.Other.Fact), v)
+			return slices.Contains(other.Set(t.Other.Fact), v)
 		}
-		w, ok := other.text(t.Other.Fact)
+		w, ok := other.Text(t.Other.Fact)
 		return ok && v == w
 	}
 	return false
@@ -125,8 +125,8 @@ func (c *Candidate) of(l Leaf) *Fact {
 	return nil
 }
 
-// text returns a fact that is one text, and whether the entity has it.
-func (f *Fact) text(fact string) (string, bool) {
+// Text returns a fact that is one text, and whether the entity has it.
+func (f *Fact) Text(fact string) (string, bool) {
 	switch fact {
 	case FactID:
 		return f.ID, true
@@ -138,8 +138,8 @@ func (f *Fact) text(fact string) (string, bool) {
 	return "", false
 }
 
-// set returns a fact that is a set.
-func (f *Fact) set(fact string) []string {
+// Set returns a fact that is a set, in no order.
+func (f *Fact) Set(fact string) []string {
 	switch fact {
 	case FactCareTeam:
 		return f.CareTeam

@@ -22,7 +22,7 @@ type planned struct {
 	general evaluator
 }
 
-func newPlanned(ctx context.Context, source *Source, entries []string, general evaluator) (evaluator, error) {
+func newPlanned(ctx context.Context, source *Source, entries []string, general evaluator) (*planned, error) {
 	if err := machine.Eligible(source.Modules); err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func newPlanned(ctx context.Context, source *Source, entries []string, general e
 	if err != nil {
 		return nil, err
 	}
-	p := planned{program: program, entries: map[string]machine.Entry{}, general: general}
+	p := &planned{program: program, entries: map[string]machine.Entry{}, general: general}
 	for _, name := range entries {
 		entry, ok := program.Entry(name)
 		if !ok {
@@ -50,16 +50,18 @@ func plan(ctx context.Context, modules map[string]*ast.Module, data map[string]a
 	return machine.Plan(ctx, modules, base, Capabilities(), entries...)
 }
 
-func (p planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
-	values, err := p.run(ctx, input, entries)
+func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	values, err := p.watch(ctx, input, nil, entries)
 	if err != nil && ctx.Err() == nil {
 		return p.general.evaluate(ctx, input, entries...)
 	}
 	return values, err
 }
 
-func (p planned) run(ctx context.Context, input *ast.Term, entries []string) (values []*ast.Term, err error) {
+// watch evaluates with the machine alone, and tells w what is asked; w may be nil.
+func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch, entries []string) (values []*ast.Term, err error) {
 	e := p.program.New(ctx, contextCancel{ctx}, input)
+	e.Watch(w)
 	defer func() {
 		if r := recover(); r != nil { // e is left to the collector, as it was
 			values, err = nil, fmt.Errorf("the machine panicked: %v", r)

@@ -12,9 +12,8 @@ import (
 // Alone returns the snapshot without the general evaluator behind the machine, so
 // that a test sees what the machine answers, and that it does.
 func (s *Snapshot) Alone() *Snapshot {
-	if p, ok := s.evaluator.(planned); ok {
+	if p, ok := s.evaluator.(*planned); ok {
 		p.general = nobody{}
-		s.evaluator = p
 	}
 	return s
 }
@@ -72,4 +71,15 @@ func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision
 		f.memo.put(key, d)
 	}
 	return d, err
+}
+
+// Classes returns of how many questions classes are kept, and for how many of them
+// that cannot be.
+func (s *Snapshot) Classes() (trees, spoiled int) {
+	for _, tree := range s.classes.trees {
+		if tree.spoiled.Load() {
+			spoiled++
+		}
+	}
+	return len(s.classes.trees), spoiled
 }

@@ -34,6 +34,8 @@ type Snapshot struct {
 	has       map[string]bool // the entry points that there are
 	evaluator evaluator
 	whole     evaluator // the general one, for what is asked seldom
+	planned   *planned  // nil where no classes are kept
+	classes   classes
 	partials  *partials
 	residuals residualMemo
 	general   error // why the general evaluator is used, nil when it is not
@@ -115,6 +117,9 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	fast, reason := newPlanned(ctx, source, entries, general)
 	if s.general = reason; reason == nil {
 		s.evaluator = fast
+		if s.memo != nil {
+			s.planned = fast
+		}
 	}
 	return s, nil
 }
@@ -174,30 +179,62 @@ func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision
 	if d, ok := s.memo.get(key); ok {
 		return d, nil
 	}
-	d, err := s.evaluate(ctx, q)
+	d, err := s.classified(ctx, q)
 	if err == nil {
 		s.memo.put(key, d)
 	}
 	return d, err
 }
 
-// evaluate is Decide for what is not remembered.
+// classified is Decide for a question that is not remembered, by what is known of
+// resources like the one that it is about.
+func (s *Snapshot) classified(ctx context.Context, q authz.Question) (authz.Decision, error) {
+	if s.planned == nil {
+		return s.evaluate(ctx, q)
+	}
+	c, ok := s.classQuestion(q)
+	if !ok {
+		return s.evaluate(ctx, q)
+	}
+	d, known, learn := s.classes.get(c)
+	switch {
+	case known:
+		return d, nil
+	case learn:
+		return s.watched(ctx, c)
+	default:
+		return s.evaluate(ctx, q)
+	}
+}
+
+// evaluate is Decide for what nothing is known of.
 func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decision, error) {
 	input, err := s.input(ctx, q)
 	if err != nil {
 		return authz.Decision{}, err
 	}
+	d, err := s.decideBy(func(entries ...string) ([]*ast.Term, error) {
+		return s.evaluator.evaluate(ctx, input, entries...)
+	})
+	if _, classed := errors.AsType[*authz.Error](err); err != nil && !classed {
+		err = evaluationError(ctx, err)
+	}
+	return d, err
+}
+
+// decideBy makes a decision of what an evaluator answers for entry points.
+func (s *Snapshot) decideBy(evaluate func(entries ...string) ([]*ast.Term, error)) (authz.Decision, error) {
 	if !s.has[entryDecision] {
-		values, err := s.evaluator.evaluate(ctx, input, entryAllow)
+		values, err := evaluate(entryAllow)
 		if err != nil {
-			return authz.Decision{}, evaluationError(ctx, err)
+			return authz.Decision{}, err
 		}
 		allow, err := readAllow(values[0])
 		return authz.Decision{Allow: allow}, err
 	}
-	values, err := s.evaluator.evaluate(ctx, input, entryAllow, entryDecision)
+	values, err := evaluate(entryAllow, entryDecision)
 	if err != nil {
-		return authz.Decision{}, evaluationError(ctx, err)
+		return authz.Decision{}, err
 	}
 	return s.readDecision(values[0], values[1])
 }

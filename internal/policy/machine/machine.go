@@ -46,6 +46,7 @@ type Evaluation struct {
 	output  *ast.Term   // of the built-in function that just returned
 	outputs []*ast.Term // the same, of one that has many
 	collect func(*ast.Term) error
+	watch   *Watch // nil for none
 }
 
 // memo is the result of one function, or the end of one path, for the documents
@@ -83,7 +84,7 @@ func (e *Evaluation) Release() {
 	clear(e.outputs)
 	clear(e.builtin.Cache)
 	e.builtin.Context, e.builtin.Cancel, e.builtin.Time, e.ready = nil, nil, nil, false
-	e.ctx, e.cancel, e.input, e.result, e.output = nil, nil, nil, nil, nil
+	e.ctx, e.cancel, e.input, e.result, e.output, e.watch = nil, nil, nil, nil, nil, nil
 	e.program.idle.Put(e)
 }
 
@@ -94,6 +95,7 @@ func (e *Evaluation) Get(entry Entry) (*ast.Term, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
+	e.uses(v) // whoever asked does as they like
 	return v, nil
 }
 

@@ -33,6 +33,9 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 		case opPath:
 			m := &e.paths[in.index]
 			if !m.done {
+				if e.watch != nil {
+					e.watch.lookup(frame[in.a.slot], in.b.constant)
+				}
 				find := lookup
 				if in.inData {
 					find = lookupData
@@ -43,6 +46,9 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 				return broken
 			}
 		case opDataDot:
+			if e.watch != nil {
+				e.watch.lookup(frame[in.a.slot], in.b.read(frame))
+			}
 			v := lookupData(frame[in.a.slot], in.b.read(frame))
 			if v != nil && namedByNumber(frame[in.a.slot], in.b.read(frame)) {
 				return e.fail(errNumbers)
@@ -51,16 +57,19 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 				return broken
 			}
 		case opDot:
+			if e.watch != nil {
+				e.watch.lookup(in.a.read(frame), in.b.read(frame))
+			}
 			v := lookup(in.a.read(frame), in.b.read(frame))
 			if frame[in.target] = v; v == nil {
 				return broken
 			}
 		case opEqual:
-			if !equal(in.a.read(frame), in.b.read(frame)) {
+			if !e.equal(in.a.read(frame), in.b.read(frame)) {
 				return broken
 			}
 		case opNotEqual:
-			if equal(in.a.read(frame), in.b.read(frame)) {
+			if e.equal(in.a.read(frame), in.b.read(frame)) {
 				return broken
 			}
 		case opAssign:
@@ -144,6 +153,7 @@ func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 		if !ok {
 			return broken
 		}
+		e.uses(value)
 		t.Value = array.Append(value)
 	case opAdd:
 		t, value := frame[in.target], in.a.read(frame)
@@ -154,18 +164,21 @@ func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 		if !ok {
 			return broken
 		}
+		e.uses(value)
 		set.Add(value)
 	case opInsert, opInsertOnce:
 		return e.insert(in, frame)
 	case opAssignOnce:
 		value := in.a.read(frame)
-		if old := frame[in.target]; old != nil && !equal(old, value) {
+		if old := frame[in.target]; old != nil && !e.equal(old, value) {
 			return e.fail(errConflict)
 		}
 		frame[in.target] = value
 	case opMerge:
+		e.uses(in.a.read(frame), in.b.read(frame))
 		frame[in.target] = merge(in.a.read(frame), in.b.read(frame))
 	case opLen:
+		e.uses(in.a.read(frame))
 		n, ok := length(in.a.read(frame))
 		if !ok {
 			return broken
@@ -187,6 +200,7 @@ func (e *Evaluation) insert(in *instr, frame []*ast.Term) signal {
 	if !ok {
 		return broken
 	}
+	e.uses(key, value)
 	if old := object.Get(key); old != nil {
 		if equal(old, value) {
 			return end // OPA's objects can lose other members when one is set again
@@ -202,6 +216,7 @@ func (e *Evaluation) insert(in *instr, frame []*ast.Term) signal {
 // test executes the checks of a value's type.
 func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
 	t := in.a.read(frame)
+	e.uses(t)
 	ok := t != nil
 	if ok {
 		switch in.op {
@@ -224,12 +239,13 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 	var v *ast.Term
 	switch in.op {
 	case opMember:
-		v = member(in.args[0].read(frame), in.args[1].read(frame))
+		v = e.member(in.args[0].read(frame), in.args[1].read(frame))
 	case opEqualCall:
-		v = ast.InternedTerm(equal(in.args[0].read(frame), in.args[1].read(frame)))
+		v = ast.InternedTerm(e.equal(in.args[0].read(frame), in.args[1].read(frame)))
 	case opNotEqualCall:
-		v = ast.InternedTerm(!equal(in.args[0].read(frame), in.args[1].read(frame)))
+		v = ast.InternedTerm(!e.equal(in.args[0].read(frame), in.args[1].read(frame)))
 	case opConcat:
+		e.uses(in.args[0].read(frame), in.args[1].read(frame))
 		if v = concat(in.args[0].read(frame), in.args[1].read(frame)); v == nil {
 			v = e.callBuiltin(in.builtin, []*ast.Term{in.args[0].read(frame), in.args[1].read(frame)})
 		}
@@ -238,6 +254,7 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 		for i := range in.args {
 			args[i] = in.args[i].read(frame)
 		}
+		e.uses(args...)
 		v = e.callBuiltin(in.builtin, args)
 	case opCall:
 		if e.program.functions[in.index].memo {
@@ -267,6 +284,7 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	if source == nil {
 		return end
 	}
+	e.uses(source)
 	if in.inData && numbered(source) {
 		return e.fail(errNumbers)
 	}
@@ -320,6 +338,7 @@ func (e *Evaluation) step(in *instr, frame []*ast.Term, k, v *ast.Term) (sig sig
 // evaluated under other documents does not count inside, nor the other way round.
 func (e *Evaluation) with(in *instr, frame []*ast.Term) signal {
 	saved, memos, paths := frame[in.target], e.memo, e.paths
+	e.uses(saved, in.a.read(frame))
 	e.memo, e.paths = make([]memo, len(memos)), make([]memo, len(paths))
 	frame[in.target] = upsert(saved, in.path, in.a.read(frame))
 	sig := e.run(in.blocks[0], frame)
