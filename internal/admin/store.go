@@ -22,6 +22,10 @@ type Store interface {
 	//	Unavailable, Timeout   it may be committed and may not be
 	Commit(ctx context.Context, organisation string, change Change) (Committed, error)
 
+	// Preview says what Commit would make of the entities that a change touches, and
+	// changes nothing. Its errors are those of Commit.
+	Preview(ctx context.Context, organisation string, change Change) (Previewed, error)
+
 	// Records returns the records for keys at one revision, and nil in the place
 	// of one that does not exist.
 	Records(ctx context.Context, organisation string, keys []authz.Key) ([]*Stored, authz.Revision, error)
@@ -45,6 +49,19 @@ type Store interface {
 	// after, at once if it has; what is there is for History to say. When ctx ends
 	// before that it returns an error of kind Timeout.
 	Wait(ctx context.Context, organisation string, after authz.Revision) error
+}
+
+// Previewed is what a change would do at Revision. It is empty for one that would find
+// everything as it asks for.
+type Previewed struct {
+	Altered  []Altered
+	Revision authz.Revision
+}
+
+// Altered is one entity that a change would touch, as it is and as it would be; nil
+// for one that does not, or would not, exist.
+type Altered struct {
+	Before, After *Stored
 }
 
 // Page is a part of a list.

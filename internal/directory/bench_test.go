@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/search"
 )
 
 // BenchmarkRead reads what one decision needs, and what batches need.
@@ -74,4 +76,51 @@ func BenchmarkImport(b *testing.B) {
 		turn++
 	}
 	b.ReportMetric(float64(10_003*turn)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkRange reads pages of the patients of one, six and thousands of groups, of
+// 200,000 in all.
+func BenchmarkRange(b *testing.B) {
+	s := openStore(b, startRedis(b))
+	const patients, groups = 200_000, 10_000
+	lines := make([]string, 0, groups+8+patients)
+	for i := range groups {
+		lines = append(lines, fmt.Sprintf(`{"kind":"patient_group","id":"small-%d"}`, i))
+	}
+	for i := range 8 {
+		lines = append(lines, fmt.Sprintf(`{"kind":"patient_group","id":"pg-%d"}`, i))
+	}
+	for i := range patients { // half of them in large groups
+		group := fmt.Sprintf("pg-%d", i/2%8)
+		if i%2 == 1 {
+			group = fmt.Sprintf("small-%d", i%groups)
+		}
+		lines = append(lines, fmt.Sprintf(`{"kind":"patient","id":"p-%06d","patient_group":"%s"}`, i, group))
+	}
+	s.load(b, lines...)
+	for _, n := range []int{1, 6, 5000, 10_000} {
+		indexes := make([]search.Index, n)
+		for i := range indexes {
+			indexes[i] = search.Index{Relation: admin.InGroupOf, To: fmt.Sprintf("pg-%d", i)}
+			if i >= 6 {
+				indexes[i].To = fmt.Sprintf("small-%d", i)
+			}
+		}
+		for page, after := range map[string]string{"first": "", "late": "p-150000"} {
+			for _, limit := range []int{100, 1000} {
+				for _, facts := range []bool{false, true} {
+					r := search.Range{Kind: authz.KindPatient, Indexes: indexes, After: after, Limit: limit, Facts: facts}
+					b.Run(fmt.Sprintf("indexes=%d/page=%s/limit=%d/facts=%v", n, page, limit, facts), func(b *testing.B) {
+						b.ReportAllocs()
+						for b.Loop() {
+							found, err := s.Range(b.Context(), s.org, r, authz.Freshness{})
+							if err != nil || len(found.IDs) != limit {
+								b.Fatal(len(found.IDs), err)
+							}
+						}
+					})
+				}
+			}
+		}
+	}
 }

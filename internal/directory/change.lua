@@ -2,7 +2,8 @@
 --
 -- KEYS[1]     the head
 -- ARGV[1]     the schema that the caller writes
--- ARGV[2]     the first part of the nonce of the revision, should there be one
+-- ARGV[2]     the first part of the nonce of the revision, should there be one; '' to
+--             write nothing and say what would change
 -- ARGV[3]     the most entities that may change
 -- ARGV[4, 5]  the most entries, and the most bytes of images, that the stream keeps
 -- ARGV[6…8]   who made the change, how, and in which request
@@ -13,6 +14,12 @@
 --
 -- Returns
 --   ok, rev, nonce, changed           done; the same revision if nothing changed
+--   altered, rev, nonce, changed, …   nothing is written; kind, id, before, after of each
+--                                     entity that would change follow, the last two its
+--                                     fields and values with zero bytes between them, ''
+--                                     if it does not exist; rev is that of its last
+--                                     change, or the organisation's for a new one
+--   nowhere                           nothing is written; there is no organisation
 --   schema, number                    the facts have another schema
 --   damaged                           a key that a script wrote has been tampered with
 --   moved, number                     this expectation, from 1, does not hold, or with
@@ -29,6 +36,7 @@
 
 local prefix = string.sub(KEYS[1], 1, -5)
 local limit = tonumber(ARGV[3])
+local dry = ARGV[2] == ''
 
 local head = redis.call('HMGET', KEYS[1], 'rev', 'nonce', 'schema', 'log')
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -40,7 +48,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   if not string.match(head[1] or '', '^[1-9]%d*$') or #head[1] > 15 or (head[2] or '') == '' then return {'damaged'} end
   if not string.match(head[4] or '', '^%d+$') or #head[4] > 15 then return {'damaged'} end
   -- The caller lost the answer and asks again.
-  if string.sub(head[2], 1, #ARGV[2]) == ARGV[2] then return {'ok', head[1], head[2], 1} end
+  if not dry and string.sub(head[2], 1, #ARGV[2]) == ARGV[2] then return {'ok', head[1], head[2], 1} end
+elseif dry then
+  return {'nowhere'}
 else
   head = {'0', '', ARGV[1], '0'}
 end
@@ -81,7 +91,7 @@ local function entity(kind, id)
   e = {kind = kind, id = id, key = key, existed = existed, exists = existed, before = before, after = before}
   -- One without a revision was tampered with; writing it anew puts that right.
   e.stale = existed and not string.match(before.rev or '', '^%d+%..')
-  before.rev = nil
+  e.rev, before.rev = before.rev, nil
   entities[kind][id] = e
   local list = loaded[kind]
   list[#list + 1] = e

@@ -115,7 +115,7 @@ end
 local revision = string.format('%.0f', tonumber(head[1]) + 1)
 local nonce = ARGV[2] .. string.sub(redis.sha1hex(head[2] .. ':' .. ARGV[2]), 1, 6)
 local token = revision .. '.' .. nonce
-local plan, images = {}, {}
+local plan, images, altered = {}, {}, {}
 
 -- joined_by joins a list, a long one by parts: the embedded store cannot otherwise.
 local function joined_by(list, separator)
@@ -166,6 +166,7 @@ local function plan_entity(e)
   end
   if #left == 0 and #joined == 0 and not e.stale then return end
 
+  altered[#altered + 1] = e
   images[#images + 1] = kind .. ':' .. e.id .. '\1' .. (e.existed and '1' or '0') .. (e.exists and '1' or '0') ..
     '\1' .. joined_by(left, '\0') .. '\1' .. joined_by(joined, '\0')
   if e.existed ~= e.exists then (e.exists and link or unlink)(prefix .. 'ids:' .. kind, e.id) end
@@ -186,7 +187,7 @@ for _, kind in ipairs(kinds) do
     if e.after ~= e.before or e.stale then plan_entity(e) end
   end
 end
-if #images == 0 then return {'ok', head[1], head[2], 0} end
+if #images == 0 then return {dry and 'altered' or 'ok', head[1], head[2], 0} end
 if #images > limit then return {'refused', 0, 'too_many', '', -1} end
 
 -- A command that fails here would leave half a change behind, and the only ones
@@ -201,6 +202,25 @@ for key in pairs(joins) do
 end
 for key in pairs(leaves) do
   if not joins[key] and not is(key, 'zset') then return {'damaged'} end
+end
+
+if dry then
+  local function text_of(fields, rev)
+    local hash = {'rev', rev}
+    for field, value in pairs(fields) do
+      hash[#hash + 1] = field
+      hash[#hash + 1] = value
+    end
+    return joined_by(hash, '\0')
+  end
+  local reply = {'altered', head[1], head[2], 1}
+  for _, e in ipairs(altered) do
+    local n = #reply
+    reply[n + 1], reply[n + 2] = e.kind, e.id
+    reply[n + 3] = e.existed and text_of(e.before, e.rev or '') or ''
+    reply[n + 4] = e.exists and text_of(e.after, e.existed and e.rev or head[1] .. '.' .. head[2]) or ''
+  end
+  return reply
 end
 
 -- How much of the stream has to go for this entry. Each change drops a few at

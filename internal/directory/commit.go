@@ -18,18 +18,9 @@ import (
 // delete what does not exist, changes nothing; to link what does not exist is
 // NotFound, whichever end it is. An author that does not say how is "api".
 func (d *Directory) Commit(ctx context.Context, organisation string, change admin.Change) (admin.Committed, error) {
-	if !validID(organisation) {
-		return admin.Committed{}, badOrganisation()
-	}
-	if err := change.Check(); err != nil {
+	args, err := d.argsOf(organisation, change)
+	if err != nil {
 		return admin.Committed{}, err
-	}
-	change.Author.Via = cmp.Or(change.Author.Via, "api")
-	args := d.newChangeArgs(change, admin.MaxEdits)
-	for i := range change.Edits {
-		if err := args.add(&change.Edits[i]); err != nil {
-			return admin.Committed{}, fmt.Errorf("edits[%d]: %w", i, err)
-		}
 	}
 	done, refused, err := d.change(ctx, organisation, args)
 	if err != nil {
@@ -39,6 +30,24 @@ func (d *Directory) Commit(ctx context.Context, organisation string, change admi
 		return admin.Committed{}, refused.ofChange(&change)
 	}
 	return done, nil
+}
+
+// argsOf checks a change and returns the arguments of the script for it.
+func (d *Directory) argsOf(organisation string, change admin.Change) (*changeArgs, error) {
+	if !validID(organisation) {
+		return nil, badOrganisation()
+	}
+	if err := change.Check(); err != nil {
+		return nil, err
+	}
+	change.Author.Via = cmp.Or(change.Author.Via, "api")
+	args := d.newChangeArgs(change, admin.MaxEdits)
+	for i := range change.Edits {
+		if err := args.add(&change.Edits[i]); err != nil {
+			return nil, fmt.Errorf("edits[%d]: %w", i, err)
+		}
+	}
+	return args, nil
 }
 
 func badOrganisation() *authz.Error {
@@ -59,29 +68,36 @@ func (d *Directory) change(ctx context.Context, organisation string, c *changeAr
 	if err != nil {
 		return admin.Committed{}, nil, unavailable(ctx, err)
 	}
-	status, _ := at[string](reply, 0)
-	switch status {
-	case "ok":
+	if status, _ := at[string](reply, 0); status == "ok" {
 		done, err := committedOf(reply)
 		return done, nil, err
+	}
+	refused, err := c.notDone(reply)
+	return admin.Committed{}, refused, err
+}
+
+// notDone reads why the script did not do what it was asked for: because it refused
+// the change, or could not.
+func (c *changeArgs) notDone(reply []any) (*refusal, error) {
+	status, _ := at[string](reply, 0)
+	switch status {
 	case "schema":
 		text, _ := at[string](reply, 1)
 		number, err := strconv.Atoi(text)
 		if err != nil {
-			return admin.Committed{}, nil, damaged("the head has no valid schema number")
+			return nil, damaged("the head has no valid schema number")
 		}
-		return admin.Committed{}, nil, otherSchema(number)
+		return nil, otherSchema(number)
 	case "moved":
 		number, ok := at[int64](reply, 1)
 		if !ok || number < 0 || int(number) > len(c.expect) {
-			return admin.Committed{}, nil, strangeRefusal()
+			return nil, strangeRefusal()
 		}
-		return admin.Committed{}, &refusal{moved: movedError(c.expect, int(number))}, nil
+		return &refusal{moved: movedError(c.expect, int(number))}, nil
 	case "refused":
-		refused, err := refusalOf(reply)
-		return admin.Committed{}, refused, err
+		return refusalOf(reply)
 	default:
-		return admin.Committed{}, nil, damaged("a key has not the type or the fields that Caregate gives it")
+		return nil, damaged("a key has not the type or the fields that Caregate gives it")
 	}
 }
 

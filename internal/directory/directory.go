@@ -61,8 +61,9 @@
 // The exact rules for Redis users are in deploy/README.md, and the tests run with
 // them. A sidecar that decides needs HGETALL, ZSCORE and XRANGE inside EVALSHA_RO
 // and EVAL_RO, HGETALL and XREAD to follow the changes, and PING: read permission on
-// cg:* and no command that writes. EVALSHA_RO needs Redis 7 or later. CacheConfig's
-// MinReplicas takes INFO. An audit takes SCAN, which shows the names of all keys of
+// cg:* and no command that writes. Searches take ZRANGEBYLEX, ZCARD, HGET and EXISTS
+// as well, previews of changes those but the first, HMGET, ZRANGE and TYPE. EVALSHA_RO
+// needs Redis 7 or later. CacheConfig's MinReplicas takes INFO. An audit takes SCAN, which shows the names of all keys of
 // a database, those of others too.
 //
 // # In a cluster
@@ -114,6 +115,8 @@ var (
 	historyScript string
 	//go:embed records.lua
 	recordsScript string
+	//go:embed range.lua
+	rangeScript string
 	//go:embed audit.lua
 	auditScript string
 	//go:embed auditchanges.lua
@@ -162,7 +165,7 @@ type Directory struct {
 	server                     server               // for further clients
 	embedded                   *miniredis.Miniredis // nil with a real Redis
 
-	read, changes, histories, records, audits, auditChanges, nonces *redis.Script
+	read, changes, histories, records, ranges, audits, auditChanges, nonces *redis.Script
 }
 
 // Open returns a directory in the Redis that cfg names. It does not connect:
@@ -210,6 +213,7 @@ func newDirectory(cfg Config, s server) *Directory {
 		changes:      redis.NewScript(changeScript + changeDeleteScript + changeWriteScript),
 		histories:    redis.NewScript(historyScript),
 		records:      redis.NewScript(recordsScript),
+		ranges:       redis.NewScript(rangeScript),
 		audits:       redis.NewScript(auditScript),
 		auditChanges: redis.NewScript(auditChangesScript),
 		nonces:       redis.NewScript(noncesScript),

@@ -50,6 +50,9 @@ func (d *Directory) newChangeArgs(change admin.Change, most int) *changeArgs {
 	return c
 }
 
+// dry lets the script write nothing and say what would change.
+func (c *changeArgs) dry() { c.args[1] = "" }
+
 func (c *changeArgs) text(values ...string) {
 	for _, v := range values {
 		c.args = append(c.args, v)

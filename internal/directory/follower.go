@@ -208,6 +208,10 @@ func (f *follower) read(ctx context.Context, l *load, keys []authz.Key) (*authz.
 	return nil, err
 }
 
+func beforeOurs() *authz.Error {
+	return authz.Errorf(authz.Unavailable, "", "the facts are from before a change that was made here; ask again")
+}
+
 // accept refuses facts that do not include what the caller asks for, or what this
 // process had committed itself when the question came.
 func (f *follower) accept(ctx context.Context, facts *authz.Facts, floor uint64, atLeast authz.Revision) error {
@@ -220,7 +224,7 @@ func (f *follower) accept(ctx context.Context, facts *authz.Facts, floor uint64,
 	if facts.Revision.Count < floor {
 		// A master that lost writes, or one that was replaced and does not know.
 		f.lookNow()
-		return authz.Errorf(authz.Unavailable, "", "the facts are from before a change that was made here; ask again")
+		return beforeOurs()
 	}
 	if atLeast.Count == 0 || known == included {
 		return nil

@@ -118,7 +118,13 @@ func factsFrom(
 	if !head.exists {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
-	reply = reply[1:]
+	return factsAt(head, reply[1:], asked, read)
+}
+
+// factsAt reads what follows the head.
+func factsAt(
+	head head, reply []any, asked []authz.Key, read func(authz.Key, any) (*authz.Fact, error),
+) (*authz.Facts, error) {
 	if len(reply) < len(asked) || (len(reply)-len(asked))%3 != 0 {
 		return nil, damaged("the reply is cut off")
 	}

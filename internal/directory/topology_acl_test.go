@@ -16,6 +16,7 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/search"
 )
 
 // aclRule is one line of deploy/README.md that makes a user.
@@ -121,6 +122,9 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 	}); err != nil {
 		return err
 	}
+	if err := retried(func() error { return searches(t, c) }); err != nil {
+		return err
+	}
 	hits := c.Stats().Hits
 	return redistest.Await(3*time.Second, "it follows the changes and answers from memory", func() bool {
 		revision := change()
@@ -137,6 +141,42 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 		}
 		return false
 	})
+}
+
+// searches does what searches, filters and previews do.
+func searches(t *testing.T, c *Cache) error {
+	asked := search.Range{
+		Kind: authz.KindPatient, Indexes: []search.Index{{}, {Relation: admin.InGroupOf, To: "open"}}, IDs: []string{"p-1", "p-404"}, Limit: 10,
+		Facts: true, Basis: []admin.Expectation{{Key: member("nobody")}},
+	}
+	found, err := c.Range(t.Context(), exactOrganisation, asked, authz.Freshness{})
+	if err != nil {
+		return err
+	}
+	if len(found.IDs) == 0 || !found.Facts.Get(patient("p-1")).Found {
+		return fmt.Errorf("it finds %+v", found)
+	}
+	asked.Basis = []admin.Expectation{{Key: patient("p-1"), Since: found.Facts.Get(patient("p-1")).Since}}
+	if _, err := c.Range(t.Context(), exactOrganisation, asked, authz.Freshness{}); err != nil {
+		return err
+	}
+	if _, _, err := c.Sizes(t.Context(), exactOrganisation, authz.KindPatient, asked.Indexes); err != nil {
+		return err
+	}
+	// One ends references, the other looks for them.
+	for _, edit := range []admin.Edit{
+		{Op: admin.Delete, Key: member("eve"), Cascade: true}, {Op: admin.Delete, Key: patientGroup("open"), Cascade: true},
+	} {
+		change := admin.Change{Edits: []admin.Edit{edit}, Expect: []admin.Expectation{asked.Basis[0]}}
+		preview, err := c.Preview(t.Context(), exactOrganisation, change)
+		if err != nil {
+			return err
+		}
+		if len(preview.Altered) == 0 {
+			return errors.New("it foresees nothing")
+		}
+	}
+	return nil
 }
 
 // retried asks again when a machine is busy.

@@ -1,0 +1,287 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/search"
+)
+
+// The most of a range. A page ends earlier once its facts have maxPageFields fields
+// in all, or maxAgain times an id of it was in a further index as well, so that none
+// takes long.
+const (
+	maxIndexes = 10_000 // and as many further ids
+	maxAgain   = 20_000
+)
+
+// Range implements search.Store: one script, one snapshot, which reads of each index
+// no more than a few ids at a time and compares the next of each. A limit that is not
+// from 1 to 1,000 is taken as 1,000. A page may have fewer ids, one at least if there
+// is one, where their facts are very long or they are in very many of the indexes:
+// More says whether there are others. Ids outside the limits on ids are those of
+// nothing. More than 10,000 indexes or further ids are TooLarge.
+func (d *Directory) Range(
+	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
+) (search.Found, error) {
+	names, err := indexNames(r.Kind, r.Indexes)
+	if err != nil {
+		return search.Found{}, err
+	}
+	if strings.ContainsFunc(r.After, unicode.IsControl) {
+		return search.Found{}, bad("after", "has a control character, which no id has; pass back what the page before ended with")
+	}
+	further := furtherIDs(r.IDs, r.After)
+	if len(further) > maxIndexes {
+		return search.Found{}, tooWide()
+	}
+	args := append(basisArgs(r.At, r.Basis), "page", string(r.Kind), r.After, clamp(r.Limit, search.MaxLimit),
+		flagOf(r.Facts), maxPageFields, maxAgain, len(names))
+	args = append(append(args, names...), further...)
+	h, reply, err := d.readRange(ctx, organisation, args)
+	if err != nil {
+		return search.Found{}, err
+	}
+	found, err := d.foundOf(organisation, r, h, reply)
+	if err != nil {
+		return search.Found{}, err
+	}
+	if err := d.includes(ctx, organisation, found.Revision, fresh.AtLeast); err != nil {
+		return search.Found{}, err
+	}
+	return found, nil
+}
+
+// Sizes implements search.Store: one script, one snapshot. More than 10,000 indexes
+// are TooLarge.
+func (d *Directory) Sizes(
+	ctx context.Context, organisation string, kind authz.Kind, indexes []search.Index,
+) ([]int, authz.Revision, error) {
+	if len(indexes) > maxIndexes {
+		return nil, authz.Revision{}, tooWide()
+	}
+	args := append(basisArgs(nil, nil), "sizes")
+	sizes := make([]int, len(indexes))
+	asked := make([]int, 0, len(indexes)) // the place of each index that is looked up
+	for i, index := range indexes {
+		name, err := indexName(kind, index)
+		if err != nil {
+			return nil, authz.Revision{}, err
+		}
+		if name != "" {
+			asked = append(asked, i)
+			args = append(args, name)
+		}
+	}
+	h, reply, err := d.readRange(ctx, organisation, args)
+	if err != nil {
+		return nil, authz.Revision{}, err
+	}
+	for i, place := range asked {
+		size, ok := at[int64](reply, i)
+		if !ok {
+			return nil, authz.Revision{}, damaged("the reply is cut off")
+		}
+		sizes[place] = int(size)
+	}
+	return sizes, h.revision, nil
+}
+
+// Range implements search.Store. It reads each time, and answers under the same
+// conditions as Read.
+func (c *Cache) Range(
+	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
+) (search.Found, error) {
+	until, hasOurs, err := c.trusted(organisation)
+	if err != nil {
+		return search.Found{}, err
+	}
+	found, err := c.Directory.Range(ctx, organisation, r, fresh)
+	if err == nil {
+		err = hasOurs(found.Revision)
+	}
+	if err != nil {
+		return search.Found{}, err
+	}
+	if found.Facts != nil {
+		found.Facts.Until = until
+	}
+	return found, nil
+}
+
+// Sizes implements search.Store, as Range does.
+func (c *Cache) Sizes(
+	ctx context.Context, organisation string, kind authz.Kind, indexes []search.Index,
+) ([]int, authz.Revision, error) {
+	_, hasOurs, err := c.trusted(organisation)
+	if err != nil {
+		return nil, authz.Revision{}, err
+	}
+	sizes, revision, err := c.Directory.Sizes(ctx, organisation, kind, indexes)
+	if err == nil {
+		err = hasOurs(revision)
+	}
+	if err != nil {
+		return nil, authz.Revision{}, err
+	}
+	return sizes, revision, nil
+}
+
+// trusted returns until when what is asked of Redis from now on is to be believed,
+// and a function that refuses a revision from before what was committed here up to
+// now.
+func (c *Cache) trusted(organisation string) (until time.Time, hasOurs func(authz.Revision) error, err error) {
+	if until, err = c.believed(time.Now()); err != nil {
+		return time.Time{}, nil, err
+	}
+	f := c.follower(organisation)
+	if f == nil {
+		return until, func(authz.Revision) error { return nil }, nil
+	}
+	f.mu.RLock()
+	floor := f.floor
+	f.mu.RUnlock()
+	return until, func(have authz.Revision) error {
+		if have.Count >= floor {
+			return nil
+		}
+		f.lookNow()
+		return beforeOurs()
+	}, nil
+}
+
+func tooWide() *authz.Error {
+	return authz.Errorf(authz.TooLarge, "",
+		"what is asked for is spread over more than %d groups, roles or persons; ask about fewer of them at a time", maxIndexes)
+}
+
+// indexName returns the name of an index without the organisation's prefix, "" for
+// one about what cannot exist.
+func indexName(kind authz.Kind, index search.Index) (string, error) {
+	if index == (search.Index{}) {
+		if !validKind(kind) {
+			return "", admin.UnknownKind("kind", kind)
+		}
+		return "ids:" + string(kind), nil
+	}
+	name := relationIndex(index.Relation)
+	if from, _ := index.Relation.Ends(); name == "" || from != kind {
+		return "", bad("relation", "is none that a %s has", named(kind))
+	}
+	if !validID(index.To) {
+		return "", nil
+	}
+	return name + ":" + index.To, nil
+}
+
+// indexNames returns the names of indexes as arguments of the script, each once.
+func indexNames(kind authz.Kind, indexes []search.Index) ([]any, error) {
+	if !validKind(kind) {
+		return nil, admin.UnknownKind("kind", kind)
+	}
+	if len(indexes) > maxIndexes {
+		return nil, tooWide()
+	}
+	names := make([]any, 0, len(indexes))
+	seen := make(map[string]bool, len(indexes))
+	for _, index := range indexes {
+		name, err := indexName(kind, index)
+		if err != nil {
+			return nil, err
+		}
+		if name != "" && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// furtherIDs returns those of ids that can exist and come after one, in order, each
+// once.
+func furtherIDs(ids []string, after string) []any {
+	if !slices.IsSorted(ids) {
+		ids = slices.Sorted(slices.Values(ids))
+	}
+	first, found := slices.BinarySearch(ids, after)
+	for found && first < len(ids) && ids[first] == after {
+		first++
+	}
+	out := make([]any, 0, len(ids)-first)
+	for i, id := range ids[first:] {
+		if validID(id) && (i == 0 || id != ids[first+i-1]) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// basisArgs begins the arguments of the script with what has to be so.
+func basisArgs(revision *authz.Revision, basis []admin.Expectation) []any {
+	is := ""
+	if revision != nil {
+		is = revision.String()
+	}
+	args := []any{is, len(basis)}
+	for _, e := range basis {
+		since := ""
+		if e.Since != (authz.Revision{}) {
+			since = e.Since.String()
+		}
+		args = append(args, string(e.Key.Kind), e.Key.ID, since)
+	}
+	return args
+}
+
+// readRange runs the script and returns the head of an organisation that exists and
+// what follows it.
+func (d *Directory) readRange(ctx context.Context, organisation string, args []any) (head, []any, error) {
+	h, reply, err := d.readWith(ctx, d.ranges, organisation, args...)
+	if err != nil {
+		return head{}, nil, err
+	}
+	if said, _ := at[string](reply, 0); said == "moved" {
+		return head{}, nil, &authz.Error{
+			Kind: authz.Conflict, Err: admin.ErrMoved,
+			Message: "the facts that the question was taken apart with have changed in the meantime; try again",
+		}
+	}
+	return h, reply, nil
+}
+
+// foundOf reads the reply of the script to a question about a page.
+func (d *Directory) foundOf(organisation string, r search.Range, h head, reply []any) (search.Found, error) {
+	more, ok := at[int64](reply, 0)
+	count, ok2 := at[int64](reply, 1)
+	if !ok || !ok2 || count < 0 || int64(len(reply)-2) < count {
+		return search.Found{}, damaged("the reply is cut off")
+	}
+	found := search.Found{IDs: make([]string, count), More: more == 1, Revision: h.revision}
+	keys := make([]authz.Key, count)
+	for i := range found.IDs {
+		if found.IDs[i], ok = reply[2+i].(string); !ok {
+			return search.Found{}, damaged("an id is no text")
+		}
+		keys[i] = authz.Key{Kind: r.Kind, ID: found.IDs[i]}
+	}
+	if !r.Facts {
+		return found, nil
+	}
+	facts, err := factsAt(h, reply[2+count:], keys, func(key authz.Key, hash any) (*authz.Fact, error) {
+		fact, err := d.parsed.factOf(organisation, key, hash)
+		if err == nil && fact == nil {
+			err = listedInVain(key.Kind)
+		}
+		return fact, err
+	})
+	if err != nil {
+		return search.Found{}, err
+	}
+	found.Facts = facts
+	return found, nil
+}
