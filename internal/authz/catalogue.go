@@ -17,6 +17,9 @@ type TypeSpec struct {
 	RequireProvider bool
 	// Actions are the names of the actions that the type has, in order.
 	Actions []string
+	// Scopes are the names of its permissions that are no actions, such as view_all, in
+	// order.
+	Scopes []string
 	// References are the properties that name other entities. The name of a
 	// reference is both the property and the type it refers to.
 	References map[string]ReferenceSpec

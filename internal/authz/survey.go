@@ -52,6 +52,36 @@ func (s *Service) Whole(
 	})
 }
 
+// Considered is a request with its decision and the facts that it was made from.
+type Considered struct {
+	Question
+	Decision Decision
+}
+
+// Consider decides requests from one reading and lets answer look at what they were
+// decided from; a second time if the facts became too old meanwhile. A request that
+// cannot be evaluated fails all. In an organisation that does not exist nothing exists,
+// and every decision is a deny (V9).
+func (s *Service) Consider(
+	ctx context.Context, organisation string, requests []*Request, fresh Freshness, answer func([]Considered) error,
+) (Stated, error) {
+	var keys []Key
+	for _, r := range requests {
+		keys = s.keys(keys, r)
+	}
+	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+		considered := make([]Considered, len(requests))
+		for i, r := range requests {
+			d, err := s.decide(ctx, facts, r)
+			if err != nil {
+				return err
+			}
+			considered[i] = Considered{Question: s.question(facts, r), Decision: d}
+		}
+		return answer(considered)
+	})
+}
+
 // Lookup returns the key under which the directory knows an entity of a type, and
 // false for a type of which it holds no facts.
 func (s *Service) Lookup(typ, id string) (Key, bool) { return s.policy.Catalogue().lookup(typ, id) }

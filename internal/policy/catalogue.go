@@ -54,7 +54,8 @@ func readCatalogue(data map[string]any) (*authz.Catalogue, error) {
 	for _, name := range slices.Sorted(maps.Keys(document.Types)) {
 		t := document.Types[name]
 		spec := authz.TypeSpec{
-			Facts: t.Facts, Actions: slices.Sorted(maps.Keys(t.Actions)), References: map[string]authz.ReferenceSpec{},
+			Facts: t.Facts, Actions: slices.Sorted(maps.Keys(t.Actions)), Scopes: slices.Sorted(slices.Values(t.Scopes)),
+			References: map[string]authz.ReferenceSpec{},
 		}
 		switch t.Facts {
 		case "", authz.KindTeamMember, authz.KindPatient, authz.KindPatientGroup:

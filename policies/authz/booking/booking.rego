@@ -47,6 +47,14 @@ for_oneself if not reference.given("patient")
 
 for_oneself if input.resource.properties.patient == input.subject.id
 
+# METADATA
+# title: The Booking assignment that would make the provider bookable
+assignment := {"provider": input.resource.id, "patient_group": _patient_group} if input.resource.type == "provider"
+
+assignment := {"provider": input.resource.provider.id, "patient_group": _patient_group} if {
+	input.resource.type == "appointment"
+}
+
 _booked if {
 	input.resource.type == "provider"
 	input.action.name == "book"

@@ -56,6 +56,32 @@ routes contains "care_team" if {
 }
 
 # METADATA
+# title: The routes that hold to the patient in question
+patient_routes contains "view_all_patients" if {
+	patient_concerned
+	_view_all
+}
+
+patient_routes contains "patient_group_access" if {
+	patient_concerned
+	_patient_group_access
+}
+
+patient_routes contains "care_team" if {
+	patient_concerned
+	_care_team
+}
+
+# METADATA
+# title: The routes that hold to the patient group in question
+patient_group_routes contains "view_all_patients" if {
+	patient_group_concerned
+	_view_all
+}
+
+patient_group_routes contains "patient_group_access" if _access
+
+# METADATA
 # title: A patient is in question
 patient_concerned if {
 	input.resource.type == "patient"

@@ -1,0 +1,152 @@
+package review
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Viewer is who looks. The zero Viewer sees what ordinary callers do: codes, and
+// nothing of other people's facts.
+type Viewer struct {
+	Actor admin.Actor
+	// Operator sees everything, whoever they are: the command on the operator's machine.
+	Operator bool
+}
+
+// Explanation is a decision with its account.
+type Explanation struct {
+	// Decision has its context for administrators alone: it may name roles and groups.
+	Decision authz.Decision
+	// User is for whoever asked: codes, and a sentence without other people's facts.
+	User json.RawMessage
+	// Admin is everything: each route and each source of the permission, matched or not, and
+	// what is missing; where the policy does not explain itself, the context of the decision.
+	// It is nil unless the viewer is an administrator.
+	Admin json.RawMessage
+	// Remedies are the single changes that would turn a deny into an allow, those that open
+	// least first; for administrators. Each was tried.
+	Remedies []Remedy
+	// More says that there are roles or groups that were not tried.
+	More bool
+}
+
+// The account of a deny in an organisation that does not exist: the policy is not asked.
+const (
+	organisationUnknownUser = `{"reasons":["organisation_unknown"],"reason_user":{"en":"Denied: the organisation is not known."}}`
+
+	organisationUnknownAdmin = `{"reason_admin":{"en":"There is no organisation of this name, so nothing in it is allowed."},` +
+		`"requirements":[{"requirement":"organisation_known","met":false}]}`
+)
+
+// Explain decides r and says why, all from the facts of one revision. An administrator
+// is an operator, or an actor who may update settings (A1). Errors are those of
+// authz.Service's Decide; Unavailable also when the facts changed too often to try
+// what would change a deny.
+func (s *Service) Explain(
+	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
+) (e *Explanation, stated authz.Stated, err error) {
+	err = atOneRevision(ctx, func() error {
+		e, stated, err = s.explain(ctx, organisation, r, viewer, fresh)
+		fresh.Full = true // the facts at hand may be behind those that are read beside them
+		return err
+	})
+	if err != nil {
+		return nil, stated, err
+	}
+	return e, stated, nil
+}
+
+// explain is one attempt.
+func (s *Service) explain(
+	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
+) (*Explanation, authz.Stated, error) {
+	requests := []*authz.Request{r}
+	if !viewer.Operator && viewer.Actor != (admin.Actor{}) {
+		requests = append(requests, administers(viewer.Actor))
+	}
+	e := &Explanation{}
+	var asked authz.Question
+	administrator := false
+	stated, err := s.decisions.Consider(ctx, organisation, requests, fresh, func(all []authz.Considered) error {
+		*e = Explanation{Decision: all[0].Decision}
+		asked = all[0].Question
+		administrator = viewer.Operator || len(all) > 1 && all[1].Decision.Allow
+		return s.account(ctx, e, asked)
+	})
+	if err != nil {
+		return nil, stated, err
+	}
+	if !administrator {
+		e.Decision.Context, e.Admin = nil, nil
+		return e, stated, nil
+	}
+	if e.Decision.Allow || !asked.Facts.Organisation || s.rules.Catalogue() == nil {
+		return e, stated, nil
+	}
+	t := &trial{
+		Service: s, counter: s.counter(organisation, stated.Revision), question: asked, needs: permissionIn(e.Decision.Context),
+		counted: map[string]int{},
+	}
+	e.Remedies, e.More, err = t.remedies(ctx)
+	return e, stated, err
+}
+
+// administers is the question whether an actor is an administrator (A1).
+func administers(actor admin.Actor) *authz.Request {
+	return &authz.Request{
+		Subject:  authz.Entity{Type: actor.Type, ID: actor.ID},
+		Action:   authz.Action{Name: "update"},
+		Resource: authz.Entity{Type: "settings", ID: "explanations"},
+	}
+}
+
+// account says why q was decided as e has it, at both levels.
+func (s *Service) account(ctx context.Context, e *Explanation, q authz.Question) error {
+	if !q.Facts.Organisation && s.rules.Catalogue() != nil {
+		e.User, e.Admin = json.RawMessage(organisationUnknownUser), json.RawMessage(organisationUnknownAdmin)
+		return nil
+	}
+	text, err := s.rules.Explain(ctx, q)
+	if err != nil {
+		return err
+	}
+	if text == nil {
+		e.User, e.Admin = reasonsOf(e.Decision.Context), e.Decision.Context
+		return nil
+	}
+	var levels struct{ User, Admin json.RawMessage }
+	if err := json.Unmarshal(text, &levels); err != nil || !isObject(levels.User) || !isObject(levels.Admin) {
+		return authz.Errorf(authz.Internal, "", "data.authz.explanation.account must have the objects user and admin")
+	}
+	e.User, e.Admin = levels.User, levels.Admin
+	return nil
+}
+
+func isObject(text json.RawMessage) bool { return bytes.HasPrefix(text, []byte("{")) }
+
+// reasonsOf reduces the context of a decision to its reasons.
+func reasonsOf(decided json.RawMessage) json.RawMessage {
+	var of struct {
+		Reasons json.RawMessage `json:"reasons"`
+	}
+	if json.Unmarshal(decided, &of) != nil || of.Reasons == nil {
+		return json.RawMessage(`{}`)
+	}
+	return json.RawMessage(`{"reasons":` + string(of.Reasons) + `}`)
+}
+
+// permissionIn returns the permission that a decision names in its context, "" for
+// none.
+func permissionIn(decided json.RawMessage) string {
+	var of struct {
+		Permission string `json:"permission"`
+	}
+	if json.Unmarshal(decided, &of) != nil {
+		return ""
+	}
+	return of.Permission
+}

@@ -1,0 +1,262 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// What is asked about sight: view of a patient by a team member.
+const (
+	memberType  = "team_member"
+	patientType = "patient"
+	viewAction  = "view"
+	viewPatient = "patient:view"
+	viewAll     = "patient:view_all"
+)
+
+// The routes whose causes this package knows (V1-V3).
+const (
+	routeViewAll  = "view_all_patients"
+	routeAccess   = "patient_group_access"
+	routeCareTeam = "care_team"
+)
+
+// maxRoutes is the most routes that a policy may have to be reviewed: one bit each.
+const maxRoutes = 64
+
+// sight is what is left of the rule about who may view which patient, when one of
+// the two is known. The zero sight is that of nobody.
+type sight struct {
+	allow  *authz.Residual
+	routes map[string]*authz.Residual // nil for a policy without routes
+}
+
+// ofMember returns what a team member sees by facts, which have to hold the member,
+// their role and their groups. One who does not exist sees nobody (V9).
+func (s *Service) ofMember(ctx context.Context, organisation, member string, facts *authz.Facts) (*sight, error) {
+	if !facts.Get(authz.Key{Kind: authz.KindTeamMember, ID: member}).Found {
+		return s.nobodys(), nil
+	}
+	return s.sight(ctx, organisation, member, "", authz.Open{}, facts)
+}
+
+// ofPatient returns by whom a patient is seen, by a fact. One who does not exist is
+// seen by nobody.
+func (s *Service) ofPatient(ctx context.Context, organisation string, patient *authz.Fact, at authz.Revision) (*sight, error) {
+	if patient == nil || !patient.Found {
+		return s.nobodys(), nil
+	}
+	return s.sight(ctx, organisation, "", patient.ID, authz.Open{Subject: true}, authz.NewFacts(true, at, patient))
+}
+
+func (*Service) nobodys() *sight { return &sight{allow: &authz.Residual{}} }
+
+// sight asks the policy. What is not looked up by the directory as a team member and
+// as a patient cannot be reviewed.
+func (s *Service) sight(
+	ctx context.Context, organisation, member, patient string, open authz.Open, facts *authz.Facts,
+) (*sight, error) {
+	r := &authz.Request{
+		Subject:  authz.Entity{Type: memberType, ID: member},
+		Action:   authz.Action{Name: viewAction},
+		Resource: authz.Entity{Type: patientType, ID: patient},
+	}
+	out := &sight{}
+	over := authz.NewService(reading{facts}, s.rules)
+	_, err := over.Survey(ctx, organisation, r, open, authz.Freshness{}, func(q *authz.Survey) error {
+		var err error
+		if out.allow, err = s.rules.Residual(ctx, q.Question, open); err != nil {
+			return err
+		}
+		out.routes, err = s.rules.Routes(ctx, q.Question, open)
+		return err
+	})
+	if outside, ok := errors.AsType[*authz.Outside](err); ok {
+		return nil, &authz.Error{
+			Kind:    authz.Unavailable,
+			Message: "who sees whom cannot be counted by this policy: it leaves what can be turned into a filter; caregate policy check says where, and single checks still answer",
+			Err:     outside,
+		}
+	}
+	return out, err
+}
+
+// withSources returns a member with their role and groups, out of facts that may hold many
+// more. They do not expire: what is read beside them has to be of their revision.
+func withSources(member *authz.Fact, facts *authz.Facts) *authz.Facts {
+	of := []*authz.Fact{member}
+	for _, source := range sourcesOf(member) {
+		of = append(of, facts.Get(source))
+	}
+	return authz.NewFacts(true, facts.Revision, of...)
+}
+
+// sourcesOf returns the keys of the role and the groups of a member.
+func sourcesOf(member *authz.Fact) []authz.Key {
+	var keys []authz.Key
+	if member.Role != "" {
+		keys = append(keys, authz.Key{Kind: authz.KindRole, ID: member.Role})
+	}
+	for _, id := range member.Groups {
+		keys = append(keys, authz.Key{Kind: authz.KindGroup, ID: id})
+	}
+	return keys
+}
+
+// reading is a directory of facts that were read already.
+type reading struct{ facts *authz.Facts }
+
+// Read implements authz.Directory.
+func (r reading) Read(context.Context, string, []authz.Key, authz.Freshness) (*authz.Facts, error) {
+	return r.facts, nil
+}
+
+// uncountable is the error for a policy that says yes by something else than groups,
+// care teams and ids.
+func uncountable() error {
+	return authz.Errorf(authz.Unavailable, "",
+		"who sees whom cannot be counted by this policy: it looks at more than the group, the care team and the id of a patient; single checks still answer")
+}
+
+// seen is how one member sees one patient.
+type seen struct {
+	allowed bool
+	routes  uint64 // one bit for each of the names of a lens, and whatever the permission
+}
+
+// lens is several sights made ready to be asked, with the routes of all of them.
+type lens struct {
+	names  []string // in order
+	routed bool     // the policy has routes
+	sights []ready
+	asked  []*authz.Residual // all that the answers depend on
+}
+
+type ready struct {
+	allow  *authz.Predicate
+	routes []*authz.Predicate // by name; nil for one that leads nowhere
+}
+
+// newLens makes sights ready.
+func newLens(sights ...*sight) (*lens, error) {
+	l := &lens{sights: make([]ready, len(sights))}
+	names := map[string]bool{}
+	for _, s := range sights {
+		l.routed = l.routed || s.routes != nil
+		for name := range s.routes {
+			names[name] = true
+		}
+	}
+	l.names = slices.Sorted(maps.Keys(names))
+	if len(l.names) > maxRoutes {
+		return nil, authz.Errorf(authz.Unavailable, "", "the policy has more than %d routes, which is more than a review can tell apart", maxRoutes)
+	}
+	for i, s := range sights {
+		l.sights[i] = ready{allow: l.ready(s.allow), routes: make([]*authz.Predicate, len(l.names))}
+		for j, name := range l.names {
+			if r := s.routes[name]; r != nil {
+				l.sights[i].routes[j] = l.ready(r)
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l *lens) ready(r *authz.Residual) *authz.Predicate {
+	l.asked = append(l.asked, r)
+	return r.Predicate()
+}
+
+// ofPatients makes sights of members ready, for patients that are counted by group.
+func ofPatients(sights ...*sight) (*lens, error) {
+	about := make([]*sight, len(sights))
+	for i, s := range sights {
+		about[i] = &sight{}
+		var ok bool
+		if about[i].allow, ok = aboutPatients(s.allow); !ok {
+			return nil, uncountable()
+		}
+		if s.routes == nil {
+			continue
+		}
+		about[i].routes = make(map[string]*authz.Residual, len(s.routes))
+		for name, r := range s.routes {
+			if about[i].routes[name], ok = aboutPatients(r); !ok {
+				return nil, uncountable()
+			}
+		}
+	}
+	return newLens(about...)
+}
+
+// look answers by the sight of a number. An entity that is nil is not there.
+func (l *lens) look(n int, c *authz.Candidate) seen {
+	if c.Fact == nil {
+		return seen{}
+	}
+	s := &l.sights[n]
+	out := seen{allowed: s.allow.Holds(c)}
+	for i, route := range s.routes {
+		if route != nil && route.Holds(c) {
+			out.routes |= 1 << i
+		}
+	}
+	return out
+}
+
+// namesOf returns the names of routes, nil for a policy without any.
+func (l *lens) namesOf(routes uint64) []string {
+	if !l.routed {
+		return nil
+	}
+	out := []string{}
+	for i, name := range l.names {
+		if routes&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// holder says which permissions members hold. It asks once for each combination of a
+// role and groups, which have to be the same in all facts that it is given.
+type holder struct {
+	rules authz.Rules
+	by    map[string]map[string]authz.Grant
+	err   error // the first that there was; what is asked then is not held
+}
+
+func newHolder(rules authz.Rules) *holder {
+	return &holder{rules: rules, by: map[string]map[string]authz.Grant{}}
+}
+
+// grants returns what a member holds.
+func (h *holder) grants(ctx context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
+	key := member.Role + "\x00" + strings.Join(member.Groups, "\x00")
+	if grants, known := h.by[key]; known {
+		return grants, nil
+	}
+	grants, err := h.rules.Permissions(ctx, member, facts)
+	if err != nil {
+		return nil, err
+	}
+	h.by[key] = grants
+	return grants, nil
+}
+
+// candidate makes a member ready to be asked about.
+func (h *holder) candidate(ctx context.Context, member *authz.Fact, facts *authz.Facts) *authz.Candidate {
+	return &authz.Candidate{Fact: member, Holds: func(m *authz.Fact, permission string) bool {
+		grants, err := h.grants(ctx, m, facts)
+		if err != nil && h.err == nil {
+			h.err = err
+		}
+		_, held := grants[permission]
+		return held && h.err == nil
+	}}
+}
