@@ -1,0 +1,113 @@
+package search
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// plan is where the results for a residual can be: every one of them is in one of the
+// indexes or among the ids.
+type plan struct {
+	indexes []Index
+	ids     []string // in order
+	// exact is true where everything in them is a result.
+	exact bool
+}
+
+// nowhere reports whether there can be no results.
+func (p *plan) nowhere() bool { return len(p.indexes) == 0 && len(p.ids) == 0 }
+
+// planFor makes the plan for entities of a kind. One condition of each alternative, the
+// one that is likely to hold for the fewest, says where what fulfils it is.
+func planFor(kind authz.Kind, r *authz.Residual) plan {
+	p := plan{exact: true}
+	for _, all := range r.Any {
+		narrowest := -1
+		for i := range all {
+			if breadth(kind, &all[i]) > 0 && (narrowest < 0 || breadth(kind, &all[i]) < breadth(kind, &all[narrowest])) {
+				narrowest = i
+			}
+		}
+		if narrowest < 0 { // only reading all of them finds those
+			return plan{indexes: []Index{{}}, exact: r.Always()}
+		}
+		p.exact = p.exact && len(all) == 1
+		p.add(&all[narrowest])
+	}
+	slices.SortFunc(p.indexes, func(i, j Index) int {
+		if i.Relation != j.Relation {
+			return strings.Compare(string(i.Relation), string(j.Relation))
+		}
+		return strings.Compare(i.To, j.To)
+	})
+	p.indexes = slices.Compact(p.indexes)
+	slices.Sort(p.ids)
+	p.ids = slices.Compact(p.ids)
+	return p
+}
+
+// add puts what fulfils a condition into the plan. What no entity can be called is in
+// no index.
+func (p *plan) add(c *authz.Condition) {
+	for _, v := range c.Values {
+		switch {
+		case !admin.ValidID(v):
+		case c.Leaf.Fact == authz.FactID:
+			p.ids = append(p.ids, v)
+		default:
+			p.indexes = append(p.indexes, Index{Relation: relationOf(c.Leaf.Fact), To: v})
+		}
+	}
+}
+
+// breadth orders conditions by how many entities they are likely to leave, and is 0
+// for one that no index answers.
+func breadth(kind authz.Kind, c *authz.Condition) int {
+	if c.Not || c.Leaf.Reference != "" {
+		return 0
+	}
+	if c.Op == authz.In && c.Leaf.Fact == authz.FactID {
+		return 1
+	}
+	from, _ := relationOf(c.Leaf.Fact).Ends()
+	if from != kind {
+		return 0
+	}
+	switch {
+	case c.Op == authz.Has && c.Leaf.Fact == authz.FactCareTeam:
+		return 2
+	case c.Op == authz.Has && c.Leaf.Fact == authz.FactBooking:
+		return 3
+	case c.Op == authz.Has && c.Leaf.Fact == authz.FactAccess:
+		return 4
+	case c.Op == authz.Has && c.Leaf.Fact == authz.FactGroups:
+		return 5
+	case c.Op == authz.In && c.Leaf.Fact == authz.FactRole:
+		return 6
+	case c.Op == authz.In && c.Leaf.Fact == authz.FactPatientGroup:
+		return 7
+	}
+	return 0
+}
+
+// relationOf returns the relation that a fact is one side of, "" for none.
+func relationOf(fact string) admin.Relation {
+	switch fact {
+	case authz.FactPatientGroup:
+		return admin.InGroupOf
+	case authz.FactCareTeam:
+		return admin.CareTeam
+	case authz.FactRole:
+		return admin.RoleOf
+	case authz.FactGroups:
+		return admin.InGroup
+	case authz.FactAccess:
+		return admin.Access
+	case authz.FactBooking:
+		return admin.Booking
+	}
+	return ""
+}
