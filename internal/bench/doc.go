@@ -9,7 +9,10 @@
 //     the facts in its data. Once with the cache and the memo of decisions as they
 //     are, once with questions of which none is asked twice, so that the memo is
 //     of no use, and once without the cache;
-//   - batches, for each decision in them, next to single questions;
+//   - batches, for each decision in them, next to single questions, and next to an OPA
+//     server that is asked one question after another;
+//   - searches for patients in a large organisation, next to single checks, and late
+//     pages next to first ones;
 //   - the memory of a sidecar with few and with many patients, next to that of the
 //     OPA server, and that of Redis;
 //   - the size of the binary, and the time from its start to its readiness.

@@ -36,6 +36,7 @@ type config struct {
 	each        int // questions of each kind
 	many        int // patients of the large organisation
 	revocations int // how often Access is taken away
+	only        string
 	reportOnly  bool
 	markdown    bool
 }
@@ -79,6 +80,7 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.each, "questions", 250, "ask this `many` questions of each kind")
 	f.IntVar(&c.many, "many", 1_000_000, "compare the memory with that for this many `patients`, 0 not at all")
 	f.IntVar(&c.revocations, "revocations", 10_000, "take Access away so `many` times, 0 not at all")
+	f.StringVar(&c.only, "only", "", "measure one `part`: inside, http, revocations, memory, searches or binary")
 	f.BoolVar(&c.reportOnly, "report-only", false, "exit 0 even when a bound does not hold")
 	f.BoolVar(&c.markdown, "markdown", false, "print Markdown tables")
 	if err := f.Parse(args); err != nil {
@@ -93,18 +95,18 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	return c, nil
 }
 
+// part is one kind of measurement, by the name that -only knows it by.
+type part struct {
+	name, progress string
+	measure        func() (*result, error)
+}
+
 // measure takes the measurements, one after the other.
 func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = fmt.Fprintln(progress, "the binary: building it, and starting it")
-	size, err := binary(ctx, root, max(cfg.rounds, 5))
-	if err != nil {
-		return nil, err
-	}
-	_, _ = fmt.Fprintf(progress, "the organisation: %d members, %d patient groups, %d patients\n", memberCount, patientGroupCount, patientCount)
 	o := newOrganisation()
 	service, _, err := defaultService(ctx, o, policy.Config{})
 	if err != nil {
@@ -114,25 +116,29 @@ func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, er
 	if err != nil {
 		return nil, err
 	}
-	_, _ = fmt.Fprintln(progress, "in process")
-	inside, err := inProcess(ctx, o, all, cfg.rounds, cfg.slice)
-	if err != nil {
-		return nil, err
+	_, _ = fmt.Fprintf(progress, "the organisation: %d members, %d patient groups, %d patients\n", memberCount, patientGroupCount, patientCount)
+	parts := []part{
+		{"inside", "in process", func() (*result, error) { return inProcess(ctx, o, all, cfg.rounds, cfg.slice) }},
+		{"http", "over HTTP", func() (*result, error) { return overHTTP(ctx, o, service, all, root, cfg, progress) }},
+		{"revocations", "revocations", func() (*result, error) { return revocations(ctx, o, all, cfg) }},
+		{"memory", "memory", func() (*result, error) { return memories(ctx, o, service, root, cfg, progress) }},
+		{"searches", "searches", func() (*result, error) { return searches(ctx, cfg, progress) }},
+		{"binary", "the binary: building it, and starting it", func() (*result, error) { return binary(ctx, root, max(cfg.rounds, 5)) }},
 	}
-	_, _ = fmt.Fprintln(progress, "over HTTP")
-	outside, err := overHTTP(ctx, o, service, all, root, cfg, progress)
-	if err != nil {
-		return nil, err
+	var results []*result
+	for _, p := range parts {
+		if cfg.only != "" && cfg.only != p.name {
+			continue
+		}
+		_, _ = fmt.Fprintln(progress, p.progress)
+		r, err := p.measure()
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
 	}
-	_, _ = fmt.Fprintln(progress, "revocations")
-	revoked, err := revocations(ctx, o, all, cfg)
-	if err != nil {
-		return nil, err
+	if len(results) == 0 {
+		return nil, fmt.Errorf("-only %s: there is no such part; the parts are inside, http, revocations, memory, searches and binary", cfg.only)
 	}
-	_, _ = fmt.Fprintln(progress, "memory")
-	memory, err := memories(ctx, o, service, root, cfg, progress)
-	if err != nil {
-		return nil, err
-	}
-	return []*result{inside, outside, revoked, memory, size}, nil
+	return results, nil
 }

@@ -21,7 +21,8 @@ const (
 	boundOPA      = 2
 	boundUncached = 0.25 // of the bare handler
 	boundBatch    = 3
-	boundOnce     = 3 // of a batch, when neither is answered from memory
+	boundOnce     = 3  // of a batch, when neither is answered from memory
+	boundInTurn   = 30 // of a batch over the OPA server, each on one connection
 )
 
 // sizeTolerance is how far the bare handler's answers may be from Caregate's in
@@ -49,7 +50,11 @@ func overHTTP(
 	}
 	defer l.stop()
 	targets := l.all()
-	rates, cpus, err := loads(ctx, targets, cfg, progress)
+	rates, cpus, err := loads(ctx, targets, cfg.connections, cfg, progress)
+	if err != nil {
+		return nil, err
+	}
+	inTurn, _, err := loads(ctx, []*target{l.opa, l.batches}, 1, cfg, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -71,26 +76,31 @@ func overHTTP(
 		}
 		res.rows = append(res.rows, row)
 	}
+	for i, name := range []string{"OPA server on one connection", "Caregate on one connection, batches whose items do not repeat"} {
+		res.rows = append(res.rows, []string{name, number(inTurn[i].median()), between(inTurn[i]), "", "", ""})
+	}
 	caregate := rateOf[l.caregate]
 	res.check("over HTTP, rate of Caregate ÷ bare Echo handler", caregate.over(rateOf[l.bare]), atLeast, boundBare)
 	res.check("over HTTP, rate of Caregate ÷ OPA server", caregate.over(rateOf[l.opa]), atLeast, boundOPA)
 	res.check("over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", rateOf[l.uncached].over(rateOf[l.bare]), atLeast, boundUncached)
 	res.check("batch of 1,000 over HTTP, per decision ÷ single", rateOf[l.batch].over(caregate), atLeast, boundBatch)
+	res.check("batch of 1,000 different patients, none asked twice, ÷ OPA server asked one question after another, per decision",
+		inTurn[1].over(inTurn[0]), atLeast, boundInTurn)
 	res.check("the same, no question and no item asked twice", rateOf[l.batches].over(rateOf[l.never]), atLeast, boundOnce)
 	return res, nil
 }
 
 // loads lets the targets take turns.
-func loads(ctx context.Context, targets []*target, cfg config, progress io.Writer) (rates, cpus []spread, err error) {
+func loads(ctx context.Context, targets []*target, connections int, cfg config, progress io.Writer) (rates, cpus []spread, err error) {
 	rates, cpus = make([]spread, len(targets)), make([]spread, len(targets))
 	for _, t := range targets { // once for nothing: heaps grow to their size
-		if _, err := t.run(ctx, cfg.connections, cfg.turn); err != nil {
+		if _, err := t.run(ctx, connections, cfg.turn); err != nil {
 			return nil, nil, err
 		}
 	}
 	for round := range cfg.rounds {
 		for _, i := range turns(len(targets), round) {
-			l, err := targets[i].run(ctx, cfg.connections, cfg.turn)
+			l, err := targets[i].run(ctx, connections, cfg.turn)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/telemetry"
 )
 
@@ -117,8 +118,10 @@ func caregateHandler(ctx context.Context, args []string) (http.Handler, io.Close
 	if err != nil {
 		return nil, nil, err
 	}
+	service := authz.NewService(t.Directory(facts), t.Policy(snapshot))
 	api, err := httpapi.New(httpapi.Config{ //nolint:contextcheck // each request has its own
-		Service:        authz.NewService(t.Directory(facts), t.Policy(snapshot)),
+		Service:        service,
+		Searcher:       search.NewService(service, snapshot, facts, nil),
 		Organisation:   organisationName,
 		RequestTimeout: 2 * factsTimeout,
 		Logger:         slog.New(slog.NewJSONHandler(io.Discard, nil)),

@@ -117,7 +117,7 @@ func sameError(preview, commit error) error {
 	if ok != ok2 || (preview == nil) != (commit == nil) || errors.Is(preview, admin.ErrMoved) != errors.Is(commit, admin.ErrMoved) ||
 		ok && (preview.Error() != commit.Error() || a.Kind != b.Kind || a.Field != b.Field || a.Message != b.Message ||
 			a.InUseCount != b.InUseCount || !reflect.DeepEqual(a.InUse, b.InUse)) {
-		return fmt.Errorf("the preview ends with %v and the commit with %v", preview, commit)
+		return fmt.Errorf("the preview ends with %w and the commit with %w", preview, commit)
 	}
 	return nil
 }

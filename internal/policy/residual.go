@@ -164,7 +164,7 @@ func (o *opened) residual(queries []ast.Body, support []*ast.Module) (*authz.Res
 // outsideError says that the policy leaves the fragment at these places.
 func outsideError(where []string) error {
 	return &authz.Error{
-		Kind:    authz.Unavailable,
+		Kind:    authz.Unsupported,
 		Message: "the policy cannot be turned into a filter; caregate policy check says where, and single checks still answer",
 		Err:     &authz.Outside{Where: where},
 	}

@@ -39,7 +39,7 @@ allow if {
 		_, _, member := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
 		_, _, preview := w.Preview(t.Context(), w.org, []admin.Edit{{Op: admin.Link, Relation: admin.Access, From: "m", To: "g"}}, operator, authz.Freshness{})
 		for _, err := range []error{member, preview} {
-			if err == nil || authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "cannot be counted") {
+			if err == nil || authz.KindOf(err) != authz.Unsupported || !strings.Contains(err.Error(), "cannot be counted") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -102,7 +102,7 @@ allow if input.subject.id == input.resource.id
 	w := newWard(t, embedded(t), rules, "other")
 	w.load(small()...)
 	_, _, err := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
-	if err == nil || authz.KindOf(err) != authz.Unavailable {
+	if err == nil || authz.KindOf(err) != authz.Unsupported {
 		t.Error(err)
 	}
 }

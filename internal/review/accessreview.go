@@ -11,8 +11,8 @@ import (
 
 // Member reviews what a team member sees. Errors: Forbidden for a viewer who is no
 // administrator; NotFound for an organisation that does not exist; Behind for facts
-// that do not include fresh.AtLeast; Unavailable for a policy whose patients cannot
-// be counted by index and group, and when the facts kept changing; Timeout.
+// that do not include fresh.AtLeast; Unsupported for a policy whose patients cannot
+// be counted by index and group; Unavailable when the facts kept changing; Timeout.
 func (s *Service) Member(
 	ctx context.Context, organisation, member string, viewer Viewer, fresh authz.Freshness,
 ) (out *MemberReview, stated authz.Stated, err error) {
@@ -84,7 +84,7 @@ func (s *Service) mayReview(ctx context.Context, organisation string, viewer Vie
 	member, known := s.decisions.Lookup(memberType, nobody)
 	patient, also := s.decisions.Lookup(patientType, nobody)
 	if !known || !also || member.Kind != authz.KindTeamMember || patient.Kind != authz.KindPatient {
-		return authz.Errorf(authz.Unavailable, "",
+		return authz.Errorf(authz.Unsupported, "",
 			"the catalogue of this policy has no team_member and patient with the facts of the directory, and so nobody's sight can be reviewed")
 	}
 	return nil

@@ -56,6 +56,9 @@ func TestPreviewIsTheDifference(t *testing.T) {
 }
 
 func previewsAreDifferences(t *testing.T, d *directory.Directory, rules authz.Rules, organisations int) {
+	if underRace {
+		organisations /= 4
+	}
 	made, gained, lost, still := 0, 0, 0, 0
 	for seed := range organisations {
 		w := newWard(t, d, rules, fmt.Sprintf("ward-%d", seed)).seeded(uint64(seed))

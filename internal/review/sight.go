@@ -78,7 +78,7 @@ func (s *Service) sight(
 	})
 	if outside, ok := errors.AsType[*authz.Outside](err); ok {
 		return nil, &authz.Error{
-			Kind:    authz.Unavailable,
+			Kind:    authz.Unsupported,
 			Message: "who sees whom cannot be counted by this policy: it leaves what can be turned into a filter; caregate policy check says where, and single checks still answer",
 			Err:     outside,
 		}
@@ -119,7 +119,7 @@ func (r reading) Read(context.Context, string, []authz.Key, authz.Freshness) (*a
 // uncountable is the error for a policy that says yes by something else than groups,
 // care teams and ids.
 func uncountable() error {
-	return authz.Errorf(authz.Unavailable, "",
+	return authz.Errorf(authz.Unsupported, "",
 		"who sees whom cannot be counted by this policy: it looks at more than the group, the care team and the id of a patient; single checks still answer")
 }
 
@@ -154,7 +154,7 @@ func newLens(sights ...*sight) (*lens, error) {
 	}
 	l.names = slices.Sorted(maps.Keys(names))
 	if len(l.names) > maxRoutes {
-		return nil, authz.Errorf(authz.Unavailable, "", "the policy has more than %d routes, which is more than a review can tell apart", maxRoutes)
+		return nil, authz.Errorf(authz.Unsupported, "", "the policy has more than %d routes, which is more than a review can tell apart", maxRoutes)
 	}
 	for i, s := range sights {
 		l.sights[i] = ready{allow: l.ready(s.allow), routes: make([]*authz.Predicate, len(l.names))}

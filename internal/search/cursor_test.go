@@ -89,7 +89,7 @@ func TestCursorOfAnother(t *testing.T) {
 	w.lag = 1
 	later := *from
 	later.Revision = revisionOf(2)
-	_, stated, err := w.service.Resources(t.Context(), riverside, r(func(r *authz.Request) {}), search.Page{From: &later}, authz.Freshness{})
+	_, stated, err := w.service.Resources(t.Context(), riverside, r(func(*authz.Request) {}), search.Page{From: &later}, authz.Freshness{})
 	if err != nil || stated.Revision != revisionOf(2) {
 		t.Errorf("at %v: %v", stated.Revision, err)
 	}
