@@ -19,9 +19,10 @@ build: ## build bin/caregate, static and stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/caregate ./cmd/caregate
 
 .PHONY: test
-test: redis-server ## run all tests, Go's and the policy's
+test: redis-server databases ## run all tests, Go's and the policy's
 	$(GO) test -race -timeout 20m ./...
 	$(GO) run ./cmd/caregate policy test
+	$(GO) run ./cmd/caregate policy verify --policies policies --data data
 
 .PHONY: redis-server
 redis-server: # the tests start their own; this only sees that there is one to start
@@ -31,6 +32,21 @@ redis-server: # the tests start their own; this only sees that there is one to s
 	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
 	  else \
 	    echo 'the tests need redis-server 7 or later: install it, for example with "sudo apt-get install redis-server"' >&2; exit 1; \
+	  fi; }
+
+.PHONY: databases
+databases: # likewise, PostgreSQL and MariaDB, in which filters are executed
+	@missing=; for server in postgres:postgresql mariadbd:mariadb-server; do \
+	  program="$${server%%:*}"; package="$${server#*:}"; \
+	  found="$$(command -v "$$program" || ls /usr/lib/postgresql/*/bin/"$$program" "/usr/sbin/$$program" 2>/dev/null)" || :; \
+	  [ -n "$$found" ] || missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing$$missing, which the tests start"; \
+	    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  else \
+	    echo "the tests need$$missing: install them, for example with \"sudo apt-get install$$missing\"" >&2; exit 1; \
 	  fi; }
 
 .PHONY: check
