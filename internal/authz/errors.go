@@ -25,6 +25,7 @@ const (
 	Unavailable               // facts cannot be read now; try again
 	Timeout                   // the time allowed for the request ran out
 	Changed                   // the record is not the version that the request is about
+	Unsupported               // the policy has no answer of the form that was asked for
 )
 
 // Error is the one error type of the domain. Message is for the reader: what

@@ -75,6 +75,11 @@ func (a *API) writing(h administering, l looks) handler {
 // names who acts, or as a trusted service, by a token of the tokens file or, where
 // nobody is asked who they are, by being able to reach the listener.
 func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
+	return a.callerBy(x, a.cfg.AdminTokens)
+}
+
+// callerBy is caller where trusted services bear one of tokens, nil for none.
+func (a *API) callerBy(x *exchange, tokens *Tokens) (bearer Bearer, signed bool, err error) {
 	if a.cfg.Verifier != nil {
 		if token, ok := signedToken(x.request.Header["Authorization"]); ok {
 			bearer, err = a.cfg.Verifier.Verify(x.ctx, token)
@@ -85,8 +90,8 @@ func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
 		}
 	}
 	switch {
-	case a.cfg.AdminTokens != nil:
-		if _, ok := a.cfg.AdminTokens.Caller(x.request.Header); ok {
+	case tokens != nil:
+		if _, ok := tokens.Caller(x.request.Header); ok {
 			return Bearer{}, false, nil
 		}
 	case a.cfg.Verifier == nil:
@@ -94,6 +99,41 @@ func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
 	}
 	x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
 	return Bearer{}, false, &authz.Error{Kind: authz.Unauthenticated}
+}
+
+// looking makes a handler of the decisions listener know who looks. Whoever may ask for
+// decisions may ask here too, as one who acts for nobody; they may say for whom they act,
+// and a signed token says it as well, both as on the admin listener: where signed tokens
+// are taken and callers bear no others, nothing else counts.
+func (a *API) looking(h administering) handler {
+	return func(x *exchange) error {
+		tokens := a.cfg.Tokens
+		_, claims := signedToken(x.request.Header["Authorization"])
+		if tokens == nil && a.cfg.Verifier != nil && !claims && len(x.request.Header[headerActor]) == 0 {
+			return h(x, admin.Actor{})
+		}
+		bearer, signed, err := a.callerBy(x, tokens)
+		if err != nil {
+			return err
+		}
+		actor, err := a.named(x, bearer, signed)
+		if err != nil {
+			return err
+		}
+		return h(x, actor)
+	}
+}
+
+// administrator is looking for what administrators alone are told. Whether somebody is
+// one is decided behind it.
+func (a *API) administrator(h administering) handler {
+	return a.looking(func(x *exchange, actor admin.Actor) error {
+		if actor == (admin.Actor{}) {
+			return authz.Errorf(authz.Forbidden, headerActor,
+				"nobody is named, and administrators alone are told; send the id of the team member who asks, or their own signed token")
+		}
+		return h(x, actor)
+	})
 }
 
 // addressed refuses a request that came over loopback, where nobody is asked who
@@ -132,6 +172,11 @@ func (a *API) actor(x *exchange) (admin.Actor, error) {
 	if err != nil {
 		return admin.Actor{}, err
 	}
+	return a.named(x, bearer, signed)
+}
+
+// named returns who acts when the caller is known.
+func (a *API) named(x *exchange, bearer Bearer, signed bool) (admin.Actor, error) {
 	named, err := namedActor(x.request.Header[headerActor])
 	if err != nil || !signed {
 		return named, err

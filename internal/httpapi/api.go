@@ -74,7 +74,8 @@ type Config struct {
 	MaxBody int64
 	// MaxBatch limits the items of one evaluations request. 0 means DefaultMaxBatch.
 	MaxBatch int
-	// RequestTimeout limits the time for one answer. 0 means DefaultRequestTimeout.
+	// RequestTimeout limits the time for one answer; explanations, reviews and previews
+	// have ten times as long, up to 20 s. 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
 	// MaxInFlight limits the requests answered at once, on the decisions and on
 	// the admin listener each; more are told to come back. 0 means DefaultMaxInFlight.
@@ -96,9 +97,17 @@ type Config struct {
 	Policy PolicySource
 	// Administration answers the Directory API on the admin listener. nil answers 404.
 	Administration Administration
-	// Verifier knows callers of the admin listener by signed tokens, beside
-	// AdminTokens. nil takes none.
+	// Verifier knows callers by signed tokens: of the admin listener beside
+	// AdminTokens, and who looks at explanations, reviews and previews beside Tokens.
+	// nil takes none.
 	Verifier Verifier
+
+	// Searcher answers searches. nil answers 404.
+	Searcher Searcher
+	// Filterer answers /v1/filters. nil answers 404.
+	Filterer Filterer
+	// Reviewer answers explanations, reviews and previews. nil answers 404.
+	Reviewer Reviewer
 
 	// Logger gets failures, and with its debug level every request. Its handler
 	// adds the trace of the context. nil discards.
@@ -158,7 +167,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages}
 	if cfg.PublicURL != "" {
-		m, err := newMetadata(cfg.PublicURL)
+		m, err := newMetadata(cfg.PublicURL, cfg.Searcher != nil)
 		if err != nil {
 			return nil, fmt.Errorf("httpapi: Config.PublicURL: %w", err)
 		}
@@ -197,6 +206,17 @@ func (a *API) route() {
 		d.post(base+"/v1/data/authz/decision", a.dataDecision)
 		d.post(base+"/v1/data/*", a.dataUnknown)
 		d.post(base+"/v1/data", a.dataUnknown)
+		if a.cfg.Searcher != nil {
+			a.routeSearch(base)
+		}
+		if a.cfg.Filterer != nil {
+			d.post(base+"/v1/filters", a.filter)
+		}
+		if a.cfg.Reviewer != nil {
+			d.postLooking(base+"/v1/explanations", a.looking(a.explain))
+			d.postLooking(base+"/v1/reviews", a.administrator(a.review))
+			d.postLooking(base+"/v1/previews", a.administrator(a.preview))
+		}
 	}
 	d.getOpen("/.well-known/authzen-configuration", a.configuration)
 	d.getOpen("/.well-known/authzen-configuration/organisations/:organisation", a.configuration)
@@ -233,6 +253,14 @@ func (a *API) newSurface(tokens *Tokens) *surface {
 // post registers a guarded route.
 func (s *surface) post(path string, h handler) {
 	s.add(path, h, true, http.MethodPost)
+}
+
+// postLooking registers a route whose handler asks who looks.
+func (s *surface) postLooking(path string, h handler) {
+	rt := newRoute(http.MethodPost, path, true)
+	rt.looks = true
+	s.echo.Add(http.MethodPost, path, s.edge(rt, h))
+	s.options(path, []string{http.MethodPost})
 }
 
 // get registers a guarded route, for HEAD too.

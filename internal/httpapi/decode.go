@@ -40,11 +40,13 @@ type decoding struct {
 	shared  int    // of those, the ones that belong to no item
 	base    string // what stands before the places of a question: "" or "input"
 	item    int    // the index in evaluations, -1 outside of it
+	strict  bool   // a member that a question does not have is an error, and not passed over
+	sought  part   // what is looked for and so has no id, or no name
 }
 
 // begin starts reading d.body at its one value, which must be an object.
 func (d *decoding) begin() error {
-	d.broken, d.base, d.item, d.values, d.shared = false, "", -1, 0, 0
+	d.broken, d.base, d.item, d.values, d.shared, d.strict, d.sought = false, "", -1, 0, 0, false, none
 	if bytes.HasPrefix(d.body, []byte("\xef\xbb\xbf")) {
 		return authz.Errorf(authz.Malformed, "", "the body starts with a byte order mark; send UTF-8 without one")
 	}
@@ -89,6 +91,14 @@ func (d *decoding) token() error {
 // skip consumes one value.
 func (d *decoding) skip() error {
 	return d.leave(d.tokens.StackDepth())
+}
+
+// unknown consumes the value of a member that is not known, or says which are.
+func (d *decoding) unknown(known string) error {
+	if !d.strict {
+		return d.skip()
+	}
+	return authz.Errorf(authz.Malformed, dotted(d.tokens.StackPointer()), "is not known here; there are %s", known)
 }
 
 // leave consumes at least one token, and as many as it takes to be back at depth.

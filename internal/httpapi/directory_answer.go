@@ -104,12 +104,11 @@ func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Opti
 // unwritten returns the error that a write is answered with. When nobody can say
 // whether it was committed it says so.
 func (x *exchange) unwritten(err error, place func(field string) string) error {
-	e, ok := errors.AsType[*authz.Error](err)
+	e, ok := errors.AsType[*authz.Error](placed(err, place))
 	if !ok {
 		e = &authz.Error{Kind: authz.KindOf(err), Err: err}
 	}
 	told := *e
-	told.Field = place(e.Field)
 	if e.Kind == authz.Timeout || e.Kind == authz.Unavailable {
 		const uncertain = "the change may be committed and may not be: look at the record, or send it again, which changes nothing twice"
 		if told.Message != "" {
@@ -117,6 +116,17 @@ func (x *exchange) unwritten(err error, place func(field string) string) error {
 		}
 		told.Message += uncertain
 	}
+	return &told
+}
+
+// placed returns an error with its field named as it stands in the body.
+func placed(err error, place func(field string) string) error {
+	e, ok := errors.AsType[*authz.Error](err)
+	if !ok {
+		return err
+	}
+	told := *e
+	told.Field = place(e.Field)
 	return &told
 }
 

@@ -24,12 +24,18 @@ type page struct {
 	limit int
 }
 
-// sealed begins a token whose id the caller is not to see.
+// sealed begins a token that has an id in it which the caller is not to see.
 const sealed = "s."
 
-// pages makes the tokens by which a list goes on. A token is the last id of a page.
-// Where that is one that the caller may not see it is encrypted, with a key of this
-// process: then the list goes on here alone.
+// What a token is for. A sealed one is good for nothing else.
+const (
+	ofList   = "list"
+	ofSearch = "search"
+)
+
+// pages makes the tokens by which lists and searches go on. That of a list is the
+// last id of a page. Where a token holds an id that the caller may not see it is
+// encrypted, with a key of this process: then it is good here alone.
 type pages struct {
 	seal cipher.AEAD
 }
@@ -59,16 +65,31 @@ func (p *pages) read(limit, token string) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	encoded, hidden := strings.CutPrefix(token, sealed)
-	after, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err == nil && hidden {
-		after, err = p.seal.Open(nil, nil, after, nil)
+	var after []byte
+	if encoded, hidden := strings.CutPrefix(token, sealed); hidden {
+		after, err = p.unsealed(encoded, ofList)
+	} else {
+		after, err = base64.RawURLEncoding.DecodeString(token)
 	}
 	if err != nil || token != "" && !admin.ValidID(string(after)) {
 		return page{}, authz.Errorf(authz.Malformed, "after",
 			"is not the next of a page, or of one that another process gave; pass next back as it is, or leave it out and begin again")
 	}
 	return page{string(after), n}, nil
+}
+
+// sealing encrypts what a token says.
+func (p *pages) sealing(text []byte, purpose string) string {
+	return sealed + base64.RawURLEncoding.EncodeToString(p.seal.Seal(nil, nil, text, []byte(purpose)))
+}
+
+// unsealed returns what a token says without the mark of a sealed one.
+func (p *pages) unsealed(encoded, purpose string) ([]byte, error) {
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, err
+	}
+	return p.seal.Open(nil, nil, text, []byte(purpose))
 }
 
 func limitOf(limit string) (int, error) {
@@ -89,7 +110,7 @@ func (p *pages) appendNext(dst []byte, more bool, last, hidden string) []byte {
 	case !more:
 		return dst
 	case hidden != "":
-		return appendText(dst, "next", sealed+base64.RawURLEncoding.EncodeToString(p.seal.Seal(nil, nil, []byte(hidden), nil)))
+		return appendText(dst, "next", p.sealing([]byte(hidden), ofList))
 	case last != "":
 		return appendText(dst, "next", base64.RawURLEncoding.EncodeToString([]byte(last)))
 	default:

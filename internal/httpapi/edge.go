@@ -23,6 +23,7 @@ type route struct {
 	method   string
 	span     string // the name of its span
 	guarded  bool   // asks who the caller is, has a deadline and counts as in flight
+	looks    bool   // but its handler asks, and has longer to answer
 }
 
 func newRoute(method, template string, guarded bool) *route {
@@ -90,12 +91,20 @@ func (s *surface) begin(c echo.Context, rt *route) *exchange {
 	return x
 }
 
+// An account of many members and patients takes longer than a decision: patience is
+// how many times as long it may, and longest the most that this makes of it, which is
+// less than a connection has.
+const (
+	patience = 10
+	longest  = 20 * time.Second
+)
+
 // admit refuses a request before its body is read.
 func (s *surface) admit(x *exchange) error {
 	if !x.route.guarded {
 		return nil
 	}
-	if s.tokens != nil {
+	if s.tokens != nil && !x.route.looks {
 		if _, ok := s.tokens.Caller(x.request.Header); !ok {
 			x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
 			return &authz.Error{Kind: authz.Unauthenticated}
@@ -106,7 +115,11 @@ func (s *surface) admit(x *exchange) error {
 		return authz.Errorf(authz.TooMany, "", "%d requests are being answered already; wait as long as Retry-After says and ask again",
 			s.api.cfg.MaxInFlight)
 	}
-	x.deadline = newDeadline(x.ctx, x.start.Add(s.api.cfg.RequestTimeout))
+	limit := s.api.cfg.RequestTimeout
+	if x.route.looks {
+		limit = max(limit, min(patience*limit, longest))
+	}
+	x.deadline = newDeadline(x.ctx, x.start.Add(limit))
 	x.ctx = x.deadline
 	return nil
 }

@@ -68,7 +68,7 @@ func TestRequestIDIsEchoed(t *testing.T) {
 
 func TestUnknownPathsAndMethods(t *testing.T) {
 	seen := new(observed)
-	c := decisions(t, httpapi.Config{Observer: seen})
+	c := decisions(t, httpapi.Config{Observer: seen, Searcher: new(searcher), Filterer: new(filterer), Reviewer: new(reviewer)})
 	for _, path := range []string{"/", "/access/v1/evaluation/", "/access/v2/evaluation", "/v1/permissions/a/b", "/organisations/x", "/health/live"} {
 		if code, _, _ := c.get(path).problem(t); code != "not-found" {
 			t.Errorf("%s is %s", path, code)
@@ -81,6 +81,9 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		"/v1/permissions/mark":                   "OPTIONS, GET, HEAD",
 		"/.well-known/authzen-configuration":     "OPTIONS, GET, HEAD",
 		"/v1/data/authz/allow":                   "OPTIONS, POST",
+		"/access/v1/search/action":               "OPTIONS, POST",
+		"/organisations/x/v1/filters":            "OPTIONS, POST",
+		"/v1/explanations":                       "OPTIONS, POST",
 	} {
 		got := c.do(http.MethodDelete, path, "")
 		if code, _, detail := got.problem(t); got.status != 405 || code != "method-not-allowed" || !strings.Contains(detail, allow) {

@@ -16,7 +16,7 @@ func (a *API) edits(x *exchange, actor admin.Actor) error {
 	if err := x.read(); err != nil {
 		return err
 	}
-	edits, expect, err := x.in.edits()
+	edits, expect, err := x.in.edits(true)
 	if err != nil {
 		return err
 	}
@@ -29,8 +29,9 @@ func (a *API) edits(x *exchange, actor admin.Actor) error {
 	return nil
 }
 
-// edits reads d.body as {"edits":[…]}.
-func (d *decoding) edits() ([]admin.Edit, []admin.Expectation, error) {
+// edits reads d.body as {"edits":[…]}, where each edit may have a condition if that is
+// looked at.
+func (d *decoding) edits(conditions bool) ([]admin.Edit, []admin.Expectation, error) {
 	if err := d.begin(); err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +58,7 @@ func (d *decoding) edits() ([]admin.Edit, []admin.Expectation, error) {
 			if len(edits) == admin.MaxEdits {
 				return nil, nil, authz.Errorf(authz.TooLarge, "edits", "are more than %d; make several changes of them", admin.MaxEdits)
 			}
-			edit, e, err := d.edit(indexed("edits", len(edits)))
+			edit, e, err := d.edit(indexed("edits", len(edits)), conditions)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -78,7 +79,7 @@ func (d *decoding) edits() ([]admin.Edit, []admin.Expectation, error) {
 
 // edit reads one element of edits: an object with one operation, and what the
 // record must be.
-func (d *decoding) edit(at string) (edit admin.Edit, expect *admin.Expectation, err error) {
+func (d *decoding) edit(at string, conditions bool) (edit admin.Edit, expect *admin.Expectation, err error) {
 	if err := d.open(at); err != nil {
 		return edit, nil, err
 	}
@@ -91,6 +92,8 @@ func (d *decoding) edit(at string) (edit admin.Edit, expect *admin.Expectation, 
 			break
 		}
 		switch name := string(raw); {
+		case name == "if_match" && !conditions:
+			err = authz.Errorf(authz.Malformed, at+".if_match", "is not looked at here, where nothing is changed; leave it out")
 		case name == "if_match":
 			expect, err = d.expectation(at + ".if_match")
 		case edit.Op != "":

@@ -194,6 +194,9 @@ func (x *exchange) read() error {
 	// A body that stops half way does not hold its place for longer than an answer
 	// may take. A connection that cannot say so is the server's to bound.
 	if deadline, ok := x.ctx.Deadline(); ok {
+		if latest := x.start.Add(x.api.cfg.RequestTimeout); deadline.After(latest) {
+			deadline = latest
+		}
 		connection := http.NewResponseController(x.echo.Response().Writer)
 		if connection.SetReadDeadline(deadline) == nil {
 			defer func() { _ = connection.SetReadDeadline(time.Time{}) }()

@@ -114,3 +114,55 @@ func FuzzDecodeEvaluations(f *testing.F) {
 		}
 	})
 }
+
+// A search or a filter that is accepted has everything but what is looked for.
+func FuzzDecodeSearch(f *testing.F) {
+	seeds(f)
+	const rest = `"subject":{"type":"t","id":"i"},"action":{"name":"n"},"resource":{"type":"t"}`
+	for _, s := range []string{
+		`{` + rest + `}`, `{` + rest + `,"page":{"limit":7,"token":"100.AgA"}}`, `{` + rest + `,"page":null}`, `{` + rest + `,"page":{"limit":1e1}}`,
+		`{` + rest + `,"dialect":"mysql","first_parameter":3}`, `{` + rest + `,"dialect":"ucast"}`, `{"subject":{"type":"t","id":"i"},"resource":{"type":"t","id":"i"}}`,
+		`{"edits":[{"link":{"relation":"access","from":"a","to":"b"}}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	pages, err := newPages()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := &decoding{body: body}
+		whole := func(r *authz.Request, open part) {
+			t.Helper()
+			if r.Subject.Type == "" || (r.Subject.ID == "") != (open == subject) || (r.Action.Name == "") != (open == action) ||
+				r.Resource.Type == "" || (r.Resource.ID == "") != (open == resource) {
+				t.Fatalf("accepted %#v", r)
+			}
+		}
+		for open := subject; open <= resource; open++ {
+			r, asked, err := d.search(open)
+			if err != nil {
+				refused(t, err)
+				continue
+			}
+			whole(r, open)
+			p, err := pages.searchPage(asked)
+			switch {
+			case err != nil:
+				refused(t, err)
+			case p.Limit < 1 || p.Limit > 1000 || (p.From == nil) != (asked.token == ""):
+				t.Fatalf("accepted %#v", p)
+			}
+		}
+		if q, err := d.filter(); err != nil {
+			refused(t, err)
+		} else {
+			whole(q.Request, resource)
+		}
+		if r, err := d.strictEvaluation(); err != nil {
+			refused(t, err)
+		} else {
+			reread(t, r)
+		}
+	})
+}

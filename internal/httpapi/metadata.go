@@ -11,11 +11,12 @@ import (
 // metadata makes AuthZEN's metadata document (section 9) from the configured
 // URL alone: what a request says of its host is the caller's word.
 type metadata struct {
-	base string
+	base   string
+	search bool // searches are answered
 }
 
 // newMetadata checks publicURL.
-func newMetadata(publicURL string) (*metadata, error) {
+func newMetadata(publicURL string, search bool) (*metadata, error) {
 	u, err := url.Parse(publicURL)
 	switch {
 	case err != nil:
@@ -25,7 +26,7 @@ func newMetadata(publicURL string) (*metadata, error) {
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || u.User != nil || strings.ContainsAny(publicURL, "?#"):
 		return nil, fmt.Errorf("%q must have no user, query or fragment", publicURL)
 	}
-	return &metadata{base: strings.TrimRight(u.String(), "/")}, nil
+	return &metadata{strings.TrimRight(u.String(), "/"), search}, nil
 }
 
 // document appends the metadata of the decision point at base, a URL.
@@ -40,6 +41,12 @@ func (m *metadata) document(dst []byte, organisation string, named bool) []byte 
 	dst = appendString(dst, base+"/access/v1/evaluation")
 	dst = append(dst, `,"access_evaluations_endpoint":`...)
 	dst = appendString(dst, base+"/access/v1/evaluations")
+	if m.search {
+		for _, what := range [...]string{"subject", "resource", "action"} {
+			dst = append(append(append(dst, `,"search_`...), what...), `_endpoint":`...)
+			dst = appendString(dst, base+searchPath+what)
+		}
+	}
 	return append(dst, '}')
 }
 

@@ -49,6 +49,7 @@ const maxInUse = 100
 //	unsupported-media-type  415     the body is compressed
 //	too-many                429     too many requests in flight; Retry-After says when
 //	internal                500     a fault of the service; its log has the cause
+//	unsupported             501     the policy has no answer of this form: it cannot be turned into a filter, or counted
 //	unavailable             503     the facts cannot be read now
 //	timeout                 503     the time allowed for the request ran out
 func problemOf(kind authz.ErrorKind) problemType {
@@ -82,6 +83,11 @@ func problemOf(kind authz.ErrorKind) problemType {
 		return problemType{
 			http.StatusTooManyRequests, "too-many", "Too many requests at once",
 			"wait as long as Retry-After says and ask again",
+		}
+	case authz.Unsupported:
+		return problemType{
+			http.StatusNotImplemented, "unsupported", "The policy has no answer of this form",
+			"ask single questions, or searches; caregate policy check says what stands in the way",
 		}
 	case authz.Unavailable:
 		return problemType{

@@ -8,7 +8,8 @@ import (
 type part int
 
 const (
-	subject part = iota
+	none part = iota - 1 // of them
+	subject
 	action
 	resource
 )
@@ -49,7 +50,8 @@ func (d *decoding) question(q *question, name []byte) (known bool, err error) {
 
 // entity consumes a subject or resource (AuthZEN 1.0, sections 5.1 and 5.2).
 // It reads type, id and properties and nothing else, so that what a caller puts
-// beside them can never be taken for a fact. Lacks names a missing member.
+// beside them can never be taken for a fact. What is open has no id: one that is
+// given all the same is not looked at. Lacks names a missing member.
 func (d *decoding) entity(e *authz.Entity, parent string) (lacks string, err error) {
 	if k := d.tokens.PeekKind(); k != '{' {
 		return "", d.mismatch(k, "an object", parent, "")
@@ -57,6 +59,7 @@ func (d *decoding) entity(e *authz.Entity, parent string) (lacks string, err err
 	if err = d.token(); err != nil {
 		return "", err
 	}
+	open := d.sought != none && d.sought.String() == parent
 	for {
 		name, more, err := d.member()
 		if err != nil {
@@ -69,11 +72,15 @@ func (d *decoding) entity(e *authz.Entity, parent string) (lacks string, err err
 		case "type":
 			e.Type, err = d.text(parent, "type")
 		case "id":
-			e.ID, err = d.text(parent, "id")
+			if !open {
+				e.ID, err = d.text(parent, "id")
+			} else {
+				err = d.unknown("type and properties; it is what is looked for")
+			}
 		case "properties":
 			e.Properties, err = d.optional(parent, "properties")
 		default:
-			err = d.skip()
+			err = d.unknown("type, id and properties")
 		}
 		if err != nil {
 			return "", err
@@ -82,7 +89,7 @@ func (d *decoding) entity(e *authz.Entity, parent string) (lacks string, err err
 	switch {
 	case e.Type == "":
 		return "type", nil
-	case e.ID == "":
+	case e.ID == "" && !open:
 		return "id", nil
 	}
 	return "", nil
@@ -110,7 +117,7 @@ func (d *decoding) action(a *authz.Action) (lacks string, err error) {
 		case "properties":
 			a.Properties, err = d.optional("action", "properties")
 		default:
-			err = d.skip()
+			err = d.unknown("name and properties")
 		}
 		if err != nil {
 			return "", err
@@ -126,6 +133,7 @@ func (d *decoding) action(a *authz.Action) (lacks string, err error) {
 func (d *decoding) complete(q *question) error {
 	for p := subject; p <= resource; p++ {
 		switch {
+		case p == action && d.sought == action:
 		case !q.given[p]:
 			return d.malformed("is required: give an object", p.String(), "")
 		case q.lacks[p] != "":
@@ -141,6 +149,21 @@ func (d *decoding) evaluation() (*authz.Request, error) {
 	if err := d.begin(); err != nil {
 		return nil, err
 	}
+	return d.whole()
+}
+
+// strictEvaluation is evaluation for our own API: a member that it does not know is
+// an error.
+func (d *decoding) strictEvaluation() (*authz.Request, error) {
+	if err := d.begin(); err != nil {
+		return nil, err
+	}
+	d.strict = true
+	return d.whole()
+}
+
+// whole reads the rest of a body that is one question.
+func (d *decoding) whole() (*authz.Request, error) {
 	q := new(question)
 	if err := d.rest(q); err != nil {
 		return nil, err
@@ -166,7 +189,7 @@ func (d *decoding) rest(q *question) error {
 		}
 		known, err := d.question(q, name)
 		if err == nil && !known {
-			err = d.skip()
+			err = d.unknown("subject, action, resource and context")
 		}
 		if err != nil {
 			return err

@@ -180,6 +180,14 @@ func TestMetadata(t *testing.T) {
 	c.get("/.well-known/authzen-configuration", "Host", "evil.example", "X-Forwarded-Host", "evil.example").want(t, 200, doc("https://pdp.example/care"))
 	c.get("/.well-known/authzen-configuration/organisations/hill%20top%2Feast").
 		want(t, 200, doc("https://pdp.example/care/organisations/hill%20top%2Feast"))
+	searches := decisions(t, httpapi.Config{PublicURL: "https://pdp.example", Searcher: new(searcher)})
+	searches.get("/.well-known/authzen-configuration").want(t, 200, strings.TrimSuffix(doc("https://pdp.example"), "}")+
+		`,"search_subject_endpoint":"https://pdp.example/access/v1/search/subject"`+
+		`,"search_resource_endpoint":"https://pdp.example/access/v1/search/resource"`+
+		`,"search_action_endpoint":"https://pdp.example/access/v1/search/action"}`)
+	if got := searches.get("/.well-known/authzen-configuration/organisations/north").body; !strings.Contains(got, `"https://pdp.example/organisations/north/access/v1/search/action"`) {
+		t.Errorf("of an organisation: %s", got)
+	}
 	if code, _, detail := decisions(t, httpapi.Config{}).get("/.well-known/authzen-configuration").problem(t); code != "not-found" || !strings.Contains(detail, "--public-url") {
 		t.Errorf("without a URL: %s %s", code, detail)
 	}

@@ -50,6 +50,8 @@ type metrics struct {
 	decisionErrors    prometheus.Counter
 	permissionErrors  prometheus.Counter
 
+	searchesEvaluated, candidatesEvaluated prometheus.Counter
+
 	policy *prometheus.GaugeVec
 }
 
@@ -107,6 +109,15 @@ func newMetrics(cfg Config) *metrics {
 	m.decisionErrors = errors.WithLabelValues(queryDecision)
 	m.permissionErrors = errors.WithLabelValues(queryPermissions)
 
+	m.searchesEvaluated = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "caregate_search_evaluated_total",
+		Help: "Pages of searches that were found by asking the policy about one candidate after the other, because it cannot be turned into a filter.",
+	})
+	m.candidatesEvaluated = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "caregate_search_candidates_evaluated_total",
+		Help: "Candidates that the policy was asked about for those pages.",
+	})
+
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "caregate_build_info",
 		Help: "What this binary was built from; always 1.",
@@ -115,6 +126,7 @@ func newMetrics(cfg Config) *metrics {
 
 	registry.MustRegister(
 		m.requests, m.requestSeconds, decisions, reads, evaluations, errors, build, m.policy,
+		m.searchesEvaluated, m.candidatesEvaluated,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -151,6 +163,13 @@ func (t *Telemetry) DecisionMade(outcome string) {
 	default:
 		t.metrics.failed.Inc()
 	}
+}
+
+// SearchEvaluated counts one page of a search that was found by asking the policy
+// about so many candidates, one after the other.
+func (t *Telemetry) SearchEvaluated(candidates int) {
+	t.metrics.searchesEvaluated.Inc()
+	t.metrics.candidatesEvaluated.Add(float64(max(candidates, 0)))
 }
 
 // PolicyLoaded states the digest of the policy that answers from now on.

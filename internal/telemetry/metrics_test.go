@@ -30,6 +30,8 @@ func TestMetricsAreScraped(t *testing.T) {
 	for _, outcome := range []string{"allow", "allow", "deny", "error", "maybe"} {
 		tel.DecisionMade(outcome)
 	}
+	tel.SearchEvaluated(1000)
+	tel.SearchEvaluated(-1)
 	text := scrape(t, tel)
 	wantLines(t, text,
 		`caregate_build_info{goversion="`+runtime.Version()+`",opa="1.22.2",version="v1.2.3"} 1`,
@@ -48,6 +50,8 @@ func TestMetricsAreScraped(t *testing.T) {
 		// Known from the start, so that a rate over them has a beginning.
 		`caregate_facts_read_duration_seconds_count{outcome="unavailable"} 0`,
 		`caregate_policy_evaluation_errors_total{query="decision"} 0`,
+		`caregate_search_evaluated_total 2`,
+		`caregate_search_candidates_evaluated_total 1000`,
 	)
 	if strings.Contains(text, `digest="old"`) {
 		t.Error("the old policy is still stated")

@@ -62,6 +62,8 @@ func kindName(err error) string {
 		return "too_large"
 	case authz.TooMany:
 		return "too_many"
+	case authz.Unsupported:
+		return "unsupported"
 	case authz.Unavailable:
 		return "unavailable"
 	case authz.Timeout:
