@@ -14,10 +14,13 @@ const ExampleOrganisation = "riverside"
 var files embed.FS
 
 // Files returns this directory without its Go: catalogue/data.json, which
-// policies read as data.catalogue, and example/organisation.jsonl, which they do
-// not read.
+// policies read as data.catalogue, and example/, which they do not read.
 func Files() fs.FS { return files }
 
 // OpenExample opens the records of the example organisation, which are JSON
 // Lines.
 func OpenExample() (fs.File, error) { return files.Open("example/organisation.jsonl") }
+
+// ExampleFilters returns a mapping of types to tables of a host's own database, as
+// --filters takes it, to try the example organisation with.
+func ExampleFilters() ([]byte, error) { return files.ReadFile("example/filters.json") }

@@ -25,13 +25,11 @@ type checking struct {
 	app    *app
 	policy policySource
 	facts  factsSource
+	asked  questionFlags
 
-	subject, action, resource string
-	properties                []string
-	context                   string
-	server, tokenFile         string
-	timeout                   time.Duration
-	asJSON                    bool
+	server, tokenFile string
+	timeout           time.Duration
+	asJSON            bool
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -52,11 +50,7 @@ asks a running sidecar with --server.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&c.subject, "subject", "", "who asks, as `type:id`")
-	flags.StringVar(&c.action, "action", "", "`name` of what they want to do")
-	flags.StringVar(&c.resource, "resource", "", "what they want to do it to, as `type:id`")
-	flags.StringArrayVar(&c.properties, "property", nil, "a property of the resource, as `name=value`; the value is JSON, or text when it is not; may be repeated")
-	flags.StringVar(&c.context, "context", "", "the context, a JSON `object`")
+	c.asked.flags(cmd, "who asks, as `type:id`", "what they want to do it to, as `type:id`")
 	flags.StringVar(&c.server, "server", "", "ask the sidecar at this `address`: http(s)://host:port or unix:///path")
 	flags.StringVar(&c.tokenFile, "token-file", "", "bear the token in this `file` when asking --server")
 	flags.DurationVar(&c.timeout, "timeout", 5*time.Second, "give up after this long")
@@ -64,7 +58,7 @@ asks a running sidecar with --server.`,
 	must(cmd.MarkFlagFilename("token-file"))
 	c.facts.flags(cmd)
 	c.policy.flags(cmd)
-	flagOnly(cmd, "subject", "action", "resource", "property", "context", "server", "token-file", "timeout", "json")
+	flagOnly(cmd, "server", "token-file", "timeout", "json")
 	return a.configurable(cmd)
 }
 
@@ -77,7 +71,7 @@ type answer struct {
 }
 
 func (c *checking) run(ctx context.Context) error {
-	request, err := c.request()
+	request, err := c.asked.request()
 	if err != nil {
 		return usageError{err}
 	}
@@ -101,76 +95,14 @@ func (c *checking) run(ctx context.Context) error {
 	return nil
 }
 
-// request reads the question from the flags.
-func (c *checking) request() (*authz.Request, error) {
-	var errs []error
-	entity := func(flag, value string) authz.Entity {
-		typ, id, ok := strings.Cut(value, ":")
-		if !ok || typ == "" || id == "" {
-			errs = append(errs, fmt.Errorf("--%s: write type:id, such as team_member:mark", flag))
-		}
-		return authz.Entity{Type: typ, ID: id}
-	}
-	r := &authz.Request{Subject: entity("subject", c.subject), Resource: entity("resource", c.resource), Action: authz.Action{Name: c.action}}
-	if c.action == "" {
-		errs = append(errs, errors.New("--action: name what the subject wants to do, such as view"))
-	}
-	for _, p := range c.properties {
-		name, text, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			errs = append(errs, errors.New("--property: write name=value, such as patient=p-1"))
-			continue
-		}
-		if r.Resource.Properties == nil {
-			r.Resource.Properties = map[string]any{}
-		}
-		value, err := readJSON(text)
-		if err != nil {
-			value = text
-		}
-		r.Resource.Properties[name] = value
-	}
-	if c.context != "" {
-		value, err := readJSON(c.context)
-		object, ok := value.(map[string]any)
-		if err != nil || !ok {
-			errs = append(errs, errors.New(`--context: must be a JSON object, such as {"reason":"emergency"}`))
-		}
-		r.Context = object
-	}
-	return r, errors.Join(errs...)
-}
-
-// readJSON reads one JSON value, numbers verbatim.
-func readJSON(text string) (any, error) {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one JSON value")
-	}
-	return v, nil
-}
-
 // answer answers in this process.
 func (c *checking) answer(ctx context.Context, request *authz.Request) (answer, error) {
-	embedded, err := c.facts.embedded(c.app)
+	o, err := openHere(ctx, c.app, &c.policy, &c.facts)
 	if err != nil {
 		return answer{}, err
 	}
-	snapshot, err := c.policy.load(ctx)
-	if err != nil {
-		return answer{}, err
-	}
-	store, _, err := c.facts.open(ctx, embedded)
-	if err != nil {
-		return answer{}, c.app.aboutSetting(err)
-	}
-	defer func() { _ = store.Close() }()
-	d, stated, err := authz.NewService(store, snapshot).Decide(ctx, c.facts.organisation, request, authz.Freshness{})
+	defer o.close()
+	d, stated, err := o.decisions.Decide(ctx, c.facts.organisation, request, authz.Freshness{})
 	return answer{Decision: d.Allow, Context: d.Context, Revision: stated.Revision.String(), Policy: stated.Policy}, err
 }
 
@@ -261,11 +193,7 @@ func (c *checking) print(got answer) error {
 	if c.asJSON {
 		return json.NewEncoder(c.app.stdout).Encode(got)
 	}
-	word := "deny"
-	if got.Decision {
-		word = "allow"
-	}
-	text := word + "\n"
+	text := word(got.Decision) + "\n"
 	if len(got.Context) > 0 {
 		text += "  " + string(got.Context) + "\n"
 	}

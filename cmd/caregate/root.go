@@ -24,6 +24,9 @@ func (a *app) subcommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.serveCommand(),
 		a.checkCommand(),
+		a.explainCommand(),
+		a.listCommand(),
+		a.filterCommand(),
 		a.importCommand(),
 		a.exportCommand(),
 		a.auditCommand(),
@@ -46,10 +49,11 @@ variable (--facts-timeout as CAREGATE_FACTS_TIMEOUT) or in a YAML file named wit
 --config (facts-timeout: 250ms). A flag wins over the environment, the
 environment over the file.
 
-Exit codes: 0 yes, 1 an error, 2 "no" (a denied check, a failed test, an
-audit that found a breach).`,
+Exit codes: 0 yes, 1 an error, 2 "no" (a denied check, a list of nothing, a
+failed test, an audit that found a breach).`,
 		Example: `  caregate serve
   caregate check --subject team_member:mark --action view --resource patient:p-1
+  caregate list --subject team_member:mark --action view --resource patient
   caregate import facts.jsonl --redis redis://127.0.0.1:6379
   caregate policy test`,
 		Args: func(cmd *cobra.Command, args []string) error {

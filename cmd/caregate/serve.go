@@ -16,8 +16,11 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/telemetry"
 )
 
@@ -36,6 +39,7 @@ type serving struct {
 	diagnosticAddr, adminAddr      string
 	publicURL                      string
 	tokens, adminTokens            string
+	tables                         tablesSource
 	jwt                            tokenSource
 	tlsCert, tlsKey, tlsClientCA   string
 	allowUnauthenticated           bool
@@ -84,6 +88,8 @@ store, of which nothing is kept, and prints what to try.`,
 	for _, name := range []string{"tokens", "admin-tokens", "tls-cert", "tls-key", "tls-client-ca"} {
 		must(cmd.MarkFlagFilename(name))
 	}
+	s.tables.flags(flags)
+	must(cmd.MarkFlagFilename("filters", "json"))
 	s.jwt.flags(flags)
 	s.facts.flags(cmd)
 	s.facts.changesFlags(flags)
@@ -219,11 +225,15 @@ func (s *serving) serve(
 	ready *httpapi.Readiness, example bool,
 ) error {
 	log := s.app.log
+	tables, err := s.tables.open(example, snapshot.Catalogue())
+	if err != nil {
+		return err
+	}
 	bound, err := s.listen()
 	if err != nil {
 		return err
 	}
-	api, config, err := s.api(ctx, t, store, snapshot, ready, bound)
+	api, config, err := s.api(ctx, t, store, snapshot, ready, bound, tables)
 	if err != nil {
 		for _, l := range bound {
 			_ = l.listener.Close()
@@ -266,7 +276,7 @@ func (s *serving) serve(
 // api makes the API, and the TLS configuration if there is one.
 func (s *serving) api(
 	ctx context.Context, t *telemetry.Telemetry, store *directory.Cache, snapshot *policy.Snapshot,
-	ready *httpapi.Readiness, bound []listening,
+	ready *httpapi.Readiness, bound []listening, tables *filter.Tables,
 ) (*httpapi.API, *tls.Config, error) {
 	log := s.app.log
 	var config *tls.Config
@@ -302,6 +312,9 @@ func (s *serving) api(
 		Tokens:         tokens,
 		AdminTokens:    adminTokens,
 		Verifier:       signed,
+		Searcher:       search.NewService(service, snapshot, store, &watcher{log: log, t: t}),
+		Filterer:       filter.NewService(service, snapshot, store, tables),
+		Reviewer:       review.NewService(service, snapshot, store),
 		Readiness:      ready,
 		Metrics:        t.MetricsHandler(),
 		Policy:         activePolicy{snapshot, time.Now()},
@@ -367,32 +380,4 @@ func (o observer) RequestFinished(_ context.Context, route, method string, statu
 
 func (o observer) DecisionMade(_ context.Context, outcome httpapi.Outcome) {
 	o.t.DecisionMade(string(outcome))
-}
-
-// printWhatToTry tells somebody who has just started the example what to do.
-func (s *serving) printWhatToTry(bound []listening) {
-	at := ""
-	for _, l := range bound {
-		if l.name == "decisions" && l.listener.Addr().Network() == "tcp" {
-			at = l.address()
-			break
-		}
-	}
-	if at == "" {
-		return
-	}
-	_, _ = fmt.Fprintf(s.app.stdout, `
-Caregate answers about the example organisation at http://%[1]s. Try, from another terminal:
-
-  May Mark update patient p-1?
-    curl -s http://%[1]s/access/v1/evaluation --json '{"subject":{"type":"team_member","id":"mark"},"action":{"name":"update"},"resource":{"type":"patient","id":"p-1"}}'
-
-  May he delete them?
-    curl -s http://%[1]s/access/v1/evaluation --json '{"subject":{"type":"team_member","id":"mark"},"action":{"name":"delete"},"resource":{"type":"patient","id":"p-1"}}'
-
-  What may he do at all?
-    curl -s http://%[1]s/v1/permissions/mark
-
-Stop with Ctrl-C.
-`, at)
 }
