@@ -23,7 +23,7 @@ func binary(ctx context.Context, root string, rounds int) (*result, error) {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	path := filepath.Join(folder, "caregate")
-	_, err = goCommand(ctx, []string{"CGO_ENABLED=0"}, "-C", root, "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", path, "./cmd/caregate")
+	_, err = goCommand(ctx, []string{"CGO_ENABLED=0"}, "-C", root, "build", "-trimpath", "-tags", "grpcnotrace,nosqlite", "-ldflags", "-s -w", "-o", path, "./cmd/caregate")
 	if err != nil {
 		return nil, err
 	}
