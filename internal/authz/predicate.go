@@ -70,7 +70,7 @@ func (c *Candidate) all(tests []test) bool {
 
 func (c *Candidate) holds(t *test) bool {
 	f := c.of(t.Leaf)
-	if f == nil {
+	if f == nil || (t.Op == Same || t.Op == Within) && c.of(t.Other) == nil {
 		return false
 	}
 	return c.asked(f, t) != t.Not

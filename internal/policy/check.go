@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/types"
 )
 
 // CheckConfig says how strict Check is. The zero value only warns of what
@@ -109,6 +110,31 @@ func (source *Source) compiler(ctx context.Context) *ast.Compiler {
 		WithUseTypeCheckAnnotations(true).
 		WithPathConflictsCheck(conflicts(ctx, inmem.NewFromObject(source.Data))).
 		SetErrorLimit(0)
+}
+
+// untyped compiles a policy that was checked for partial evaluation. That leaves out a
+// body which has a type error, as one that cannot hold, and a statement under not is one
+// too: so there must be no types.
+func (source *Source) untyped() (*ast.Compiler, error) {
+	capabilities := Capabilities()
+	for i, b := range capabilities.Builtins {
+		declared := b.Decl.FuncArgs()
+		if declared.Variadic != nil || b.Decl.Result() == nil {
+			continue
+		}
+		args := make([]types.Type, len(declared.Args))
+		for j := range args {
+			args[j] = types.A
+		}
+		loose := *b
+		loose.Decl = types.NewFunction(args, types.A)
+		capabilities.Builtins[i] = &loose
+	}
+	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities)
+	if compiler.Compile(copies(source.Modules)); compiler.Failed() {
+		return nil, compiler.Errors
+	}
+	return compiler, nil
 }
 
 // copies returns copies of modules: compiling changes them.

@@ -104,7 +104,7 @@ func (c *classes) learn(q *classQuestion, w *machine.Watch, d authz.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tree := c.trees[string(q.key)]
-	if tree == nil || !slices.Equal(tree.facts, q.facts) {
+	if tree == nil || !slices.Equal(tree.facts, q.facts) || c.bytes > maxClassBytes {
 		if c.trees == nil || len(c.trees) >= maxClassTrees || c.bytes > maxClassBytes {
 			c.trees, c.bytes = map[string]*classTree{}, 0
 		}

@@ -97,6 +97,9 @@ func (f *formula) alternatives() ([][]authz.Condition, bool) {
 // combine makes every alternative of a and b together. What repeats is taken out
 // on the way, so that helpers which are asked twice do not multiply.
 func combine(a, b [][]authz.Condition) ([][]authz.Condition, bool) {
+	if len(a)*len(b) > maxAlternatives {
+		return nil, false
+	}
 	product := make([][]authz.Condition, 0, len(a)*len(b))
 	for _, x := range a {
 		for _, y := range b {

@@ -36,7 +36,11 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	if catalogue == nil {
 		return nil, errors.New("a policy without data.catalogue does not say what can be asked of it")
 	}
-	partial, err := newPartial(ctx, compiler, source.Data)
+	untyped, err := source.untyped()
+	if err != nil {
+		return nil, err
+	}
+	partial, err := newPartial(ctx, untyped, source.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +48,14 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	f.shapes(compiler)
 	many := probes(catalogue, source.Data, manyElements)
 	for i, p := range probes(catalogue, source.Data, fewElements) {
-		few, err := partial(ctx, &p)
+		few, err := partial(ctx, &p, func(expr *ast.Expr) {
+			f.add(expr.Location, "comprehension", fmt.Sprintf("a comprehension is left where %s; %s", &p, whyForm))
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", &p, err)
 		}
 		f.residual(&p, few)
-		all, err := partial(ctx, &many[i])
+		all, err := partial(ctx, &many[i], func(*ast.Expr) {})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", &p, err)
 		}
@@ -68,7 +74,7 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 
 func newPartial(
 	ctx context.Context, compiler *ast.Compiler, data map[string]any,
-) (func(context.Context, *probe) (*rego.PartialQueries, error), error) {
+) (func(context.Context, *probe, func(*ast.Expr)) (*rego.PartialQueries, error), error) {
 	query, err := rego.New(
 		rego.Query("data."+strings.ReplaceAll(entryAllow, "/", ".")),
 		rego.Compiler(compiler),
@@ -78,8 +84,9 @@ func newPartial(
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, p *probe) (*rego.PartialQueries, error) {
-		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)))
+	return func(ctx context.Context, p *probe, comprehension func(*ast.Expr)) (*rego.PartialQueries, error) {
+		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
+			rego.EvalQueryTracer(comprehensions{comprehension}))
 	}, nil
 }
 

@@ -30,6 +30,7 @@ type openLeaf struct {
 const (
 	whyForm    = "use in, == and not on one fact at a time"
 	whySupport = "a rule of its own would be left; not and every work on what is known, or on single facts"
+	whyAbsent  = "not of a fact that may be absent; ask for what has to hold instead"
 )
 
 // read reads the alternatives that were left.
@@ -82,10 +83,31 @@ func (l *leftover) expr(expr *ast.Expr) *formula {
 	if f == nil {
 		return l.refuse(expr, whyForm)
 	}
-	if expr.Negated {
-		return f.negation()
+	if !expr.Negated {
+		return f
 	}
-	return f
+	// What is negated here may have been a variable or an argument in the policy. Then a
+	// fact that is absent makes all of it undefined, and not what is under the not alone,
+	// which is not to be seen in what is left.
+	if l.mayBeAbsent(expr) {
+		return l.refuse(expr, whyAbsent)
+	}
+	return f.negation()
+}
+
+// mayBeAbsent reports whether an expression is about a fact, or an element of one, that
+// is not there for every entity.
+func (l *leftover) mayBeAbsent(expr *ast.Expr) bool {
+	found := false
+	ast.WalkRefs(expr, func(ref ast.Ref) bool {
+		for _, leaf := range l.leaves {
+			if ref.HasPrefix(leaf.ref) {
+				found = found || always(leaf) == nil || len(ref) > len(leaf.ref)
+			}
+		}
+		return false
+	})
+	return found
 }
 
 // term reads an expression that is one term, nil for one outside of the fragment.

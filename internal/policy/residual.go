@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -50,16 +51,52 @@ func newPartials(ctx context.Context, compiler *ast.Compiler, store storage.Stor
 
 // evaluate returns what is left of a query for an input.
 func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuery, o *opened) (*rego.PartialQueries, error) {
+	var where []string
 	left, err := query.Partial(ctx,
 		rego.EvalParsedInput(o.input.Value),
 		rego.EvalParsedUnknowns(unknowns(o.leaves)),
 		rego.EvalTransaction(p.txn),
 		rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalQueryTracer(comprehensions{func(expr *ast.Expr) { where = append(where, place(expr.Location, whyForm)) }}),
 	)
+	if err == nil {
+		err = ctx.Err() // under a not partial evaluation goes on after an error
+	}
 	if err != nil {
 		return nil, evaluationError(ctx, err)
 	}
+	if len(where) > 0 {
+		slices.Sort(where)
+		return nil, outsideError(slices.Compact(where))
+	}
 	return left, nil
+}
+
+// comprehensions tells of each comprehension that partial evaluation leaves. Those have
+// types, and a body that has a type error is left out as one that cannot hold, even where
+// the error is under a not.
+type comprehensions struct{ left func(*ast.Expr) }
+
+// Enabled implements topdown.QueryTracer.
+func (comprehensions) Enabled() bool { return true }
+
+// Config implements topdown.QueryTracer.
+func (comprehensions) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+
+// TraceEvent implements topdown.QueryTracer.
+func (c comprehensions) TraceEvent(e topdown.Event) {
+	expr, ok := e.Node.(*ast.Expr)
+	if e.Op != topdown.SaveOp || !ok {
+		return
+	}
+	ast.WalkTerms(expr, func(t *ast.Term) bool {
+		switch t.Value.(type) {
+		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			c.left(expr)
+			return true
+		}
+		return false
+	})
 }
 
 // Residual implements authz.Rules.

@@ -262,3 +262,54 @@ func TestRoutesAgreeWithTheAccount(t *testing.T) {
 		t.Errorf("not every route held once: %v", held)
 	}
 }
+
+// A fact that may be absent makes more undefined than what stands under a not, and a
+// body that cannot hold for its types is left out even where it is under one. Neither
+// is to be seen in what is left, so such policies have no residual, and never a wrong
+// one.
+func TestResidualsThatWouldSayYesTooOften(t *testing.T) {
+	catalogue := map[string]string{"catalogue/data.json": `{"types":{"team_member":{"facts":"team_member","actions":{"view":{}}},"patient":{"facts":"patient","actions":{"view":{}}}}}`}
+	for rego, resource := range map[string]string{
+		"allow if not input.resource.role in {\"r1\"}":                                                                      "team_member",
+		"allow if not _same(input.resource.role)\n\n_same(x) if x == \"r1\"":                                                "team_member",
+		"allow if not {\"r1\": true}[input.resource.role]":                                                                  "team_member",
+		"allow if {\n\tv := input.resource.role\n\tnot v in {\"r1\"}\n}":                                                    "team_member",
+		"allow if {\n\tx := input.resource.permissions[\"patient:view\"]\n\tnot x\n}":                                       "team_member",
+		"allow if not _held\n\n_held if not input.resource.role in {\"r1\"}":                                                "team_member",
+		"allow if not _x\n\n_x if not count(input.resource.care_team) == input.context.x":                                   "patient",
+		"allow if not lower(input.resource.patient_group) == input.context.x":                                               "patient",
+		"allow if every _ in [1] { not count(input.resource.care_team) == input.context.x }":                                "patient",
+		"allow if not _x\n\n_x if not input.resource.patient_group in {v | some v in [\"pg0\", 1]; v == input.resource.id}": "patient",
+	} {
+		s := compiled(t, written(t, one("package authz\n\n"+rego+"\n"), catalogue), policy.Config{})
+		r := request("team_member:m0", "view", resource+":")
+		r.Context = map[string]any{"x": nil}
+		survey(t, s, memory{member("m0", "")}, r, authz.Open{}, func(q authz.Question) {
+			left, err := s.Residual(t.Context(), q, authz.Open{})
+			if _, outside := errors.AsType[*authz.Outside](err); !outside {
+				t.Errorf("%s: %+v, %v", rego, left, err)
+			}
+		})
+	}
+}
+
+// BenchmarkResidual is partial evaluation for a member with Access to some groups, each
+// time anew.
+func BenchmarkResidual(b *testing.B) {
+	for _, groups := range []int{5, 500, 5000} {
+		b.Run(fmt.Sprint(groups, " groups"), func(b *testing.B) {
+			s := compiled(b, embedded(b), policy.Config{MemoBytes: -1})
+			m := member("m0", "r0")
+			for i := range groups {
+				m.Access = append(m.Access, fmt.Sprint("pg", i))
+			}
+			survey(b, s, memory{role("r0", "patient:view"), m}, request("team_member:m0", "view", "patient:"), authz.Open{}, func(q authz.Question) {
+				for b.Loop() {
+					if _, err := s.Residual(b.Context(), q, authz.Open{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}

@@ -101,7 +101,11 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	if s.partials, err = newPartials(ctx, compiler, store, txn); err != nil {
+	untyped, err := source.untyped()
+	if err != nil {
+		return nil, err
+	}
+	if s.partials, err = newPartials(ctx, untyped, store, txn); err != nil {
 		return nil, err
 	}
 	s.evaluator, s.whole = general, general
