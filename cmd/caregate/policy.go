@@ -14,17 +14,18 @@ import (
 func (a *app) policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Check, test and format a policy",
+		Short: "Check, test, format and verify a policy",
 		Long: `Works on a policy: its Rego, the schemas of its input, and its data. Without
 --policies and --data that is what is embedded in this program.`,
 		Example: `  caregate policy check --policies policies --data data
   caregate policy test --policies policies --data data
-  caregate policy fmt --policies policies --diff`,
+  caregate policy fmt --policies policies --diff
+  caregate policy verify --policies policies --data data`,
 		GroupID: groupPolicy,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.policyCheckCommand(), a.policyTestCommand(), a.policyFmtCommand())
+	cmd.AddCommand(a.policyCheckCommand(), a.policyTestCommand(), a.policyFmtCommand(), a.policyVerifyCommand())
 	return cmd
 }
 

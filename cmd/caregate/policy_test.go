@@ -31,7 +31,7 @@ func TestPolicyCommands(t *testing.T) {
 		code int
 		want []string // in what is printed
 	}{
-		"check the embedded policy":  {[]string{"check", "--require-fragment"}, 0, []string{"ok: 0 errors, 0 warnings in 9 policy files and 10 test files\n"}},
+		"check the embedded policy":  {[]string{"check", "--require-fragment"}, 0, []string{"ok: 0 errors, 0 warnings in 11 policy files and 12 test files\n"}},
 		"test the embedded policy":   {[]string{"test"}, 0, []string{"ok: ", " passed; 100.0% of the lines covered\n"}},
 		"the embedded formatting":    {[]string{"fmt"}, 0, []string{"ok: every file is formatted\n"}},
 		"check a folder":             {[]string{"check", "--policies", good, "--data", t.TempDir()}, 0, []string{"note: no data.catalogue", "ok: 0 errors"}},
@@ -106,5 +106,76 @@ func TestPolicyFmtWrites(t *testing.T) {
 	}
 	if code, stdout, _ := called(t, nil, "policy", "fmt", "--policies", dir); code != 0 || stdout != "ok: every file is formatted\n" {
 		t.Errorf("exit code %d, %q", code, stdout)
+	}
+}
+
+// verifiable is a policy in which visible patients are those of the member's own groups,
+// by a condition that is put in its place.
+func verifiable(t *testing.T, condition string) (policies, data string) {
+	t.Helper()
+	rego := "package authz\n\nallow if {\n\tinput.action.name == \"view\"\n\t" + condition + "\n}\n"
+	catalogue := `{"types": {
+		"team_member": {"facts": "team_member", "actions": {}}, "patient": {"facts": "patient", "actions": {"view": {}}},
+		"note": {"actions": {"view": {}}, "references": {"patient": {"required": true}}}}}`
+	policies, data = t.TempDir(), t.TempDir()
+	for file, text := range map[string]string{
+		filepath.Join(policies, "authz.rego"): rego, filepath.Join(data, "catalogue", "data.json"): catalogue,
+	} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return policies, data
+}
+
+func TestPolicyVerify(t *testing.T) {
+	facts := filepath.Join(t.TempDir(), "facts.jsonl")
+	if err := os.WriteFile(facts, []byte(exampleRecords(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const inFragment = "input.resource.patient_group in input.subject.access"
+	for name, c := range map[string]struct {
+		condition string // "" for the embedded policy
+		args      []string
+		code      int
+		want      []string
+	}{
+		"the embedded policy": {"", []string{"--organisations", "4", "--seed", "3"}, 0,
+			[]string{"seed 3\n", "filter, SQLite", "ok: all answers agree in 4 organisations\n"}},
+		"a given organisation": {"", []string{"--organisations", "0", "--facts", facts}, 0,
+			[]string{"note: the given organisation was asked about as a whole\n", "ok: all answers agree in 1 organisation\n"}},
+		"JSON":                  {"", []string{"--organisations", "1", "--json"}, 0, []string{`{"seed":1,"organisations":1,"shapes":[{"shape":"batch",`}},
+		"a policy of one's own": {inFragment, []string{"--organisations", "4"}, 0, []string{"ok: all answers agree in 4 organisations\n"}},
+		"outside the fragment": {"count({g | some g in input.subject.access; g == input.resource.patient_group}) > 0", []string{"--organisations", "4"}, 0,
+			[]string{"note: searches evaluate one candidate after the other: authz.rego:5", "note: a filter was refused: the policy cannot be turned into a filter (authz.rego:5", "ok: all answers agree"}},
+		"an answer that changes": {`rand.intn("any", 1000) < 500`, []string{"--organisations", "20"}, 2,
+			[]string{"\nThe answers disagree in the random organisation of seed ", "\nWRONG ", "; the policy evaluated plainly allows ", "\nfailed: the answers disagree\n"}},
+		"nothing allowed":        {"input.subject.type == \"robot\"", []string{"--organisations", "2"}, 1, []string{"seed 1\n", "caregate: nothing was allowed"}},
+		"a wrong type":           {"nope(1)", nil, 2, []string{"authz.rego:5: rego_type_error", "failed: the policy does not compile\n"}},
+		"no Rego":                {"}", nil, 2, []string{"authz.rego:", "failed: the policy cannot be read\n"}},
+		"no organisation":        {"", []string{"--organisations", "0"}, 1, []string{"--organisations: 0 is too few"}},
+		"facts that are not":     {"", []string{"--facts", filepath.Join(t.TempDir(), "none")}, 1, []string{"--facts: "}},
+		"facts that do not fit":  {"", []string{"--facts", "policy_test.go"}, 1, []string{"--facts: policy_test.go: line 1"}},
+		"a seed that is no seed": {"", []string{"--seed", "x"}, 1, []string{"--seed: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"policy", "verify"}, c.args...)
+			if c.condition != "" {
+				policies, data := verifiable(t, c.condition)
+				args = append(args, "--policies", policies, "--data", data)
+			}
+			code, stdout, stderr := called(t, nil, args...)
+			if code != c.code || (stderr == "") != (code != 1) {
+				t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(stdout+stderr, want) {
+					t.Errorf("%q and %q lack %q", stdout, stderr, want)
+				}
+			}
+		})
 	}
 }
