@@ -21,7 +21,6 @@ import (
 // executes filters in three databases.
 const (
 	parts           = 4
-	ofEach          = 75
 	asked           = 6
 	seed     uint64 = 20_000
 	apart    uint64 = 1_000 // the seeds of parts are
