@@ -14,6 +14,8 @@ import (
 const (
 	batchSize  = 1000
 	batchCount = 16
+	// comparedBatches are those of which each item is asked of the OPA server too.
+	comparedBatches = 3
 )
 
 // wireBatch is an AuthZEN evaluations request whose items share subject, action and
@@ -121,6 +123,46 @@ func agreeBatches(all []batchQuestion, t *target) error {
 		for j, e := range w.Evaluations {
 			if e.Decision != q.allow[j] || len(e.Context.Reasons) == 0 {
 				return fmt.Errorf("%s: batch %d decides item %d otherwise than the same question alone", t.name, i, j)
+			}
+		}
+	}
+	return nil
+}
+
+// agreeWithOPA asks the OPA server about each item of batches, and makes sure that it
+// decides as they were.
+func agreeWithOPA(ctx context.Context, lists []batchQuestion, opa *target) error {
+	c, err := dial(ctx, opa.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.conn.Close() }()
+	for i, q := range lists {
+		for j, item := range q.body.Evaluations {
+			body, err := encode(&authz.Request{
+				Subject:  authz.Entity{Type: q.body.Subject.Type, ID: q.body.Subject.ID},
+				Action:   authz.Action{Name: q.body.Action.Name},
+				Resource: authz.Entity{Type: item.Resource.Type, ID: item.Resource.ID},
+			})
+			if err != nil {
+				return err
+			}
+			one := target{addr: opa.addr}
+			one.add(pathOPA, fmt.Appendf(nil, `{"input":%s}`, body))
+			answer, err := c.ask(one.requests[0])
+			if err != nil {
+				return fmt.Errorf("%s: %w", opa.name, err)
+			}
+			var w struct {
+				Result struct {
+					Allow bool `json:"allow"`
+				} `json:"result"`
+			}
+			if err := json.Unmarshal(answer, &w); err != nil {
+				return err
+			}
+			if w.Result.Allow != q.allow[j] {
+				return fmt.Errorf("the OPA server decides item %d of batch %d otherwise than the batch did", j, i)
 			}
 		}
 	}

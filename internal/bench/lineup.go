@@ -84,7 +84,7 @@ func newLineup(
 	l.caregate = newTarget("Caregate, facts in Redis and cached", caregateAddr, pathSingle, caregate, all, asIs)
 	l.uncached = newTarget("Caregate, cache off: each question reads Redis", uncachedAddr, pathSingle, uncached, all, asIs)
 	l.bare = newTarget("bare Echo handler, the same JSON, no decision", bareAddr, pathSingle, bare, all, asIs)
-	l.opa = newTarget("OPA server "+version+", facts in data", opaAddr, "/v1/data/authz/decision", opa, all,
+	l.opa = newTarget("OPA server "+version+", facts in data", opaAddr, pathOPA, opa, all,
 		func(q question) []byte { return fmt.Appendf(nil, `{"input":%s}`, q.body) })
 	changing, err := unrepeated(all)
 	if err != nil {
@@ -119,7 +119,7 @@ func (l *lineup) compare(ctx context.Context, all []question, lists []batchQuest
 	}
 	return errors.Join(
 		agree(all, l.caregate, l.opa), agree(all, l.never, l.opa), agree(all, l.uncached, l.opa), resembles(l.bare, l.caregate),
-		agreeBatches(lists, l.batch), agreeBatches(lists, l.batches))
+		agreeBatches(lists, l.batch), agreeBatches(lists, l.batches), agreeWithOPA(ctx, lists[:comparedBatches], l.opa))
 }
 
 // unrepeated are questions with a number in their context that changes whenever

@@ -29,10 +29,11 @@ const (
 // their mean size.
 const sizeTolerance = 0.15
 
-// The path of single questions, and that of batches.
+// The path of single questions, that of batches, and that of the OPA server.
 const (
 	pathSingle = "/access/v1/evaluation"
 	pathBatch  = "/access/v1/evaluations"
+	pathOPA    = "/v1/data/authz/decision"
 )
 
 // overHTTP measures servers that are asked the same questions in turn.
