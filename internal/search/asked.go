@@ -26,8 +26,9 @@ type asked struct {
 	fresh        authz.Freshness
 	limit        int
 	from         *Cursor
-	policy       string // its digest
-	question     string // a digest of what is asked
+	policy       string         // its digest
+	question     string         // a digest of what is asked
+	context      map[string]any // of the question about one candidate
 }
 
 // begin checks the page that is asked for. Its facts have to include those of the page
@@ -44,6 +45,10 @@ func (s *Service) begin(ctx context.Context, a *asked, p Page) error {
 		return err
 	}
 	a.policy = s.rules.Digest()
+	if a.context = a.request.Context; a.context[listed] != nil {
+		a.context = maps.Clone(a.context)
+		delete(a.context, listed)
+	}
 	if p.From == nil {
 		return nil
 	}
@@ -57,7 +62,8 @@ func (s *Service) begin(ctx context.Context, a *asked, p Page) error {
 		return authz.Errorf(authz.Malformed, tokenField, "holds an id that nothing can have; pass back next_token as it was given")
 	}
 	a.from = p.From
-	lower, higher := a.fresh.AtLeast, p.From.Revision
+	given := a.fresh.AtLeast
+	lower, higher := given, p.From.Revision
 	if lower.Count > higher.Count {
 		lower, higher = higher, lower
 	}
@@ -65,13 +71,16 @@ func (s *Service) begin(ctx context.Context, a *asked, p Page) error {
 	if lower == higher || lower == (authz.Revision{}) {
 		return nil
 	}
-	if !higher.MayInclude(lower) {
-		return a.behind(authz.NotIncluded(), lower)
+	if !higher.MayInclude(lower) { // of two histories: which one is lost is for the facts to say
+		lower = given
 	}
 	// The count alone does not say that both are of one history. A reading that has
 	// to include the lower one does.
 	_, err = s.decisions.Whole(ctx, a.organisation, a.request, authz.Freshness{AtLeast: lower, Full: true},
 		func(*authz.Survey) error { return nil })
+	if err == nil && !higher.MayInclude(lower) {
+		return a.behind(authz.NotIncluded(), p.From.Revision)
+	}
 	return a.behind(err, lower)
 }
 
@@ -118,9 +127,14 @@ func (a *asked) typ() string {
 // open says what of the question is.
 func (a *asked) open() authz.Open { return authz.Open{Subject: a.what == subjects} }
 
+// listed is the member of the context in which callers name candidates. It is for the
+// search alone: a check of one of them has no list, and a list for each would be long.
+const listed = "candidates"
+
 // about returns the question about one candidate.
 func (a *asked) about(c authz.CandidateEntity) *authz.Request {
 	r := *a.request
+	r.Context = a.context
 	switch a.what {
 	case subjects:
 		r.Subject.ID, r.Subject.Properties = c.ID, over(c.Properties, r.Subject.Properties)

@@ -1,0 +1,213 @@
+package acceptance
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const sigstop = syscall.SIGSTOP
+
+// troubled is the clinic with an administrator and many patients, so that
+// answers take several readings, on a Redis that may come to harm.
+func troubled(t *testing.T, flags ...string) (*outage, asker) {
+	t.Helper()
+	redis, err := startRedis(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := merge(clinic(), role("admin", "*:*"), teamMember("amara").holding("admin"))
+	for i := range 300 {
+		records = append(records, patientIn([]string{"diabetes", "aftercare"}[i%2], "q-"+strings.Repeat("0", i%7)+string(rune('a'+i%26))+strings.Repeat("z", i/26)))
+	}
+	o := &outage{organisation: &organisation{name: "riverside"}, redis: redis, file: writeFacts(t, merge(nil, records...))}
+	t.Cleanup(func() { o.redis.kill() })
+	o.load(t)
+	o.server = serve(t, slices.Concat([]string{"--redis", redis.url(), "--filters", writeFile(t, "filters.json", mappedToIDs)}, shortTimeouts, flags)...)
+	return o, asker{o.organisation, "amara"}
+}
+
+// answers asks everything once, to compare with later.
+func (a asker) answers(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for path, body := range everyQuestion("ann", "p-1") {
+		r := a.ask(t, path, body)
+		if r.status != http.StatusOK {
+			t.Fatalf("%s: %v", path, r)
+		}
+		out[path] = untokened(r.body)
+	}
+	return out
+}
+
+// untokened is a body without its token, which names a history.
+func untokened(body []byte) string {
+	return regexp.MustCompile(`"next_token":"[^"]+"`).ReplaceAllString(string(body), `"next_token":"…"`)
+}
+
+// TestQuestionsWhileRedisIsAway asks all questions while Redis is killed and
+// paused: each is answered whole, or refused in time.
+func TestQuestionsWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	for name, flags := range map[string][]string{"uncached": uncached, "cached": {"--max-staleness", "300ms"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, a := troubled(t, flags...)
+			right := a.answers(t)
+			revision := a.revision
+			a.revision = "" // a restore is another history
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			var mu sync.Mutex
+			statuses := map[int]int{}
+			for path, body := range everyQuestion("ann", "p-1") {
+				group.Go(func() {
+					for ctx.Err() == nil {
+						start := time.Now()
+						r, err := send(t.Context(), http.MethodPost, a.url(path), body, "Caregate-Actor", "amara")
+						limit := requestTimeout
+						if strings.HasPrefix(path, "/v1/") && path != "/v1/filters" {
+							limit *= 10
+						}
+						if took := time.Since(start); err != nil || took > limit+slack {
+							t.Errorf("%s took %v: %v", path, took, err)
+						}
+						mu.Lock()
+						statuses[r.status]++
+						mu.Unlock()
+						switch {
+						case r.status == http.StatusOK && untokened(r.body) == right[path]:
+						case r.status == http.StatusServiceUnavailable && strings.HasPrefix(r.header.Get("Content-Type"), "application/problem+json") && strings.Contains(string(r.body), "urn:caregate:problem:"):
+						case lost(path, r):
+						default:
+							t.Errorf("%s: %v, expected %s or a 503", path, r, right[path])
+						}
+						time.Sleep(2 * time.Millisecond)
+					}
+				})
+			}
+			away := func() {
+				t.Helper()
+				eventually(t, 10*time.Second, "nothing is answered", func() bool {
+					for path, body := range everyQuestion("ann", "p-1") {
+						if r := a.ask(t, path, body); r.status != http.StatusServiceUnavailable {
+							return false
+						}
+					}
+					return true
+				})
+			}
+			back := func() {
+				t.Helper()
+				eventually(t, 10*time.Second, "everything is answered again", func() bool {
+					for path, body := range everyQuestion("ann", "p-1") {
+						if r := a.ask(t, path, body); r.status != http.StatusOK || untokened(r.body) != right[path] {
+							return false
+						}
+					}
+					return true
+				})
+			}
+			for range 2 {
+				if err := o.redis.signal(syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+				away()
+				if err := o.redis.signal(syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+				back()
+			}
+			port := o.redis.port
+			o.redis.kill()
+			away()
+			redis, err := startRedis(t.TempDir(), port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.redis = redis
+			o.load(t)
+			back()
+			cancel()
+			group.Wait()
+			for _, status := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+				if statuses[status] == 0 {
+					t.Errorf("no answer with %d: %v", status, statuses)
+				}
+			}
+			if revision == o.revision {
+				t.Errorf("the revision %s is that of before", revision)
+			}
+		})
+	}
+}
+
+// lost says whether an answer is right while Redis is back and its facts are
+// not, or not all: nobody is there yet.
+func lost(path string, r reply) bool {
+	text := string(r.body)
+	switch path {
+	case searchResource, searchSubject, searchAction:
+		return r.status == http.StatusOK && strings.Contains(text, `"results":[]`)
+	case "/v1/filters":
+		return r.status == http.StatusOK && strings.Contains(text, `"matches":"none"`)
+	case "/v1/explanations":
+		return r.status == http.StatusOK && strings.Contains(text, `"decision":false`) && strings.Contains(text, "unknown")
+	}
+	return r.status == http.StatusForbidden || r.status == http.StatusNotFound // there are no administrators
+}
+
+// TestQuestionsByTheReader has the user that operators are told to give to a
+// sidecar ask everything.
+func TestQuestionsByTheReader(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ACL SETUSER caregate-reader .*$`).FindString(string(text))
+	if line == "" {
+		t.Fatal("deploy/README.md has no reader")
+	}
+	redis, err := startRedis(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.kill)
+	if _, err := redis.do(strings.Fields(line)...); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, string(lines(exampleRecords(t))), "import", "--redis", redis.url(), "--organisation", "riverside")
+	url := strings.Replace(redis.url(), "redis://", "redis://caregate-reader:READER-PASSWORD@", 1)
+	s := serve(t, "--redis", url, "--filters", writeFile(t, "filters.json", mappedToIDs))
+	a := asker{&organisation{name: "riverside", server: s}, "amara"}
+	a.everyAnswer(t, "mark", "p-1")
+	for _, kind := range []string{"patient", "appointment", "provider", "report"} {
+		if r := a.ask(t, "/v1/filters", object{"subject": member("elena"), "action": object{"name": "view"}, "resource": object{"type": kind}, "dialect": "postgresql"}); r.status != http.StatusOK {
+			t.Errorf("a filter of %s: %v", kind, r)
+		}
+	}
+	for _, edit := range []object{
+		{"delete": object{"kind": "patient_group", "id": "diabetes", "cascade": true}}, {"delete": object{"kind": "team_member", "id": "mark", "cascade": true}},
+		{"set": object{"kind": "patient", "id": "p-1", "patient_group": "cardiology"}}, {"put": object{"kind": "role", "id": "nurse", "permissions": array{}}},
+		{"cancel": object{"id": "b-1", "release": true}}, {"book": object{"id": "b-9", "patient": "p-4", "provider": "priya"}},
+	} {
+		if r := a.ask(t, "/v1/previews", object{"edits": array{edit}}); r.status != http.StatusOK {
+			t.Errorf("a preview of %v: %v", edit, r)
+		}
+	}
+	if got := a.walk(t, searchResource, object{"subject": patient("p-4"), "action": object{"name": "book"}, "resource": object{"type": "provider"}}, 1); !slices.Equal(got, []string{"priya"}) {
+		t.Errorf("p-4 may book %q", got)
+	}
+	if denied, err := redis.strings("ACL", "LOG"); err != nil || len(denied) > 0 {
+		t.Errorf("Redis refused the reader: %v %v", denied, err)
+	}
+}
