@@ -69,7 +69,7 @@ func (p *pages) read(limit, token string) (page, error) {
 	if encoded, hidden := strings.CutPrefix(token, sealed); hidden {
 		after, err = p.unsealed(encoded, ofList)
 	} else {
-		after, err = base64.RawURLEncoding.DecodeString(token)
+		after, err = base64.RawURLEncoding.Strict().DecodeString(token)
 	}
 	if err != nil || token != "" && !admin.ValidID(string(after)) {
 		return page{}, authz.Errorf(authz.Malformed, "after",
@@ -85,7 +85,7 @@ func (p *pages) sealing(text []byte, purpose string) string {
 
 // unsealed returns what a token says without the mark of a sealed one.
 func (p *pages) unsealed(encoded, purpose string) ([]byte, error) {
-	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	text, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return nil, err
 	}
