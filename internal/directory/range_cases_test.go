@@ -246,17 +246,32 @@ func TestRangeOfCache(t *testing.T) {
 		if found, errs := calls(c); errors.Join(errs...) != nil || len(found.IDs) != 2 || found.Facts.Until.IsZero() {
 			t.Errorf("%+v, %v", found, errs)
 		}
-		if _, err := c.Read(t.Context(), s.org, nil, authz.Freshness{}); err != nil {
-			t.Fatal(err)
-		}
-		f := c.follower(s.org)
-		f.wrote(authz.Revision{Count: 1 << 40, Nonce: "x"})
-		if _, errs := calls(c); authz.KindOf(errs[0]) != authz.Unavailable || authz.KindOf(errs[1]) != authz.Unavailable {
-			t.Errorf("from before what was committed: %v", errs)
-		}
-		c.forget(f)
-		if _, errs := calls(c); errors.Join(errs...) != nil {
-			t.Errorf("of what nobody follows: %v", errs)
+		caches := []*Cache{c}
+		// Each is asked once: a refusal makes its follower look, and give up what it
+		// believes to have written when it is not there.
+		for i, name := range []string{"range", "sizes"} {
+			once, err := NewCache(s.Directory, CacheConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			caches = append(caches, once)
+			if _, err := once.Read(t.Context(), s.org, nil, authz.Freshness{}); err != nil {
+				t.Fatal(err)
+			}
+			f := once.follower(s.org)
+			f.wrote(authz.Revision{Count: 1 << 40, Nonce: "x"})
+			if i == 0 {
+				_, err = once.Range(t.Context(), s.org, asked, authz.Freshness{})
+			} else {
+				_, _, err = once.Sizes(t.Context(), s.org, authz.KindPatient, asked.Indexes)
+			}
+			if authz.KindOf(err) != authz.Unavailable {
+				t.Errorf("%s from before what was committed: %v", name, err)
+			}
+			once.forget(f)
+			if _, errs := calls(once); errors.Join(errs...) != nil {
+				t.Errorf("%s of what nobody follows: %v", name, errs)
+			}
 		}
 		doubtful, err := NewCache(s.Directory, CacheConfig{MinReplicas: 1})
 		if err != nil {
@@ -266,7 +281,7 @@ func TestRangeOfCache(t *testing.T) {
 			t.Errorf("of a master that is not to be believed: %v", errs)
 		}
 		// The directory is closed by itself.
-		for _, c := range []*Cache{c, doubtful} {
+		for _, c := range append(caches, doubtful) {
 			c.stop()
 			if err := c.feed.Close(); err != nil {
 				t.Error(err)
