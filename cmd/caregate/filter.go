@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,25 +90,17 @@ from --redis.`,
 	}
 	flags := cmd.Flags()
 	f.asked.flags(cmd, "who asks, as `type:id`", "the `type` of what they want to do it to")
-	flags.StringVar(&f.dialect, "dialect", string(filter.PostgreSQL), "`dialect` to write: "+strings.Join(dialects(), ", "))
+	flags.StringVar(&f.dialect, "dialect", string(filter.PostgreSQL), "`dialect` to write: "+strings.Join(filter.Dialects(), ", "))
 	flags.IntVar(&f.first, "first-parameter", 1, "the `number` of the first parameter, where parameters have numbers")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "give up after this long")
 	flags.BoolVar(&f.asJSON, "json", false, "print the filter as JSON")
-	must(cmd.RegisterFlagCompletionFunc("dialect", cobra.FixedCompletions(dialects(), cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("dialect", cobra.FixedCompletions(filter.Dialects(), cobra.ShellCompDirectiveNoFileComp)))
 	f.tables.flags(flags)
 	must(cmd.MarkFlagFilename("filters", "json"))
 	f.facts.flags(cmd)
 	f.policy.flags(cmd)
 	flagOnly(cmd, "dialect", "first-parameter", "timeout", "json")
 	return a.configurable(cmd)
-}
-
-func dialects() []string {
-	var names []string
-	for _, d := range []filter.Dialect{filter.PostgreSQL, filter.MySQL, filter.SQLite, filter.SQLServer, filter.UCAST} {
-		names = append(names, string(d))
-	}
-	return names
 }
 
 // question reads the flags.
@@ -124,8 +117,8 @@ func (f *filtering) question() (*filter.Question, error) {
 	if r.Resource.Type == "" || strings.Contains(q.resource, ":") {
 		errs = append(errs, errors.New("--resource: write a type alone, such as patient: a filter is for all of them"))
 	}
-	if !strings.Contains(" "+strings.Join(dialects(), " ")+" ", " "+f.dialect+" ") {
-		errs = append(errs, fmt.Errorf("--dialect: %q is none; there are %s", f.dialect, strings.Join(dialects(), ", ")))
+	if !slices.Contains(filter.Dialects(), f.dialect) {
+		errs = append(errs, fmt.Errorf("--dialect: %q is none; there are %s", f.dialect, strings.Join(filter.Dialects(), ", ")))
 	}
 	if f.first < 1 {
 		errs = append(errs, errors.New("--first-parameter: must be at least 1"))

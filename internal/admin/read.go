@@ -181,7 +181,7 @@ func (s *Service) related(
 		case err != nil:
 			return nil, authz.Revision{}, err
 		case !first && page.Revision != revision:
-			return nil, authz.Revision{}, errMoved()
+			return nil, authz.Revision{}, Moved()
 		}
 		revision = page.Revision
 		ids = append(ids, page.IDs...)
@@ -212,16 +212,16 @@ func (s *Service) consultAt(
 	}
 	facts := j.consulted.Facts
 	if !facts.Revision.MayInclude(revision) {
-		return nil, errMoved()
+		return nil, Moved()
 	}
 	for _, r := range records {
 		if r != nil && facts.Get(r.Key()).Since != r.Since {
-			return nil, errMoved()
+			return nil, Moved()
 		}
 	}
 	for _, fact := range facts.All() {
 		if fact.Since.Count > revision.Count {
-			return nil, errMoved()
+			return nil, Moved()
 		}
 	}
 	return j, nil

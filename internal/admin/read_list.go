@@ -125,7 +125,7 @@ func (s *Service) relatedRecords(
 	}
 	for _, r := range records {
 		if r == nil || r.Since.Count > ids.Revision.Count {
-			return Page{}, errMoved()
+			return Page{}, Moved()
 		}
 	}
 	return Page{Records: records, More: ids.More, Revision: ids.Revision}, nil

@@ -175,7 +175,7 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	}
 	p.looked.consultation(j.consulted)
 	if p.looked.moved { // what was read at different moments does not fit together
-		return Committed{}, errMoved()
+		return Committed{}, Moved()
 	}
 	if err := j.all(ctx, permit.needs); err != nil {
 		return Committed{}, err
@@ -214,10 +214,6 @@ func again(ctx context.Context, f func() error) error {
 		}
 	}
 	return authz.Errorf(authz.Conflict, "", "the facts that the decision is made from changed too often meanwhile; try again")
-}
-
-func errMoved() error {
-	return &authz.Error{Kind: authz.Conflict, Message: "the facts changed meanwhile; try again", Err: ErrMoved}
 }
 
 func tooLarge(field, format string, args ...any) error {

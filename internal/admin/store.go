@@ -88,6 +88,11 @@ type RelatedPage struct {
 // policy's look and the commit: deciding again is the remedy.
 var ErrMoved = moved{}
 
+// Moved is a Conflict because of ErrMoved.
+func Moved() error {
+	return &authz.Error{Kind: authz.Conflict, Message: "the facts changed meanwhile; try again", Err: ErrMoved}
+}
+
 type moved struct{}
 
 func (moved) Error() string { return "what the decision was made from has changed" }

@@ -117,15 +117,6 @@ local nonce = ARGV[2] .. string.sub(redis.sha1hex(head[2] .. ':' .. ARGV[2]), 1,
 local token = revision .. '.' .. nonce
 local plan, images, altered = {}, {}, {}
 
--- joined_by joins a list, a long one by parts: the embedded store cannot otherwise.
-local function joined_by(list, separator)
-  local parts = {}
-  for i = 1, #list, 1000 do
-    parts[#parts + 1] = table.concat(list, separator, i, math.min(i + 999, #list))
-  end
-  return table.concat(parts, separator)
-end
-
 -- extend appends to the last command for a key, or a new one.
 local function extend(commands, name, key, a, b)
   local command = commands[key]

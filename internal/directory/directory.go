@@ -101,8 +101,10 @@ const (
 )
 
 // The scripts. Each takes the key of the head as its only key and finds the
-// prefix of all others in it.
+// prefix of all others in it. textScript is what some begin with.
 var (
+	//go:embed text.lua
+	textScript string
 	//go:embed read.lua
 	readScript string
 	//go:embed change.lua
@@ -209,11 +211,11 @@ func newDirectory(cfg Config, s server) *Directory {
 		changesKept:  cfg.ChangesKept,
 		changesBytes: cfg.ChangesBytes,
 		server:       s,
-		read:         redis.NewScript(readScript),
-		changes:      redis.NewScript(changeScript + changeDeleteScript + changeWriteScript),
+		read:         redis.NewScript(textScript + readScript),
+		changes:      redis.NewScript(textScript + changeScript + changeDeleteScript + changeWriteScript),
 		histories:    redis.NewScript(historyScript),
-		records:      redis.NewScript(recordsScript),
-		ranges:       redis.NewScript(rangeScript),
+		records:      redis.NewScript(textScript + recordsScript),
+		ranges:       redis.NewScript(textScript + rangeScript),
 		audits:       redis.NewScript(auditScript),
 		auditChanges: redis.NewScript(auditChangesScript),
 		nonces:       redis.NewScript(noncesScript),

@@ -189,17 +189,6 @@ while size > 0 do
   if size > 1 then sink(1) end
 end
 
--- text_of returns a hash as one text, a long one joined by parts: the embedded store
--- cannot otherwise.
-local function text_of(hash)
-  if #hash <= 1000 then return table.concat(hash, '\0') end
-  local parts = {}
-  for i = 1, #hash, 1000 do
-    parts[#parts + 1] = table.concat(hash, '\0', i, math.min(i + 999, #hash))
-  end
-  return table.concat(parts, '\0')
-end
-
 local read_fields, hashes, others, seen = 0, {}, {}, {}
 local function also(kind, id)
   local key = kind .. ':' .. id

@@ -22,17 +22,6 @@ end
 local reply = {table.concat(head, '\0')}
 if schema ~= ARGV[1] then return reply end
 
--- text_of returns a hash as one text, a long one joined by parts: the embedded
--- store cannot otherwise.
-local function text_of(hash)
-  if #hash <= 1000 then return table.concat(hash, '\0') end
-  local parts = {}
-  for i = 1, #hash, 1000 do
-    parts[#parts + 1] = table.concat(hash, '\0', i, math.min(i + 999, #hash))
-  end
-  return table.concat(parts, '\0')
-end
-
 local seen = {}
 for i = 2, #ARGV, 2 do seen[ARGV[i] .. ':' .. ARGV[i + 1]] = true end
 

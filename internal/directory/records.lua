@@ -34,16 +34,6 @@ if schema ~= ARGV[1] then return reply end
 
 local function add(value) reply[#reply + 1] = value end
 
--- text_of returns a hash as one text. A long list is joined by parts: the embedded
--- store has no room for all of it at once.
-local function text_of(hash)
-  local parts = {}
-  for i = 1, #hash, 1000 do
-    parts[#parts + 1] = table.concat(hash, '\0', i, math.min(i + 999, #hash))
-  end
-  return table.concat(parts, '\0')
-end
-
 -- page returns the ids of an index after one of them, one more than the limit if
 -- there are more. No id has a control character, so that nothing lies between an
 -- id and the same with one more zero byte.

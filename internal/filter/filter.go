@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -22,6 +23,11 @@ const (
 	SQLServer  Dialect = "sqlserver"
 	UCAST      Dialect = "ucast"
 )
+
+// Dialects returns the names of all dialects.
+func Dialects() []string {
+	return []string{string(PostgreSQL), string(MySQL), string(SQLite), string(SQLServer), string(UCAST)}
+}
 
 // Matches says in a word what a filter lets through.
 type Matches string
@@ -89,10 +95,8 @@ func (s *Service) Filter(
 	ctx context.Context, organisation string, q *Question, fresh authz.Freshness,
 ) (*Filter, authz.Stated, error) {
 	stated := authz.Stated{Policy: s.rules.Digest()}
-	switch q.Dialect {
-	case PostgreSQL, MySQL, SQLite, SQLServer, UCAST:
-	default:
-		return nil, stated, authz.Errorf(authz.Malformed, "dialect", "must be postgresql, mysql, sqlite, sqlserver or ucast")
+	if !slices.Contains(Dialects(), string(q.Dialect)) {
+		return nil, stated, authz.Errorf(authz.Malformed, "dialect", "must be one of %s", strings.Join(Dialects(), ", "))
 	}
 	open, err := s.open(q.Request)
 	if err != nil {

@@ -20,7 +20,7 @@ func (s *Service) lists(
 	if len(members) == 0 {
 		return nil, authz.Revision{}, nil
 	}
-	r := search.Range{Kind: authz.KindPatient, Limit: search.MaxLimit, Basis: p.basis()}
+	r := search.Range{Kind: authz.KindPatient, Limit: search.MaxLimit, Basis: p.basis}
 	lists := make(map[string][]string, len(members))
 	for _, member := range members {
 		r.Indexes = []search.Index{{Relation: admin.CareTeam, To: member}}
@@ -29,7 +29,7 @@ func (s *Service) lists(
 		for {
 			found, err := s.store.Range(ctx, organisation, r, fresh)
 			if authz.KindOf(err) == authz.NotFound && err != nil { // the organisation is gone
-				err = &authz.Error{Kind: authz.Conflict, Message: "the organisation was removed", Err: admin.ErrMoved}
+				err = admin.Moved()
 			}
 			if err != nil {
 				return nil, authz.Revision{}, err
@@ -82,23 +82,4 @@ func (p *plan) careTeam() string {
 		}
 	}
 	return ""
-}
-
-// basis is what has to be so still for the plan to hold.
-func (p *plan) basis() []admin.Expectation {
-	var out []admin.Expectation
-	known := map[authz.Key]bool{}
-	for _, f := range p.facts.All() {
-		if f.Found && !known[f.Key] {
-			known[f.Key] = true
-			out = append(out, admin.Expectation{Key: f.Key, Since: f.Since})
-		}
-	}
-	for _, key := range p.keys {
-		if !known[key] {
-			known[key] = true
-			out = append(out, admin.Expectation{Key: key})
-		}
-	}
-	return out
 }

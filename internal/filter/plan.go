@@ -7,7 +7,9 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/search"
 )
 
 // asked is what a question asks of a table.
@@ -78,8 +80,7 @@ type plan struct {
 	// and make no other difference.
 	indifferent []string
 	masks       json.RawMessage
-	facts       *authz.Facts // what the branches were made from, of keys
-	keys        []authz.Key
+	basis       []admin.Expectation // what the branches were made from
 }
 
 // branch is what is left of the rule for the rows that have some of the optional
@@ -91,7 +92,7 @@ type branch struct {
 
 // plan asks the policy what is left of the rule.
 func (s *Service) plan(ctx context.Context, a *asked, survey *authz.Survey) (*plan, error) {
-	p := &plan{asked: a, facts: survey.Facts, keys: survey.Keys}
+	p := &plan{asked: a, basis: search.Basis(survey)}
 	if !survey.Facts.Organisation {
 		return p, nil // V9: nothing exists there
 	}

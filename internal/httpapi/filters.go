@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
@@ -81,7 +83,7 @@ func (d *decoding) filter() (*filter.Question, error) {
 		return nil, err
 	}
 	if f.Dialect == "" {
-		return nil, d.malformed("is required: give postgresql, mysql, sqlite, sqlserver or ucast", "dialect", "")
+		return nil, d.malformed("is required: give one of "+strings.Join(filter.Dialects(), ", "), "dialect", "")
 	}
 	f.Request = &asked.Request
 	return f, nil
@@ -93,11 +95,10 @@ func (d *decoding) dialect() (filter.Dialect, error) {
 	if err != nil {
 		return "", err
 	}
-	switch dialect := filter.Dialect(name); dialect {
-	case filter.PostgreSQL, filter.MySQL, filter.SQLite, filter.SQLServer, filter.UCAST:
-		return dialect, nil
+	if !slices.Contains(filter.Dialects(), name) {
+		return "", d.malformed("must be one of "+strings.Join(filter.Dialects(), ", "), "dialect", "")
 	}
-	return "", d.malformed("must be postgresql, mysql, sqlite, sqlserver or ucast", "dialect", "")
+	return filter.Dialect(name), nil
 }
 
 // first consumes the number of the first parameter.

@@ -228,17 +228,17 @@ func (s *Service) patient(ctx context.Context, patient *authz.Fact, c *counter) 
 	if err != nil {
 		return nil, err
 	}
-	out, all, holder := &PatientReview{Found: true}, &tally{}, newHolder(s.rules)
+	out, all, holdings := &PatientReview{Found: true}, &tally{}, authz.NewHoldings(s.rules)
 	err = c.members(ctx, func(member *authz.Fact, facts *authz.Facts) error {
-		look := lens.look(0, holder.candidate(ctx, member, facts))
+		look := lens.look(0, holdings.Candidate(ctx, member, facts))
 		if !look.allowed {
-			return holder.err
+			return holdings.Err()
 		}
 		all.count(lens, 1, look.routes)
 		if len(out.Members) < MaxMembers {
 			out.Members = append(out.Members, PatientViewer{Member: member.ID, Routes: lens.namesOf(look.routes)})
 		}
-		return holder.err
+		return holdings.Err()
 	})
 	if err != nil {
 		return nil, err

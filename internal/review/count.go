@@ -178,10 +178,6 @@ func (c *counter) each(ctx context.Context, apart map[string]*authz.Fact, visit 
 	return nil
 }
 
-func moved() error {
-	return &authz.Error{Kind: authz.Conflict, Message: "the facts changed meanwhile; try again", Err: admin.ErrMoved}
-}
-
 // attempts is how often an answer is begun before it is given up.
 const attempts = 8
 

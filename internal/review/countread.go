@@ -28,7 +28,7 @@ func (c *counter) sizes(ctx context.Context) ([]GroupCount, error) {
 			return err
 		}
 		if revision != c.at {
-			return moved()
+			return admin.Moved()
 		}
 		for i, id := range found.IDs {
 			if sizes[i] > 0 {
@@ -82,7 +82,7 @@ func (c *counter) readTeams(ctx context.Context, members []string) error {
 			return err
 		}
 		if revision != c.at {
-			return moved()
+			return admin.Moved()
 		}
 		for _, size := range sizes {
 			c.ahead += size
@@ -147,7 +147,7 @@ func (c *counter) pagesOf(ctx context.Context, r search.Range, visit func(*searc
 			return err
 		}
 		if found.Revision != c.at {
-			return moved()
+			return admin.Moved()
 		}
 		if err := visit(&found); err != nil || !found.More {
 			return err
@@ -204,7 +204,7 @@ func (c *counter) extend(ctx context.Context, group string, page *listed) error 
 		return err
 	}
 	if found.Revision != c.at {
-		return moved()
+		return admin.Moved()
 	}
 	if found.More && len(found.IDs) == 0 {
 		return emptyPage()

@@ -104,7 +104,7 @@ func (c *comparison) outcome(ctx context.Context, m *someone, d *delta, apart ma
 		return out, nil
 	}
 	member := m.after.Get(authz.Key{Kind: authz.KindTeamMember, ID: m.id})
-	grants, err := c.would.grants(ctx, member, m.after)
+	grants, err := c.would.Grants(ctx, member, m.after)
 	if err != nil {
 		return nil, err
 	}
@@ -159,17 +159,17 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 		done[m.id] = true
 	}
 	var out []*outcome
-	holder := newHolder(c.rules)
+	holdings := authz.NewHoldings(c.rules)
 	err = c.members(ctx, func(member *authz.Fact, facts *authz.Facts) error {
 		if done[member.ID] {
 			return nil
 		}
-		d, candidate := &delta{lens: l}, holder.candidate(ctx, member, facts)
+		d, candidate := &delta{lens: l}, holdings.Candidate(ctx, member, facts)
 		for i := range classes {
 			d.addClass(&classes[i], candidate)
 		}
-		if holder.err != nil {
-			return holder.err
+		if err := holdings.Err(); err != nil {
+			return err
 		}
 		if d.gained.patients+d.lost.patients+d.still.patients > 0 {
 			out = append(out, &outcome{

@@ -24,7 +24,7 @@ type comparison struct {
 	patients []changedPatient // among the altered, in the order of their ids
 	changed  map[string]bool  // their ids
 	after    map[string]int   // how many patients each group would have
-	would    *holder          // of what members would hold
+	would    *authz.Holdings  // of what members would hold
 }
 
 // changedPatient is a patient as they are and as they would be; nil for one who does
@@ -45,7 +45,7 @@ func (s *Service) comparison(organisation string, previewed *admin.Previewed) *c
 	c := &comparison{
 		Service: s, counter: s.counter(organisation, previewed.Revision),
 		altered: map[authz.Key]*authz.Fact{}, sources: map[authz.Key]*authz.Fact{},
-		changed: map[string]bool{}, would: newHolder(s.rules),
+		changed: map[string]bool{}, would: authz.NewHoldings(s.rules),
 	}
 	for _, altered := range previewed.Altered {
 		before, after := factOf(altered.Before), factOf(altered.After)
@@ -100,7 +100,7 @@ func (c *comparison) readSources(ctx context.Context) error {
 			return err
 		}
 		if revision != c.at {
-			return moved()
+			return admin.Moved()
 		}
 		for i, record := range records {
 			if record != nil {

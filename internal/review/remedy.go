@@ -87,7 +87,7 @@ func (t *trial) remedies(ctx context.Context) (out []Remedy, more bool, err erro
 func (t *trial) possible(ctx context.Context, edit admin.Edit) (bool, error) {
 	previewed, err := t.store.Preview(ctx, t.counter.organisation, admin.Change{Edits: []admin.Edit{edit}})
 	if err == nil && previewed.Revision != t.counter.at {
-		return false, moved()
+		return false, admin.Moved()
 	}
 	if err == nil {
 		return true, nil
@@ -126,7 +126,7 @@ func (c *counter) facts(ctx context.Context, r search.Range, most int) (out []*a
 		case err != nil:
 			return nil, false, err
 		case found.Revision != c.at:
-			return nil, false, moved()
+			return nil, false, admin.Moved()
 		case found.More && len(found.IDs) == 0:
 			return nil, false, emptyPage()
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/search"
 )
@@ -80,7 +81,7 @@ func (t *trial) patientsOfAll(ctx context.Context, c *candidate) (members, patie
 		return 0, 0, err
 	}
 	if at != t.counter.at {
-		return 0, 0, moved()
+		return 0, 0, admin.Moved()
 	}
 	members = sizes[0]
 	r := t.ranging()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -221,42 +220,4 @@ func (l *lens) namesOf(routes uint64) []string {
 		}
 	}
 	return out
-}
-
-// holder says which permissions members hold. It asks once for each combination of a
-// role and groups, which have to be the same in all facts that it is given.
-type holder struct {
-	rules authz.Rules
-	by    map[string]map[string]authz.Grant
-	err   error // the first that there was; what is asked then is not held
-}
-
-func newHolder(rules authz.Rules) *holder {
-	return &holder{rules: rules, by: map[string]map[string]authz.Grant{}}
-}
-
-// grants returns what a member holds.
-func (h *holder) grants(ctx context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
-	key := member.Role + "\x00" + strings.Join(member.Groups, "\x00")
-	if grants, known := h.by[key]; known {
-		return grants, nil
-	}
-	grants, err := h.rules.Permissions(ctx, member, facts)
-	if err != nil {
-		return nil, err
-	}
-	h.by[key] = grants
-	return grants, nil
-}
-
-// candidate makes a member ready to be asked about.
-func (h *holder) candidate(ctx context.Context, member *authz.Fact, facts *authz.Facts) *authz.Candidate {
-	return &authz.Candidate{Fact: member, Holds: func(m *authz.Fact, permission string) bool {
-		grants, err := h.grants(ctx, m, facts)
-		if err != nil && h.err == nil {
-			h.err = err
-		}
-		_, held := grants[permission]
-		return held && h.err == nil
-	}}
 }

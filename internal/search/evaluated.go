@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -55,12 +56,12 @@ func (s *Service) decide(
 	decisions, failed, stated, err := s.decisions.DecideAll(ctx, a.organisation, requests, authz.ExecuteAll, authz.Freshness{AtLeast: at})
 	if err != nil {
 		if authz.KindOf(err) == authz.Behind { // a revision that was there a moment ago
-			return nil, at, errMoved()
+			return nil, at, admin.Moved()
 		}
 		return nil, at, err
 	}
 	if stated.Revision != at {
-		return nil, stated.Revision, errMoved()
+		return nil, stated.Revision, admin.Moved()
 	}
 	if err := errors.Join(failed...); err != nil {
 		return nil, at, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
@@ -44,7 +43,7 @@ func (s *Service) amongHeld(ctx context.Context, a *asked) (*Result, authz.Revis
 func (s *Service) survey(ctx context.Context, a *asked, fresh authz.Freshness) (*surveyed, error) {
 	var out *surveyed
 	stated, err := s.decisions.Survey(ctx, a.organisation, a.request, a.open(), fresh, func(q *authz.Survey) error {
-		out = &surveyed{residual: &authz.Residual{}, basis: basisOf(q)}
+		out = &surveyed{residual: &authz.Residual{}, basis: Basis(q)}
 		if !q.Facts.Organisation {
 			return nil
 		}
@@ -63,9 +62,10 @@ func (s *Service) survey(ctx context.Context, a *asked, fresh authz.Freshness) (
 	return out, nil
 }
 
-// basisOf returns everything that the answer to a question depends on, as it was
-// seen. What no entity can be called will not exist, and needs no mention.
-func basisOf(q *authz.Survey) []admin.Expectation {
+// Basis returns everything that the answer to a question depends on, as it was seen, for
+// a Range that holds only while it is so. What no entity can be called will not exist,
+// and needs no mention.
+func Basis(q *authz.Survey) []admin.Expectation {
 	basis := make([]admin.Expectation, 0, len(q.Keys)+len(q.Facts.All()))
 	for _, fact := range q.Facts.All() {
 		if fact.Found {
@@ -127,36 +127,14 @@ func (s *Service) test(ctx context.Context, predicate *authz.Predicate, kind aut
 	if got.Facts == nil || got.Facts.Revision != got.Revision {
 		return nil, authz.Errorf(authz.Internal, "", "the store gave no facts, or those of another revision, with a page")
 	}
-	h := holdings{rules: s.rules, facts: got.Facts, held: map[string]map[string]authz.Grant{}}
+	h := authz.NewHoldings(s.rules)
 	results := make([]bool, len(got.IDs))
 	for i, id := range got.IDs {
-		c := authz.Candidate{Fact: got.Facts.Get(authz.Key{Kind: kind, ID: id})}
-		c.Holds = func(member *authz.Fact, permission string) bool { return h.holds(ctx, member, permission) }
-		results[i] = c.Fact.Found && predicate.Holds(&c)
-		if h.err != nil { // a negated condition would take it for a yes
-			return nil, h.err
+		c := h.Candidate(ctx, got.Facts.Get(authz.Key{Kind: kind, ID: id}), got.Facts)
+		results[i] = c.Fact.Found && predicate.Holds(c)
+		if err := h.Err(); err != nil {
+			return nil, err
 		}
 	}
 	return results, nil
-}
-
-// holdings remembers what the members of a page hold, by where they have it from:
-// many have the same role and groups.
-type holdings struct {
-	rules authz.Rules
-	facts *authz.Facts
-	held  map[string]map[string]authz.Grant
-	err   error
-}
-
-func (h *holdings) holds(ctx context.Context, member *authz.Fact, permission string) bool {
-	from := strings.Join(append([]string{member.Role}, member.Groups...), "\x00") // in no id
-	held, ok := h.held[from]
-	if !ok && h.err == nil {
-		if held, h.err = h.rules.Permissions(ctx, member, h.facts); h.err == nil {
-			h.held[from] = held
-		}
-	}
-	_, ok = held[permission]
-	return ok
 }

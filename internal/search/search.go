@@ -111,10 +111,6 @@ func moved(err error) bool {
 	return errors.Is(err, admin.ErrMoved) || err != nil && authz.KindOf(err) == authz.NotFound
 }
 
-func errMoved() error {
-	return &authz.Error{Kind: authz.Conflict, Message: "the facts changed meanwhile; ask again", Err: admin.ErrMoved}
-}
-
 func movedTooOften() error {
 	return authz.Errorf(authz.Unavailable, "", "the facts changed too often while the page was made; ask again, or for fewer at a time")
 }

@@ -1,0 +1,15 @@
+-- What several scripts begin with: Redis has no way to share it.
+
+-- joined_by joins a list, a long one by parts: the embedded store cannot otherwise.
+local function joined_by(list, separator)
+  if #list <= 1000 then return table.concat(list, separator) end
+  local parts = {}
+  for i = 1, #list, 1000 do
+    parts[#parts + 1] = table.concat(list, separator, i, math.min(i + 999, #list))
+  end
+  return table.concat(parts, separator)
+end
+
+-- text_of returns a hash as one text: neither a field nor a value has a zero byte.
+local function text_of(hash) return joined_by(hash, '\0') end
+
