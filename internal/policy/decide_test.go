@@ -11,23 +11,24 @@ import (
 	"github.com/caregate/caregate/internal/policy"
 )
 
-// A policy that answers anything but a decision is an error and never an allow.
+// A policy that answers anything but a decision is an error and never an allow. The values
+// are such that their types are not known before.
 func TestWhatIsNoDecisionIsAnError(t *testing.T) {
 	const yes = "package authz\n\nallow if true\n\n"
 	for name, c := range map[string]struct{ rego, want string }{
-		"allow is a string":         {"package authz\n\nallow := \"yes\" if input.subject\n", "data.authz.allow is a value of type string"},
-		"allow is a number":         {"package authz\n\nallow := 1 if input.subject\n", "data.authz.allow is a value of type number"},
-		"allow is an object":        {"package authz\n\nallow := {\"allow\": true} if input.subject\n", "data.authz.allow is a value of type object"},
-		"decision is true":          {yes + "decision if true\n", "data.authz.decision is a value of type boolean; it must be an object"},
-		"decision is a set":         {yes + "decision contains \"allow\"\n", "data.authz.decision is a value of type set"},
+		"allow is a string":         {"package authz\n\nallow := object.get({}, \"\", \"yes\") if input.subject\n", "data.authz.allow is a value of type string"},
+		"allow is a number":         {"package authz\n\nallow := object.get({}, \"\", 1) if input.subject\n", "data.authz.allow is a value of type number"},
+		"allow is an object":        {"package authz\n\nallow := object.get({}, \"\", {\"allow\": true}) if input.subject\n", "data.authz.allow is a value of type object"},
+		"decision is true":          {yes + "decision := object.get({}, \"\", true)\n", "data.authz.decision is a value of type boolean; it must be an object"},
+		"decision is a set":         {yes + "decision := object.get({}, \"\", {\"allow\"})\n", "data.authz.decision is a value of type set"},
 		"decision without allow":    {yes + "decision := {\"context\": {}} if input.subject\n", "no boolean member allow"},
-		"allow in it is no boolean": {yes + "decision := {\"allow\": \"true\"} if input.subject\n", "no boolean member allow"},
+		"allow in it is no boolean": {yes + "decision := {\"allow\": object.get({}, \"\", \"true\")} if input.subject\n", "no boolean member allow"},
 		"decision denies alone":     {yes + "decision := {\"allow\": false}\n", "they must agree"},
 		"decision allows alone":     {"package authz\n\nallow if input.never\n\ndecision := {\"allow\": true}\n", "they must agree"},
 		"decision is undefined":     {yes + "decision := {\"allow\": true} if input.never\n", "they must agree"},
-		"context is a string":       {yes + "decision := {\"allow\": true, \"context\": \"because\"}\n", "the context of data.authz.decision is no object"},
-		"context is null":           {yes + "decision := {\"allow\": true, \"context\": null}\n", "the context of data.authz.decision is no object"},
-		"context has other names":   {yes + "decision := {\"allow\": true, \"context\": {1: 2}}\n", "cannot be written as JSON"},
+		"context is a string":       {yes + "decision := {\"allow\": true, \"context\": object.get({}, \"\", \"because\")}\n", "the context of data.authz.decision is no object"},
+		"context is null":           {yes + "decision := {\"allow\": true, \"context\": object.get({}, \"\", null)}\n", "the context of data.authz.decision is no object"},
+		"context has other names":   {yes + "decision := {\"allow\": true, \"context\": object.get({}, \"\", {1: 2})}\n", "cannot be written as JSON"},
 		"allow contradicts itself":  {"package authz\n\nallow if input.subject\n\nallow := false if input.action\n", "eval_conflict_error"},
 	} {
 		t.Run(name, func(t *testing.T) {

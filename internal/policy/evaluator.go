@@ -51,6 +51,11 @@ func plan(ctx context.Context, modules map[string]*ast.Module, data map[string]a
 }
 
 func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	for _, name := range entries {
+		if _, ok := p.entries[name]; !ok {
+			return p.general.evaluate(ctx, input, entries...)
+		}
+	}
 	values, err := p.watch(ctx, input, nil, entries)
 	if err != nil && ctx.Err() == nil {
 		return p.general.evaluate(ctx, input, entries...)
@@ -90,10 +95,10 @@ type general struct {
 	txn   storage.Transaction
 }
 
-func newGeneral(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction) (general, error) {
+func newGeneral(ctx context.Context, compiler *ast.Compiler, has map[string]bool, store storage.Store, txn storage.Transaction) (general, error) {
 	g := general{query: map[string]rego.PreparedEvalQuery{}, txn: txn}
 	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount, entryCandidates, entryMasks} {
-		if !defined(compiler, entry) {
+		if !has[entry] {
 			continue
 		}
 		var err error
@@ -116,15 +121,21 @@ func newGeneral(ctx context.Context, compiler *ast.Compiler, store storage.Store
 func query(entry string) string { return "data." + strings.ReplaceAll(entry, "/", ".") }
 
 func (g general) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	return g.with(ctx, input, entries)
+}
+
+// with evaluates with options of OPA's.
+func (g general) with(ctx context.Context, input *ast.Term, entries []string, options ...rego.EvalOption) ([]*ast.Term, error) {
+	options = append(options,
+		rego.EvalParsedInput(input.Value),
+		rego.EvalTransaction(g.txn),
+		rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalExternalCancel(contextCancel{ctx}),
+	)
 	values := make([]*ast.Term, len(entries))
 	for i, name := range entries {
 		query := g.query[name]
-		results, err := query.Eval(ctx,
-			rego.EvalParsedInput(input.Value),
-			rego.EvalTransaction(g.txn),
-			rego.EvalMetrics(metrics.NoOp()),
-			rego.EvalExternalCancel(contextCancel{ctx}),
-		)
+		results, err := query.Eval(ctx, options...)
 		if err != nil {
 			return nil, err
 		}

@@ -14,10 +14,6 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// entryRoutes names the routes by which a patient is visible; a policy may do
-// without it.
-const entryRoutes = "authz/visibility/routes"
-
 // routeVar stands for the name of a route in a query.
 const routeVar = "route"
 
@@ -27,7 +23,7 @@ type partials struct {
 	txn           storage.Transaction
 }
 
-func newPartials(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction) (*partials, error) {
+func newPartials(ctx context.Context, compiler *ast.Compiler, has map[string]bool, store storage.Store, txn storage.Transaction) (*partials, error) {
 	p := &partials{txn: txn}
 	prepare := func(query string) (*rego.PreparedPartialQuery, error) {
 		prepared, err := rego.New(
@@ -43,7 +39,7 @@ func newPartials(ctx context.Context, compiler *ast.Compiler, store storage.Stor
 	if p.allow, err = prepare(query(entryAllow)); err != nil {
 		return nil, err
 	}
-	if defined(compiler, entryRoutes) {
+	if has[entryRoutes] {
 		p.routes, err = prepare(query(entryRoutes) + "[" + routeVar + "]")
 	}
 	return p, err

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -106,11 +108,58 @@ func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open)
 	if err != nil {
 		return nil, err
 	}
-	values, err := s.whole.evaluate(ctx, o.input, entryMasks)
+	reads := &openReads{leaves: o.leaves}
+	values, err := s.whole.with(ctx, o.input, []string{entryMasks},
+		rego.EvalQueryTracer(reads), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
 	if err != nil {
 		return nil, evaluationError(ctx, err)
 	}
+	if len(reads.where) > 0 {
+		slices.Sort(reads.where)
+		return nil, outsideError(slices.Compact(reads.where))
+	}
 	return objectJSON("data.authz.masks", values[0])
+}
+
+// openReads notes where an evaluation asks for a fact that is left open. It is not there,
+// so a rule about it would be silent for all rows, those that it is meant for too.
+type openReads struct {
+	leaves []openLeaf
+	where  []string
+}
+
+// Enabled implements topdown.QueryTracer.
+func (*openReads) Enabled() bool { return true }
+
+// Config implements topdown.QueryTracer.
+func (*openReads) Config() topdown.TraceConfig { return topdown.TraceConfig{} }
+
+// TraceEvent implements topdown.QueryTracer.
+func (r *openReads) TraceEvent(e topdown.Event) {
+	expr, ok := e.Node.(*ast.Expr)
+	if e.Op != topdown.EvalOp || !ok {
+		return
+	}
+	ast.WalkRefs(expr, func(ref ast.Ref) bool {
+		for _, leaf := range r.leaves {
+			if overlaps(ref, leaf.ref) {
+				r.where = append(r.where, place(expr.Location, "masks are the same for all rows, and "+leaf.leaf.String()+" is not; "+
+					"make them depend on the subject and the action alone"))
+			}
+		}
+		return false
+	})
+}
+
+// overlaps reports whether two references may be to the same, or one to what is inside of
+// the other.
+func overlaps(a, b ast.Ref) bool {
+	for i := range min(len(a), len(b)) {
+		if !a[i].Equal(b[i]) && (i == 0 || ast.IsConstant(a[i].Value) && ast.IsConstant(b[i].Value)) {
+			return false
+		}
+	}
+	return true
 }
 
 // objectJSON writes what a rule answered, nil where it is undefined.

@@ -21,7 +21,7 @@ candidates.folder := {"b": {"depth": 2}, "a": {}}
 
 candidates.action := {"read", "write"} if input.resource.id == "plan"
 
-candidates.number := 7
+candidates.number := input.context.number
 
 masks := {"title": {"replace": {"value": "***"}}} if input.subject.id != "ada"
 `
@@ -52,7 +52,9 @@ func TestCandidatesAreWhatThePolicyNames(t *testing.T) {
 			t.Errorf("%q: %v, %v, %v", what, got, defined, err)
 		}
 	}
-	if _, _, err := s.Candidates(t.Context(), asking(request("user:ada", "read", "document:plan")), "number"); err == nil || authz.KindOf(err) != authz.Internal {
+	number := request("user:ada", "read", "document:plan")
+	number.Context = map[string]any{"number": json.Number("7")}
+	if _, _, err := s.Candidates(t.Context(), asking(number), "number"); err == nil || authz.KindOf(err) != authz.Internal {
 		t.Errorf("a number of candidates: %v", err)
 	}
 	if _, defined, err := rulesOf(t, "package authz\n\nallow if true\n").Candidates(t.Context(), asking(request("user:ada", "read", "document:")), "document"); defined || err != nil {
@@ -70,8 +72,10 @@ func TestMasksAndAccountsAreObjectsOrNothing(t *testing.T) {
 	if got, err := s.Explain(t.Context(), asking(request("user:ada", "read", "document:plan"))); got != nil || err != nil {
 		t.Errorf("a policy without an account explains %s, %v", got, err)
 	}
-	wrong := rulesOf(t, "package authz\n\nallow if true\n\nmasks := [\"title\"]\n")
-	if _, err := wrong.Masks(t.Context(), asking(request("user:ada", "read", "document:")), authz.Open{}); err == nil || !strings.Contains(err.Error(), "must be an object") {
+	wrong := rulesOf(t, "package authz\n\nallow if true\n\nmasks := input.context.masks\n")
+	titles := request("user:ada", "read", "document:")
+	titles.Context = map[string]any{"masks": []any{"title"}}
+	if _, err := wrong.Masks(t.Context(), asking(titles), authz.Open{}); err == nil || !strings.Contains(err.Error(), "must be an object") {
 		t.Errorf("masks that are an array: %v", err)
 	}
 }

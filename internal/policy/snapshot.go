@@ -15,16 +15,6 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// The entry points of a policy. Only allow has to exist.
-const (
-	entryAllow      = "authz/allow"
-	entryDecision   = "authz/decision"
-	entryGranted    = "authz/grants/granted"
-	entryAccount    = "authz/explanation/account"
-	entryCandidates = "authz/candidates"
-	entryMasks      = "authz/masks"
-)
-
 // Snapshot is one version of a policy with its data: immutable, safe for
 // concurrent use, and the domain's authz.Policy.
 type Snapshot struct {
@@ -33,8 +23,8 @@ type Snapshot struct {
 	catalogue *authz.Catalogue
 	has       map[string]bool // the entry points that there are
 	evaluator evaluator
-	whole     evaluator // the general one, for what is asked seldom
-	planned   *planned  // nil where no classes are kept
+	whole     general  // for what is asked seldom
+	planned   *planned // nil where no classes are kept
 	classes   classes
 	partials  *partials
 	residuals residualMemo
@@ -84,12 +74,11 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 		s.files = append(s.files, name)
 	}
 	slices.Sort(s.files)
-	if !defined(compiler, entryAllow) {
-		return nil, errors.New("the policy has no rule data.authz.allow, which answers every question; add `allow` to package authz")
+	if s.has, err = source.entries(compiler); err != nil {
+		return nil, err
 	}
-	s.has = map[string]bool{}
-	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount, entryCandidates, entryMasks} {
-		s.has[entry] = defined(compiler, entry)
+	if !s.has[entryAllow] {
+		return nil, errors.New("the policy has no rule data.authz.allow, which answers every question; add `allow` to package authz")
 	}
 	// Nothing writes to the store, so one transaction serves all evaluations.
 	store := inmem.NewFromObjectWithOpts(source.Data, inmem.OptReturnASTValuesOnRead(true))
@@ -97,7 +86,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	general, err := newGeneral(ctx, compiler, store, txn)
+	general, err := newGeneral(ctx, compiler, s.has, store, txn)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +94,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	if s.partials, err = newPartials(ctx, untyped, store, txn); err != nil {
+	if s.partials, err = newPartials(ctx, untyped, s.has, store, txn); err != nil {
 		return nil, err
 	}
 	s.evaluator, s.whole = general, general
@@ -114,7 +103,8 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	}
 	var entries []string
 	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount} {
-		if s.has[entry] {
+		// An account that is put together from parts is left to the general evaluator.
+		if s.has[entry] && (entry != entryAccount || whole(compiler, entry)) {
 			entries = append(entries, entry)
 		}
 	}
@@ -145,14 +135,10 @@ func conflicts(ctx context.Context, store storage.Store) func([]string) (bool, e
 	}
 }
 
-// defined reports whether a policy has a rule at path. What is ranged over may be said
-// by rules below it, for one type each.
-func defined(compiler *ast.Compiler, path string) bool {
-	ref, err := ast.PtrRef(ast.DefaultRootDocument, path)
-	if err != nil {
-		return false
-	}
-	return len(compiler.GetRulesExact(ref)) > 0 || path == entryCandidates && len(compiler.GetRulesWithPrefix(ref)) > 0
+// whole reports whether all rules of an entry point have its name and no longer one.
+func whole(compiler *ast.Compiler, path string) bool {
+	ref := (&entryPoint{path: path}).ref()
+	return len(compiler.GetRulesExact(ref)) == len(compiler.GetRulesWithPrefix(ref))
 }
 
 // Digest identifies the policy and its data.
