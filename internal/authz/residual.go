@@ -10,10 +10,17 @@ import (
 type Open struct {
 	// Subject leaves the subject open; otherwise it is the resource.
 	Subject bool
+	// Both leaves the subject open beside the resource. Its leaves have the reference
+	// SubjectLeaf.
+	Both bool
 	// References are references of the resource that are open as well: given, naming
 	// an entity that exists, with its id and facts unknown.
 	References []string
 }
+
+// SubjectLeaf is the reference of the leaves of a subject that is open beside the
+// resource.
+const SubjectLeaf = "subject"
 
 // Names of facts that a Leaf has beside those of the directory's records. A type
 // that requires a provider is known to exist only where FactProvider is true, and

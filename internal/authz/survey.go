@@ -32,7 +32,7 @@ func (s *Service) Survey(
 	if open.Subject {
 		keys = s.keys(nil, &Request{Resource: known.Resource})
 	} else {
-		if k, ok := c.lookup(r.Subject.Type, r.Subject.ID); ok {
+		if k, ok := c.lookup(r.Subject.Type, r.Subject.ID); ok && !open.Both {
 			keys = append(keys, k)
 		}
 		keys = s.referred(keys, &known)

@@ -208,13 +208,16 @@ func (s *Snapshot) opened(ctx context.Context, q authz.Question, open authz.Open
 	o := &opened{}
 	var subject, resource *ast.Term
 	var err error
-	if open.Subject {
+	if open.Subject || open.Both {
 		subject, err = s.openEntity(o, "subject", &q.Request.Subject, nil, nil)
 	} else {
 		subject, err = s.entity(ctx, "subject", &q.Request.Subject, q.Subject, q.Facts, nil)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if open.Both {
+		o.ofSubject()
 	}
 	if open.Subject {
 		resource, err = s.entity(ctx, "resource", &q.Request.Resource, q.Resource, q.Facts, q.References)
@@ -263,6 +266,16 @@ func (s *Snapshot) openEntity(o *opened, side string, e *authz.Entity, reference
 		pairs = append(pairs, pair{s.names.properties, properties})
 	}
 	return ast.ObjectTerm(pairs...), nil
+}
+
+// ofSubject says of everything open so far that it is the subject's.
+func (o *opened) ofSubject() {
+	for i := range o.leaves {
+		o.leaves[i].leaf.Reference = authz.SubjectLeaf
+	}
+	for i := range o.exists {
+		o.exists[i].Leaf.Reference = authz.SubjectLeaf
+	}
 }
 
 func (s *Snapshot) typeSpec(typ string) authz.TypeSpec {

@@ -46,6 +46,9 @@ func (*residualMemo) key(m *memo, q authz.Question, open authz.Open) *residualKe
 	if open.Subject {
 		b = append(b, 's')
 	}
+	if open.Both {
+		b = append(b, 'b')
+	}
 	for _, name := range open.References {
 		b = appendText(append(b, 'r'), name)
 	}

@@ -108,7 +108,7 @@ func (s *Service) member(ctx context.Context, member string, facts *authz.Facts,
 	if err != nil {
 		return nil, err
 	}
-	sight, err := s.ofMember(ctx, c.organisation, member, facts)
+	sight, err := c.ofMember(ctx, member, facts, authz.NewHoldings(s.rules))
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (s *Service) patient(ctx context.Context, patient *authz.Fact, c *counter) 
 	if !patient.Found {
 		return &PatientReview{}, nil
 	}
-	sight, err := s.ofPatient(ctx, c.organisation, patient, c.at)
+	sight, err := c.ofPatient(ctx, patient)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ func (s *Service) opened(ctx context.Context, organisation string, before, after
 // and is not safe for concurrent use. Its errors are those of search.Store; a Conflict
 // because of admin.ErrMoved says that the organisation is at another revision.
 type counter struct {
+	rules        authz.Rules
 	store        Store
 	organisation string
 	at           authz.Revision
@@ -43,11 +44,14 @@ type counter struct {
 	ahead  int                    // places on care teams that were to be read ahead
 	named  map[string]*authz.Fact // nil for an id that no patient has
 	pages  map[string]*listed     // patients by group, for examples
+
+	general      *sight // anybody's, nil where there is none
+	generalKnown bool
 }
 
 func (s *Service) counter(organisation string, at authz.Revision) *counter {
 	return &counter{
-		store: s.store, organisation: organisation, at: at,
+		rules: s.rules, store: s.store, organisation: organisation, at: at,
 		teams: map[string][]*authz.Fact{}, named: map[string]*authz.Fact{}, pages: map[string]*listed{},
 	}
 }

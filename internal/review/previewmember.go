@@ -47,13 +47,13 @@ func (d *delta) add(before, after *authz.Fact, many int) {
 
 // compare works out what the change does to a member.
 func (c *comparison) compare(ctx context.Context, m *someone) (*outcome, error) {
-	was, err := c.ofMember(ctx, c.organisation, m.id, m.before)
+	was, err := c.ofMember(ctx, m.id, m.before, c.now)
 	if err != nil {
 		return nil, err
 	}
 	is := was
 	if m.after != m.before {
-		if is, err = c.ofMember(ctx, c.organisation, m.id, m.after); err != nil {
+		if is, err = c.ofMember(ctx, m.id, m.after, c.would); err != nil {
 			return nil, err
 		}
 	}
@@ -159,16 +159,15 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 		done[m.id] = true
 	}
 	var out []*outcome
-	holdings := authz.NewHoldings(c.rules)
 	err = c.members(ctx, func(member *authz.Fact, facts *authz.Facts) error {
 		if done[member.ID] {
 			return nil
 		}
-		d, candidate := &delta{lens: l}, holdings.Candidate(ctx, member, facts)
+		d, candidate := &delta{lens: l}, c.now.Candidate(ctx, member, facts)
 		for i := range classes {
 			d.addClass(&classes[i], candidate)
 		}
-		if err := holdings.Err(); err != nil {
+		if err := c.now.Err(); err != nil {
 			return err
 		}
 		if d.gained.patients+d.lost.patients+d.still.patients > 0 {
@@ -207,11 +206,11 @@ func (c *comparison) classes(ctx context.Context) ([]class, *lens, error) {
 		if err := inTime(ctx); err != nil {
 			return nil, nil, err
 		}
-		was, err := c.ofPatient(ctx, c.organisation, p.before, c.at)
+		was, err := c.ofPatient(ctx, p.before)
 		if err != nil {
 			return nil, nil, err
 		}
-		is, err := c.ofPatient(ctx, c.organisation, p.after, c.at)
+		is, err := c.ofPatient(ctx, p.after)
 		if err != nil {
 			return nil, nil, err
 		}

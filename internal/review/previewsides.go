@@ -24,7 +24,8 @@ type comparison struct {
 	patients []changedPatient // among the altered, in the order of their ids
 	changed  map[string]bool  // their ids
 	after    map[string]int   // how many patients each group would have
-	would    *authz.Holdings  // of what members would hold
+	// What members hold, and what they would.
+	now, would *authz.Holdings
 }
 
 // changedPatient is a patient as they are and as they would be; nil for one who does
@@ -45,7 +46,7 @@ func (s *Service) comparison(organisation string, previewed *admin.Previewed) *c
 	c := &comparison{
 		Service: s, counter: s.counter(organisation, previewed.Revision),
 		altered: map[authz.Key]*authz.Fact{}, sources: map[authz.Key]*authz.Fact{},
-		changed: map[string]bool{}, would: authz.NewHoldings(s.rules),
+		changed: map[string]bool{}, now: authz.NewHoldings(s.rules), would: authz.NewHoldings(s.rules),
 	}
 	for _, altered := range previewed.Altered {
 		before, after := factOf(altered.Before), factOf(altered.After)

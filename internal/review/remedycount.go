@@ -178,57 +178,17 @@ func (t *trial) left(ctx context.Context, r *ranging, facts *authz.Facts) (*auth
 // is left is about what the resource refers to. It is nil where a condition about the
 // resource cannot be settled from its fact alone.
 func settled(residual *authz.Residual, resource *authz.Fact) *authz.Residual {
-	out := &authz.Residual{}
 	if residual == nil || !resource.Found {
-		return out
+		return &authz.Residual{}
 	}
 	for _, all := range residual.Any {
-		kept, possible := make([]authz.Condition, 0, len(all)), true
-		for _, c := range all {
-			two := c.Op == authz.Same || c.Op == authz.Within
-			about, ranges := c.Leaf.Reference == "", c.Leaf.Reference != "" || two && c.Other.Reference != ""
-			switch {
-			case about && (ranges || c.Leaf.Fact == authz.FactPermissions):
+		for i := range all {
+			if all[i].Leaf.Reference == "" && all[i].Leaf.Fact == authz.FactPermissions {
 				return nil
-			case about:
-				one := authz.Residual{Any: [][]authz.Condition{{c}}}
-				possible = possible && one.Predicate().Holds(&authz.Candidate{Fact: resource})
-			case two && c.Other.Reference == "":
-				kept = append(kept, authz.Condition{Op: authz.In, Not: c.Not, Leaf: c.Leaf, Values: valuesOf(resource, c.Other.Fact)})
-			default:
-				kept = append(kept, c)
 			}
 		}
-		if possible {
-			out.Any = append(out.Any, kept)
-		}
 	}
-	out.Simplify()
-	return out
-}
-
-// valuesOf returns the values of a fact, in order, one or none for a fact that is one
-// text.
-func valuesOf(f *authz.Fact, fact string) []string {
-	var out []string
-	switch fact {
-	case authz.FactID:
-		out = []string{f.ID}
-	case authz.FactRole:
-		out = []string{f.Role}
-	case authz.FactPatientGroup:
-		out = []string{f.PatientGroup}
-	case authz.FactGroups:
-		out = f.Groups
-	case authz.FactAccess:
-		out = f.Access
-	case authz.FactBooking:
-		out = f.Booking
-	case authz.FactCareTeam:
-		out = f.CareTeam
-	}
-	out = slices.DeleteFunc(slices.Sorted(slices.Values(out)), func(v string) bool { return v == "" })
-	return slices.Compact(out)
+	return residual.Settle("", &authz.Candidate{Fact: resource})
 }
 
 // aboutGroups returns a residual with its leaves those of a patient: of the one that

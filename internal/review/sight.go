@@ -36,43 +36,101 @@ type sight struct {
 }
 
 // ofMember returns what a team member sees by facts, which have to hold the member,
-// their role and their groups. One who does not exist sees nobody (V9).
-func (s *Service) ofMember(ctx context.Context, organisation, member string, facts *authz.Facts) (*sight, error) {
-	if !facts.Get(authz.Key{Kind: authz.KindTeamMember, ID: member}).Found {
-		return s.nobodys(), nil
+// their role and their groups, and by what members hold by those. One who does not
+// exist sees nobody (V9).
+func (c *counter) ofMember(ctx context.Context, member string, facts *authz.Facts, held *authz.Holdings) (*sight, error) {
+	fact := facts.Get(authz.Key{Kind: authz.KindTeamMember, ID: member})
+	if !fact.Found {
+		return nobodys(), nil
 	}
-	return s.sight(ctx, organisation, member, "", authz.Open{}, facts)
+	general, err := c.anybodys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if general == nil {
+		return c.sight(ctx, member, "", authz.Open{}, facts)
+	}
+	out := general.settle(authz.SubjectLeaf, held.Candidate(ctx, fact, facts))
+	return out, held.Err()
 }
 
 // ofPatient returns by whom a patient is seen, by a fact. One who does not exist is
 // seen by nobody.
-func (s *Service) ofPatient(ctx context.Context, organisation string, patient *authz.Fact, at authz.Revision) (*sight, error) {
+func (c *counter) ofPatient(ctx context.Context, patient *authz.Fact) (*sight, error) {
 	if patient == nil || !patient.Found {
-		return s.nobodys(), nil
+		return nobodys(), nil
 	}
-	return s.sight(ctx, organisation, "", patient.ID, authz.Open{Subject: true}, authz.NewFacts(true, at, patient))
+	general, err := c.anybodys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if general == nil {
+		return c.sight(ctx, "", patient.ID, authz.Open{Subject: true}, authz.NewFacts(true, c.at, patient))
+	}
+	out := general.settle("", &authz.Candidate{Fact: patient})
+	for _, r := range out.all() { // what remains is asked about members, as if there were nothing else
+		for _, all := range r.Any {
+			for i := range all {
+				all[i].Leaf.Reference, all[i].Other.Reference = "", ""
+			}
+		}
+	}
+	return out, nil
 }
 
-func (*Service) nobodys() *sight { return &sight{allow: &authz.Residual{}} }
+func nobodys() *sight { return &sight{allow: &authz.Residual{}} }
+
+// anybodys returns who sees whom when neither of them is known, so that the policy is
+// asked once and not about each. It is nil where that cannot be said: a policy may leave
+// the fragment for nobody in particular, and not for those that there are.
+func (c *counter) anybodys(ctx context.Context) (*sight, error) {
+	if c.generalKnown {
+		return c.general, nil
+	}
+	general, err := c.sight(ctx, "", "", authz.Open{Both: true}, authz.NewFacts(true, c.at))
+	if err != nil && authz.KindOf(err) != authz.Unsupported {
+		return nil, err
+	}
+	c.general, c.generalKnown = general, true
+	return general, nil
+}
+
+// settle returns what is left of a sight once one of the two is known.
+func (s *sight) settle(reference string, known *authz.Candidate) *sight {
+	out := &sight{allow: s.allow.Settle(reference, known)}
+	if s.routes == nil {
+		return out
+	}
+	out.routes = make(map[string]*authz.Residual, len(s.routes))
+	for name, r := range s.routes {
+		if left := r.Settle(reference, known); !left.Never() {
+			out.routes[name] = left
+		}
+	}
+	return out
+}
+
+// all returns every residual of a sight.
+func (s *sight) all() []*authz.Residual {
+	return append(slices.Collect(maps.Values(s.routes)), s.allow)
+}
 
 // sight asks the policy. What is not looked up by the directory as a team member and
 // as a patient cannot be reviewed.
-func (s *Service) sight(
-	ctx context.Context, organisation, member, patient string, open authz.Open, facts *authz.Facts,
-) (*sight, error) {
+func (c *counter) sight(ctx context.Context, member, patient string, open authz.Open, facts *authz.Facts) (*sight, error) {
 	r := &authz.Request{
 		Subject:  authz.Entity{Type: memberType, ID: member},
 		Action:   authz.Action{Name: viewAction},
 		Resource: authz.Entity{Type: patientType, ID: patient},
 	}
 	out := &sight{}
-	over := authz.NewService(reading{facts}, s.rules)
-	_, err := over.Survey(ctx, organisation, r, open, authz.Freshness{}, func(q *authz.Survey) error {
+	over := authz.NewService(reading{facts}, c.rules)
+	_, err := over.Survey(ctx, c.organisation, r, open, authz.Freshness{}, func(q *authz.Survey) error {
 		var err error
-		if out.allow, err = s.rules.Residual(ctx, q.Question, open); err != nil {
+		if out.allow, err = c.rules.Residual(ctx, q.Question, open); err != nil {
 			return err
 		}
-		out.routes, err = s.rules.Routes(ctx, q.Question, open)
+		out.routes, err = c.rules.Routes(ctx, q.Question, open)
 		return err
 	})
 	if outside, ok := errors.AsType[*authz.Outside](err); ok {
@@ -82,7 +140,10 @@ func (s *Service) sight(
 			Err:     outside,
 		}
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // withSources returns a member with their role and groups, out of facts that may hold many
