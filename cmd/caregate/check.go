@@ -11,13 +11,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // checking is the settings of caregate check.
@@ -128,7 +128,7 @@ func (c *checking) ask(ctx context.Context, request *authz.Request) (answer, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if c.tokenFile != "" {
-		token, err := os.ReadFile(c.tokenFile)
+		token, err := plaintext.ReadFile(c.tokenFile)
 		if err != nil {
 			return answer{}, fmt.Errorf("--token-file: %w", err)
 		}

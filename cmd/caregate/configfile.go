@@ -1,27 +1,27 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // readConfig reads the settings in the YAML file path: one mapping from the
 // names of settings to a value, or to a list for a flag that can be repeated.
 // A name that is none of names is an error, and so is one that stands twice.
 func readConfig(path string, names map[string]bool) (map[string]given, error) {
-	file, err := os.Open(path)
+	text, err := plaintext.ReadFile(path) // YAML would take other encodings as well
 	if err != nil {
 		return nil, fmt.Errorf("read the config file: %w", err)
 	}
-	defer func() { _ = file.Close() }()
-
-	decoder := yaml.NewDecoder(file)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):

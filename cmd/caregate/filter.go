@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // filtering is the settings of caregate filter.
@@ -48,7 +48,7 @@ func (s *tablesSource) open(example bool, catalogue *authz.Catalogue) (tables *f
 	name := s.file
 	switch {
 	case s.file != "":
-		text, err = os.ReadFile(s.file)
+		text, err = plaintext.ReadFile(s.file)
 	case example:
 		name = "the example's mapping"
 		text, err = data.ExampleFilters()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // maxLine is the most bytes that a record may have on its line.
@@ -54,8 +55,8 @@ func (r *RecordReader) Read() (*admin.Record, error) {
 			continue
 		}
 		text := r.scanner.Bytes()
-		if r.line == 1 && bytes.HasPrefix(text, []byte("\xEF\xBB\xBF")) {
-			return nil, r.at(bad("", "begins with a byte order mark; save the file as UTF-8 without one"))
+		if err := plaintext.CheckLine(text); err != nil {
+			return nil, r.at(bad("", "%s", err.Error()))
 		}
 		text = bytes.Trim(text, " \t\r")
 		if len(text) == 0 {

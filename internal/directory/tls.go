@@ -3,10 +3,10 @@ package directory
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"os"
 	"sync"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // secure returns the server with the certificates that cfg names. Whatever of
@@ -28,7 +28,7 @@ func (s server) secure(cfg Config) (server, error) {
 		if secured.InsecureSkipVerify {
 			return server{}, badTLS("redis-ca", "is given and the URL of Redis says skip_verify, which trusts everybody; leave out one of them")
 		}
-		pem, err := os.ReadFile(cfg.CA)
+		pem, err := plaintext.ReadFile(cfg.CA)
 		if err != nil {
 			return server{}, unreadable("redis-ca", err)
 		}
@@ -75,16 +75,26 @@ func newShownCert(cert, key string) (*shownCert, error) {
 	if key == "" {
 		return nil, badTLS("redis-key", "is missing beside --redis-cert; name the key of that certificate")
 	}
-	for field, file := range map[string]string{"redis-cert": cert, "redis-key": key} {
-		if _, err := os.ReadFile(file); err != nil {
-			return nil, unreadable(field, err)
-		}
+	s := &shownCert{cert: cert, key: key}
+	return s, s.load()
+}
+
+// load reads the files.
+func (s *shownCert) load() error {
+	cert, err := plaintext.ReadFile(s.cert)
+	if err != nil {
+		return unreadable("redis-cert", err)
 	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	key, err := plaintext.ReadFile(s.key)
+	if err != nil {
+		return unreadable("redis-key", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil { // may repeat what is in a file
-		return nil, badTLS("redis-cert", "and --redis-key are not a certificate and its key, in PEM")
+		return badTLS("redis-cert", "and --redis-key are not a certificate and its key, in PEM")
 	}
-	return &shownCert{cert: cert, key: key, last: &pair}, nil
+	s.last = &pair
+	return nil
 }
 
 // get reads the files again for each connection, so that a certificate can be
@@ -92,9 +102,7 @@ func newShownCert(cert, key string) (*shownCert, error) {
 func (s *shownCert) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if pair, err := tls.LoadX509KeyPair(s.cert, s.key); err == nil {
-		s.last = &pair
-	}
+	_ = s.load()
 	return s.last, nil
 }
 

@@ -12,12 +12,14 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"unicode"
 )
 
 // Tokens knows callers by the bearer tokens of a file, one "name token" a line;
 // blank lines and lines that start with # are skipped. A name may stand on
 // several lines, so that a token can be replaced without a moment in which
-// neither works. The file is read again when it changes.
+// neither works. The file is read again when it changes, and a token that is not in it
+// any more is not good any more, the last one too.
 //
 // Only digests of the tokens are kept, and every look-up compares all of them.
 type Tokens struct {
@@ -84,7 +86,11 @@ func (t *Tokens) refresh() {
 		t.logger.Error("the tokens file cannot be used; the tokens of before hold", slog.String("error", err.Error()))
 		return
 	}
-	t.logger.Info("tokens read again", slog.Int("tokens", len(*t.entries.Load())))
+	if n := len(*t.entries.Load()); n > 0 {
+		t.logger.Info("tokens read again", slog.Int("tokens", n))
+	} else {
+		t.logger.Warn("the tokens file has no token any more, and nobody who needs one is let in", slog.String("file", t.file.path))
+	}
 }
 
 func (t *Tokens) load() error {
@@ -93,6 +99,9 @@ func (t *Tokens) load() error {
 		return fmt.Errorf("tokens: %w", err)
 	}
 	entries, err := parseTokens(b)
+	if err == nil && len(entries) == 0 && t.entries.Load() == nil {
+		err = errors.New("there is no token; write at least one line with the name of a caller, a space and its token")
+	}
 	if err != nil {
 		return fmt.Errorf("tokens %s: %w", t.file.path, err)
 	}
@@ -113,6 +122,10 @@ func parseTokens(b []byte) ([]tokenEntry, error) {
 		if len(fields) != 2 {
 			return nil, fmt.Errorf("line %d: write the name of a caller, a space and its token", n)
 		}
+		// What nobody sees before a # would make a token of a comment.
+		if strings.ContainsFunc(fields[0]+fields[1], func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return nil, fmt.Errorf("line %d: has a character that cannot be seen; write the line anew", n)
+		}
 		e := tokenEntry{name: fields[0], digest: sha256.Sum256([]byte(fields[1]))}
 		if before, twice := seen[e.digest]; twice {
 			return nil, fmt.Errorf("line %d: the token of line %d again; give each caller its own", n, before)
@@ -122,9 +135,6 @@ func parseTokens(b []byte) ([]tokenEntry, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
-	}
-	if len(entries) == 0 {
-		return nil, errors.New("there is no token; write at least one line with the name of a caller, a space and its token")
 	}
 	return entries, nil
 }

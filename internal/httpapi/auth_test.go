@@ -81,6 +81,71 @@ func TestTokensFailClosed(t *testing.T) {
 	}
 }
 
+// A line that somebody took for a comment, or a file of another encoding, is not read as
+// something else.
+func TestTokensOfOtherEncodingsAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	for content, want := range map[string]string{
+		"\uFEFF#portal zero-0\na one-1\n":         "byte order mark",
+		"\uFEFFa one-1\n":                         "byte order mark",
+		"a one-1\n\uFEFF#b two-2\n":               "line 2",
+		"\u200B#portal zero-0\na one-1\n":         "line 1: has a character that cannot be seen",
+		"a one\u200B-1\n":                         "line 1: has a character that cannot be seen",
+		"a one\x7F-1\n":                           "line 1: has a character that cannot be seen",
+		"\xFF\xFEa\x00 \x00o\x00n\x00e\x00\n\x00": "is UTF-16; save it as UTF-8 without a byte order mark",
+		"\xFE\xFF\x00a\x00 \x00o\x00n\x00e\x00\n": "is UTF-16",
+		"a\x00 \x00o\x00n\x00e\x00\n\x00":         "NUL",
+		"a one-1\ncl\xEDnica two-2\n":             "is not UTF-8 on line 2",
+	} {
+		write(t, path, content)
+		if _, err := httpapi.NewTokens(path, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "one-1") {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	write(t, path, "# callers\r\n\r\nclínica one-1\r\n")
+	tokens, err := httpapi.NewTokens(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, ok := tokens.Caller(http.Header{"Authorization": {"Bearer one-1"}}); name != "clínica" || !ok {
+		t.Errorf("lines that end with CRLF: %q %v", name, ok)
+	}
+}
+
+// Taking a token out of the file ends it, the last one too.
+func TestAnEmptiedTokensFileLetsNobodyIn(t *testing.T) {
+	for _, emptied := range []string{"", "\n", "# a one\n"} {
+		_, path := writeTokens(t, "a one")
+		synctest.Test(t, func(t *testing.T) {
+			logged, logger := newLog(slog.LevelInfo)
+			tokens, err := httpapi.NewTokens(path, logger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known := func(token string) bool {
+				_, ok := tokens.Caller(http.Header{"Authorization": {"Bearer " + token}})
+				return ok
+			}
+			if !known("one") {
+				t.Fatal("the token is not known")
+			}
+			write(t, path, emptied)
+			time.Sleep(1100 * time.Millisecond)
+			if known("one") {
+				t.Errorf("%q: the token is good still", emptied)
+			}
+			if n := len(logged.lines("no token any more")); n != 1 {
+				t.Errorf("%d warnings: %s", n, logged)
+			}
+			write(t, path, "b two")
+			time.Sleep(1100 * time.Millisecond)
+			if known("one") || !known("two") {
+				t.Error("the file that was filled again is not read")
+			}
+		})
+	}
+}
+
 func TestTokensFileModeIsWarnedOf(t *testing.T) {
 	_, path := writeTokens(t, "a one")
 	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1} {

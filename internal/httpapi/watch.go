@@ -4,6 +4,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // watchedFile tells when a file changed. It looks at most once a second, and
@@ -33,7 +35,7 @@ func (w *watchedFile) changed() bool {
 	return !os.SameFile(*seen, info) || !(*seen).ModTime().Equal(info.ModTime()) || (*seen).Size() != info.Size()
 }
 
-// read returns the file's content and remembers which file that was. It looks
+// read returns the file's content, plain text, and remembers which file that was. It looks
 // before it reads, so that a write in between is seen as a change.
 func (w *watchedFile) read() ([]byte, error) {
 	w.looked.Store(time.Now().UnixNano())
@@ -43,5 +45,5 @@ func (w *watchedFile) read() ([]byte, error) {
 		return nil, err
 	}
 	w.seen.Store(&info)
-	return os.ReadFile(w.path)
+	return plaintext.ReadFile(w.path)
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // Source is a policy as it was read: parsed, not yet compiled.
@@ -86,6 +88,9 @@ func walk(files fs.FS, read func(name string, text []byte) error) (errs []error)
 func (s *Source) policyFile(name string, text []byte) error {
 	switch {
 	case path.Ext(name) == ".rego":
+		if err := plaintext.Check(text); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		m, err := ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{
 			ProcessAnnotation: true, Capabilities: Capabilities(), RegoVersion: ast.RegoV1,
 		})
@@ -173,6 +178,9 @@ func (s *Source) digest() string {
 
 // decodeJSON reads one JSON value, numbers verbatim.
 func decodeJSON(text []byte) (any, error) {
+	if err := plaintext.Check(text); err != nil {
+		return nil, err
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any

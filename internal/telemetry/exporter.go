@@ -6,12 +6,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // The variables of the OpenTelemetry specification that are read here. The SDK
@@ -162,7 +163,7 @@ func checkHeaders(name, value string) error {
 
 func (get variables) checkCertificates(prefix string) error {
 	if file := get.value(prefix + "CERTIFICATE"); file != "" {
-		pem, err := os.ReadFile(file)
+		pem, err := plaintext.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("%sCERTIFICATE: %w", prefix, err)
 		}
@@ -178,6 +179,11 @@ func (get variables) checkCertificates(prefix string) error {
 		return fmt.Errorf("%sCLIENT_CERTIFICATE: missing, and %sCLIENT_KEY is of no use without it", prefix, prefix)
 	case key == "":
 		return fmt.Errorf("%sCLIENT_KEY: missing, and %sCLIENT_CERTIFICATE is of no use without it", prefix, prefix)
+	}
+	for _, file := range []string{certificate, key} {
+		if _, err := plaintext.ReadFile(file); err != nil {
+			return fmt.Errorf("%sCLIENT_CERTIFICATE and %sCLIENT_KEY: %w", prefix, prefix, err)
+		}
 	}
 	if _, err := tls.LoadX509KeyPair(certificate, key); err != nil {
 		return fmt.Errorf("%sCLIENT_CERTIFICATE and %sCLIENT_KEY: %w", prefix, prefix, err)
