@@ -115,11 +115,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if !slices.Contains(v.algorithms, head.Algorithm) {
 		return Identity{}, refused("is signed by an algorithm that is not taken here; ask the issuer for %s", strings.Join(v.algorithms, ", "))
 	}
-	key, err := v.keys.find(ctx, head)
+	keys, err := v.keys.find(ctx, head)
 	if err != nil {
 		return Identity{}, err
 	}
-	claims, err := key.claims(token, head)
+	var claims jwt.Token
+	for _, key := range keys {
+		if claims, err = key.claims(token, head); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return Identity{}, err
 	}

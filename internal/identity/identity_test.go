@@ -2,6 +2,9 @@ package identity_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +54,7 @@ func TestClaims(t *testing.T) {
 		{"aud", nil, "another audience"},
 		{"exp", nil, "lacks a claim"},
 		{"exp", now.Add(-31 * time.Second).Unix(), "expired"},
-		{"exp", "soon", "cannot be read"},
+		{"exp", "soon", "claim exp that is not a time"},
 		{"nbf", now.Add(32 * time.Second).Unix(), "not valid yet"},
 		{"iat", now.Add(32 * time.Second).Unix(), "not valid yet"},
 		{"sub", nil, "no claim sub"},
@@ -131,12 +134,73 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// A text is no time, whatever number it spells, and neither is one that no clock shows.
+func TestTimesAreNumbers(t *testing.T) {
+	s := newSigner(t, "ES256", "k")
+	v, c := one(t, s, identity.Config{})
+	now := c.Now().Unix()
+	number := func(format string) json.RawMessage { return json.RawMessage(fmt.Sprintf(format, now)) }
+	for _, claim := range []string{"exp", "nbf", "iat"} {
+		for _, value := range []any{
+			fmt.Sprint(now), fmt.Sprint(now + 60), c.Now().Format(time.RFC3339), "", nil, true, []int64{now}, map[string]any{"$date": now},
+			json.RawMessage("-1"), json.RawMessage("-0.5"), json.RawMessage("1e400"), json.RawMessage("-1e400"), json.RawMessage("253402300800"),
+			json.RawMessage("9223372036854775808"), json.RawMessage("1e300"), number("%d000"), // milliseconds
+		} {
+			claims := c.claims(nil)
+			claims[claim] = value
+			refuse(t, v, s.token(claims), "claim "+claim+" that is not a time")
+		}
+	}
+	for claim, values := range map[string][]json.RawMessage{
+		"exp": {number("%d.9"), number("%d.000001"), number("%d.0"), json.RawMessage("253402300799"), json.RawMessage("9999999999")},
+		"nbf": {number("%d.9"), number("%d"), json.RawMessage("0"), json.RawMessage("0.5")},
+		"iat": {number("%d.9"), number("%d"), json.RawMessage("0")},
+	} {
+		for _, value := range values {
+			accept(t, v, s.token(c.claims(map[string]any{claim: value})), mark)
+		}
+	}
+	refuse(t, v, s.token(c.claims(map[string]any{"exp": 0})), "expired")
+	refuse(t, v, s.token(c.claims(map[string]any{"exp": json.RawMessage("0.5")})), "expired")
+}
+
+// Each key of a name is tried: issuers that rotate keys give two the same.
+func TestSeveralKeysOfOneName(t *testing.T) {
+	first, second, third := newSigner(t, "ES256", "k"), newSigner(t, "ES256", "k"), newSigner(t, "RS256", "k")
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, keySet(t, first.public(), second.public(), third.public()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newClock()
+	v := verifier(t, identity.Config{JWKS: path, Clock: c.Now})
+	for _, s := range []*signer{first, second, third} {
+		accept(t, v, s.token(c.claims(nil)), mark)
+	}
+	refuse(t, v, newSigner(t, "ES256", "k").token(c.claims(nil)), "signature")
+}
+
 // A key says by itself what it is for, and that is held to.
 func TestKeysAreForWhatTheySay(t *testing.T) {
 	s := newSigner(t, "ES256", "k")
 	for what, change := range map[string]func(map[string]any){
-		"encryption":        func(k map[string]any) { k["use"] = "enc" },
-		"another algorithm": func(k map[string]any) { k["alg"] = "ES384" },
+		"encryption":               func(k map[string]any) { k["use"] = "enc" },
+		"another algorithm":        func(k map[string]any) { k["alg"] = "ES384" },
+		"an encryption algorithm":  func(k map[string]any) { k["alg"] = "ECDH-ES" },
+		"no algorithm":             func(k map[string]any) { k["alg"] = "none" },
+		"an algorithm, a number":   func(k map[string]any) { k["alg"] = 256 },
+		"an unknown use":           func(k map[string]any) { k["use"] = "SIG" },
+		"no use at all":            func(k map[string]any) { k["use"] = "" },
+		"a list of uses":           func(k map[string]any) { k["use"] = []string{"sig"} },
+		"signing":                  func(k map[string]any) { k["key_ops"] = []string{"sign"} },
+		"deriving keys":            func(k map[string]any) { delete(k, "use"); k["key_ops"] = []string{"deriveKey", "deriveBits"} },
+		"encrypting":               func(k map[string]any) { delete(k, "use"); k["key_ops"] = []string{"encrypt", "wrapKey"} },
+		"no operation":             func(k map[string]any) { delete(k, "use"); k["key_ops"] = []string{} },
+		"an operation as a text":   func(k map[string]any) { delete(k, "use"); k["key_ops"] = "verify" },
+		"encryption and verifying": func(k map[string]any) { k["use"], k["key_ops"] = "enc", []string{"verify"} },
+		"a point of no curve":      func(k map[string]any) { k["y"] = k["x"] },
+		"another curve":            func(k map[string]any) { k["crv"] = "P-384" },
+		"a name that is a number":  func(k map[string]any) { k["kid"] = 1 },
+		"its private half":         func(k map[string]any) { k["d"] = k["x"] },
 	} {
 		k := s.public()
 		change(k)
@@ -152,6 +216,23 @@ func TestKeysAreForWhatTheySay(t *testing.T) {
 			accept(t, v, good.token(c.claims(nil)), mark)
 			refuse(t, v, good.signed(map[string]any{"alg": "EdDSA"}, c.claims(nil)), "does not publish")
 		})
+	}
+}
+
+func TestKeysThatSayWhatTheyAreFor(t *testing.T) {
+	s := newSigner(t, "ES256", "k")
+	for _, change := range []map[string]any{
+		{"key_ops": []string{"verify"}}, {"key_ops": []string{"sign", "verify"}, "use": "sig"}, {"alg": "ES256"}, {"x5c": []string{}}, {"more": 1},
+	} {
+		k := s.public()
+		delete(k, "use")
+		maps.Copy(k, change)
+		path := filepath.Join(t.TempDir(), "jwks.json")
+		if err := os.WriteFile(path, keySet(t, k), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := newClock()
+		accept(t, verifier(t, identity.Config{JWKS: path, Clock: c.Now}), s.token(c.claims(nil)), mark)
 	}
 }
 
@@ -180,6 +261,14 @@ func TestNewFailsClosed(t *testing.T) {
 		"no key":        {identity.Config{JWKS: file("empty", `{"keys":[]}`), Issuer: "i", Audience: "a"}, "no key"},
 		"a shared key":  {identity.Config{JWKS: file("oct", `{"keys":[{"kty":"oct","kid":"k","k":"c2VjcmV0ISE"}]}`), Issuer: "i", Audience: "a"}, "no key"},
 		"a weak key":    {identity.Config{JWKS: file("weak", weak), Issuer: "i", Audience: "a"}, "no key"},
+		"two sets":      {identity.Config{JWKS: file("two", `{"keys":[],"keys":`+string(keySet(t, newSigner(t, "EdDSA", "k").public()))[8:]), Issuer: "i", Audience: "a"}, "JSON Web Key Set"},
+		"a name twice":  {identity.Config{JWKS: file("twice", strings.Replace(string(keySet(t, newSigner(t, "EdDSA", "k").public())), `"use":"sig"`, `"use":"enc","use":"sig"`, 1)), Issuer: "i", Audience: "a"}, "JSON Web Key Set"},
+		"e of 1":        {identity.Config{JWKS: file("one", `{"keys":[{"kty":"RSA","kid":"k","e":"AQ","n":"`+encode(append([]byte{0xff}, make([]byte, 255)...))+`"}]}`), Issuer: "i", Audience: "a"}, "no key"},
+		"a huge key":    {identity.Config{JWKS: file("huge", `{"keys":[{"kty":"RSA","kid":"k","e":"AQAB","n":"`+encode(append([]byte{0xff}, make([]byte, 2048)...))+`"}]}`), Issuer: "i", Audience: "a"}, "no key"},
+		"no signer":     {identity.Config{JWKS: file("x", `{"keys":[{"kty":"OKP","crv":"X25519","kid":"k","x":"`+encode(make([]byte, 32))+`"}]}`), Issuer: "i", Audience: "a"}, "no key"},
+		"many keys":     {identity.Config{JWKS: file("many", `{"keys":[`+strings.Repeat("{},", 100)+`{}]}`), Issuer: "i", Audience: "a"}, "101 keys"},
+		"a mark":        {identity.Config{JWKS: file("mark", "\uFEFF"+string(keySet(t, newSigner(t, "EdDSA", "k").public()))), Issuer: "i", Audience: "a"}, "byte order mark"},
+		"UTF-16":        {identity.Config{JWKS: file("utf16", "\xFF\xFE{\x00}\x00"), Issuer: "i", Audience: "a"}, "is UTF-16"},
 		"an endless":    {identity.Config{JWKS: file("large", strings.Repeat(" ", 2<<20)), Issuer: "i", Audience: "a"}, "bytes"},
 		"plain http":    {identity.Config{JWKS: "http://login.example.org/keys", Issuer: "i", Audience: "a"}, "https://"},
 		"a user":        {identity.Config{JWKS: "https://u:secret!@login.example.org/keys", Issuer: "i", Audience: "a"}, "no user"},

@@ -2,15 +2,19 @@ package identity
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
 	"github.com/caregate/caregate/internal/authz"
@@ -23,6 +27,7 @@ const (
 	fetchTimeout = 5 * time.Second
 	maxKeys      = 100
 	minRSA       = 2048 // bits
+	maxRSA       = 8192 // and more take longer than a request should
 )
 
 // keyring holds the keys that were read last. Requests never wait for keys to be
@@ -51,8 +56,8 @@ type reading struct {
 	done    chan struct{}
 }
 
-// find returns the key that a token says it is signed with.
-func (r *keyring) find(ctx context.Context, head header) (*key, error) {
+// find returns the keys that a token may say it is signed with, one at least.
+func (r *keyring) find(ctx context.Context, head header) ([]*key, error) {
 	set, now := r.current.Load(), r.clock()
 	switch age := now.Sub(set.at); {
 	case age > trustFor:
@@ -66,30 +71,30 @@ func (r *keyring) find(ctx context.Context, head header) (*key, error) {
 	case age > refreshEvery:
 		r.refresh(ctx, now) // for those who come after
 	}
-	k, missing := set.find(head)
-	if k == nil && missing {
+	keys := set.find(head)
+	if len(keys) == 0 && head.Key != "" { // a newer set may have it
 		if err := r.refresh(ctx, now).wait(ctx); err != nil {
 			return nil, err
 		}
-		k, _ = r.current.Load().find(head)
+		keys = r.current.Load().find(head)
 	}
-	if k == nil {
+	if len(keys) == 0 {
 		return nil, refused("is signed by a key that its issuer does not publish for that algorithm, or does not say which")
 	}
-	return k, nil
+	return keys, nil
 }
 
-// find returns the key of a token, nil when there is none; missing says that a
-// newer set may have it.
-func (s *keySet) find(head header) (k *key, missing bool) {
+// find returns the keys of a token: all that have the name it gives, for an issuer may
+// give one to several (RFC 7517, section 4.5).
+func (s *keySet) find(head header) (keys []*key) {
 	for i := range s.keys {
 		k := &s.keys[i]
 		named := head.Key != "" && k.id == head.Key
 		if (named || s.alone && (head.Key == "" || k.id == "")) && k.fits(head.Algorithm) {
-			return k, false
+			keys = append(keys, k)
 		}
 	}
-	return nil, head.Key != ""
+	return keys
 }
 
 // refresh starts to read the keys, unless that is under way or was tried a moment
@@ -151,9 +156,9 @@ func (r *keyring) load(ctx context.Context) error {
 // file that holds more than public keys.
 func (r *keyring) parse(b []byte) (*keySet, error) {
 	var set struct {
-		Keys []json.RawMessage `json:"keys"`
+		Keys []jsontext.Value `json:"keys"`
 	}
-	if json.Unmarshal(b, &set) != nil {
+	if json.Unmarshal(b, &set) != nil { // a name that stands twice is an error, too
 		return nil, errors.New("what is there is not a JSON Web Key Set; it looks like {\"keys\":[…]}")
 	}
 	if len(set.Keys) > maxKeys {
@@ -177,13 +182,24 @@ func (r *keyring) parse(b []byte) (*keySet, error) {
 	return parsed, nil
 }
 
+// parseKey reads one key of a set. What it says of its purpose is obeyed.
 func parseKey(raw []byte) (key, error) {
+	var purpose struct {
+		Use        *string   `json:"use"`
+		Operations *[]string `json:"key_ops"`
+	}
+	if json.Unmarshal(raw, &purpose) != nil {
+		return key{}, errors.New("it cannot be read")
+	}
+	if purpose.Use != nil && *purpose.Use != "sig" {
+		return key{}, errors.New("its use says that it is not for signatures")
+	}
+	if purpose.Operations != nil && !slices.Contains(*purpose.Operations, "verify") {
+		return key{}, errors.New("its key_ops say that it is not for verifying signatures")
+	}
 	parsed, err := jwk.ParseKey(raw)
 	if err != nil {
 		return key{}, errors.New("it cannot be read")
-	}
-	if use, ok := parsed.KeyUsage(); ok && use != "sig" {
-		return key{}, errors.New("it is not for signatures")
 	}
 	if private, err := jwk.IsPrivateKey(parsed); err != nil || private {
 		return key{}, errors.New("it is a private or a shared key, which nobody but the issuer should have")
@@ -196,8 +212,26 @@ func parseKey(raw []byte) (key, error) {
 	if err := jwk.Export(parsed, &k.public); err != nil {
 		return key{}, errors.New("it cannot be read")
 	}
-	if public, ok := k.public.(*rsa.PublicKey); ok && public.N.BitLen() < minRSA {
-		return key{}, fmt.Errorf("it has fewer than %d bits", minRSA)
+	return k, k.sound()
+}
+
+// sound refuses a key that no signature can be believed of.
+func (k *key) sound() error {
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		if n := public.N.BitLen(); n < minRSA || n > maxRSA {
+			return fmt.Errorf("it has %d bits, and not %d to %d", n, minRSA, maxRSA)
+		}
+		if public.E < 3 || public.E%2 == 0 {
+			return errors.New("its exponent is not odd, or less than 3")
+		}
+	case *ecdsa.PublicKey:
+		if _, err := public.ECDH(); err != nil {
+			return errors.New("it is not a point of its curve")
+		}
+	case ed25519.PublicKey:
+	default:
+		return errors.New("it is of a kind that signs nothing")
 	}
-	return k, nil
+	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/caregate/caregate/internal/plaintext"
 )
 
 // maxSet is the most bytes that a key set may have.
@@ -109,5 +111,5 @@ func bounded(r io.Reader) ([]byte, error) {
 	if len(b) > maxSet {
 		return nil, fmt.Errorf("more than %d bytes; a key set is smaller", maxSet)
 	}
-	return b, nil
+	return b, plaintext.Check(b)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	stdjson "encoding/json" // the one whose interface a jwt.Token implements
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -117,9 +118,31 @@ func (k *key) claims(token string, head header) (jwt.Token, error) {
 	if err != nil {
 		return nil, refused("has a signature that is not its issuer's")
 	}
+	var all map[string]jsontext.Value
 	claims := jwt.New()
-	if !jsontext.Value(payload).IsValid() || stdjson.Unmarshal(payload, claims) != nil {
+	if json.Unmarshal(payload, &all) != nil {
+		return nil, refused("has claims that cannot be read")
+	}
+	for _, name := range [...]string{jwt.ExpirationKey, jwt.NotBeforeKey, jwt.IssuedAtKey} {
+		if value, given := all[name]; given && !isTime(value) {
+			return nil, refused("has a claim %s that is not a time: a number of seconds since 1970", name)
+		}
+	}
+	if stdjson.Unmarshal(payload, claims) != nil {
 		return nil, refused("has claims that cannot be read")
 	}
 	return claims, nil
+}
+
+// latest is the end of the year 9999, in seconds since 1970.
+const latest = 253_402_300_799
+
+// isTime reports whether a value is a NumericDate (RFC 7519, section 2). The library
+// takes a text for one as well.
+func isTime(value jsontext.Value) bool {
+	if value.Kind() != '0' {
+		return false
+	}
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	return err == nil && seconds >= 0 && seconds <= latest
 }
