@@ -1,5 +1,6 @@
 // Package data holds what the program runs on when nobody gives it anything
-// else: the catalogue of resource types, and an example organisation.
+// else: the catalogue of resource types, the names that administration asks the policy
+// by, and an example organisation.
 package data
 
 import (
@@ -10,11 +11,12 @@ import (
 // ExampleOrganisation is the name of the example organisation.
 const ExampleOrganisation = "riverside"
 
-//go:embed catalogue example
+//go:embed administration catalogue example
 var files embed.FS
 
-// Files returns this directory without its Go: catalogue/data.json, which
-// policies read as data.catalogue, and example/, which they do not read.
+// Files returns this directory without its Go: catalogue/data.json and
+// administration/data.json, which policies read as data.catalogue and
+// data.administration, and example/, which they do not read.
 func Files() fs.FS { return files }
 
 // OpenExample opens the records of the example organisation, which are JSON

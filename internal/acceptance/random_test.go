@@ -160,6 +160,9 @@ func (d *dice) question() question {
 	d.act(&q)
 	d.name(&q.Resource)
 	d.refer(&q)
+	if q.Subject.Type == "patient" && d.often(0.05) { // A1
+		q.Resource, q.Action.Name = entity{Type: "appointment", ID: "1", Properties: object{"patient": q.Subject.ID}}, "cancel"
+	}
 	if d.often(0.1) {
 		d.decorate(&q)
 	}

@@ -47,6 +47,7 @@ func (w *world) holds(code string, q question) bool {
 		}
 		return false, false
 	}
+	cancels := q.Resource.Type == "appointment" && q.Action.Name == "cancel"
 	switch code {
 	case "permission_granted":
 		return isMember && acted && w.may(m, permission)
@@ -61,8 +62,10 @@ func (w *world) holds(code string, q question) bool {
 		return q.Subject.Type != "team_member" && q.Subject.Type != "patient"
 	case "subject_unknown":
 		return q.Subject.Type == "team_member" && !isMember || q.Subject.Type == "patient" && !isPatient
+	case "own_booking":
+		return isPatient && cancels && q.Resource.Properties["patient"] == q.Subject.ID
 	case "not_for_patients":
-		return isPatient && (q.Resource.Type != "provider" || !acted)
+		return isPatient && !cancels && (q.Resource.Type != "provider" || !acted)
 	case "resource_type_unknown":
 		return !typed
 	case "action_unknown":
@@ -86,12 +89,12 @@ func (w *world) holds(code string, q question) bool {
 		return known && !yes
 	case "patient_mismatch":
 		id, given := q.Resource.Properties["patient"]
-		return isPatient && q.Resource.Type == "provider" && q.Action.Name == "book" && given && id != q.Subject.ID
+		return isPatient && id != q.Subject.ID && (cancels || q.Resource.Type == "provider" && q.Action.Name == "book" && given)
 	}
 	return false // a code that nobody wrote down
 }
 
-var allowCodes = []string{"permission_granted", "patient_visible", "patient_group_accessible", "provider_bookable"}
+var allowCodes = []string{"permission_granted", "patient_visible", "patient_group_accessible", "provider_bookable", "own_booking"}
 
 // check holds an answer against the rules. "" means that it is right.
 func (w *world) check(q question, got decision) string {

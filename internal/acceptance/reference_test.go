@@ -43,9 +43,10 @@ func crudOf(name string) map[string]string {
 
 // theCatalogue is data/catalogue as of this writing.
 var theCatalogue = map[string]kind{
-	"patient":       {actions: crudOf("patient")},
-	"provider":      {actions: map[string]string{"view": "provider:view", "book": "appointment:create"}, optional: []string{"patient"}},
-	"appointment":   {actions: crudOf("appointment"), required: []string{"patient"}, optional: []string{"provider"}},
+	"patient":  {actions: crudOf("patient")},
+	"provider": {actions: map[string]string{"view": "provider:view", "book": "appointment:create"}, optional: []string{"patient"}},
+	"appointment": {actions: map[string]string{"view": "appointment:view", "create": "appointment:create", "update": "appointment:update",
+		"delete": "appointment:delete", "cancel": "appointment:create"}, required: []string{"patient"}, optional: []string{"provider"}},
 	"clinical_note": {actions: crudOf("clinical_note"), required: []string{"patient"}},
 	"report": {actions: map[string]string{"view": "report:view", "create": "report:create", "delete": "report:delete"},
 		optional: []string{"patient_group"}},
@@ -206,8 +207,12 @@ func (w *world) decide(q question) bool {
 	return false
 }
 
-// patientMay is B3.
+// patientMay is B3, and A1's cancelling.
 func (w *world) patientMay(q question, p person) bool {
+	if q.Resource.Type == "appointment" && q.Action.Name == "cancel" {
+		n := w.references(q)
+		return len(n.missing) == 0 && len(n.unknown) == 0 && n.patientID == q.Subject.ID
+	}
 	if q.Resource.Type != "provider" || q.Action.Name != "view" && q.Action.Name != "book" {
 		return false
 	}

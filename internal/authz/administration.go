@@ -4,7 +4,11 @@ package authz
 // it: which questions stand for changing and reading facts (A1), which permissions have a
 // meaning beyond a question (A4), and how the routes are called. It is data, declared
 // with the policy (data.administration): no such name is written in Go. A policy that
-// declares none lets nobody administer.
+// declares none lets nobody administer, and its Administration is nil.
+//
+// Go knows these names of its own: the types of those who act, team_member and patient,
+// which are kinds of facts; and the reasons organisation_unknown and undefined, which it
+// gives where no policy was asked, or the policy said nothing.
 type Administration struct {
 	// Questions has the action and the type of resource of every Duty.
 	Questions map[Duty]Ask
@@ -13,19 +17,31 @@ type Administration struct {
 	// roles and groups (`user:*`).
 	Everything, Users string
 	// Routes are the names of the routes that data.authz.visibility.routes has, in the
-	// order in which they are shown.
+	// order in which they are shown; none for a policy without that rule.
 	Routes []string
 }
 
 // Ask is the action and the type of resource that a policy is asked about.
 type Ask struct{ Action, Resource string }
 
+// Question returns what is asked for a duty. declared is false for a policy that
+// declares no administration: then nobody may.
+func (a *Administration) Question(d Duty) (ask Ask, declared bool) {
+	if a == nil {
+		return Ask{}, false
+	}
+	ask, declared = a.Questions[d]
+	return ask, declared
+}
+
 // Duty is something that administration asks the policy about.
 type Duty string
 
 // The duties. What is asked with each, besides the action and the type of resource, is
-// the id of the entity; for the duties of bookings also the patient and the provider, as
-// properties of the same names.
+// the id of the entity; and for the duties of bookings properties, which are: for
+// booking.view the patient and the provider, for booking.make, which is asked about the
+// provider, the patient, and for booking.cancel the patient only, because the provider may
+// be none any more.
 const (
 	ViewRole            Duty = "role.view"
 	CreateRole          Duty = "role.create"
@@ -58,3 +74,28 @@ const (
 	ViewChangesSettings Duty = "changes.view_settings" // the history of everything else
 	Explain             Duty = "explanations.view"     // administrators' explanations, reviews and previews (A1)
 )
+
+// Duties returns all duties there are.
+func Duties() []Duty {
+	return []Duty{
+		ViewRole, CreateRole, UpdateRole, DeleteRole,
+		ViewGroup, CreateGroup, UpdateGroup, DeleteGroup,
+		ViewTeamMember, CreateTeamMember, UpdateTeamMember, DeleteTeamMember,
+		ViewPatientGroup, UpdatePatientGroup, ViewAccess, UpdateAccess, ViewBookingSetting, UpdateBooking, UpdateCareTeam,
+		ViewPatient, CreatePatient, UpdatePatient, DeletePatient,
+		ViewBooking, MakeBooking, CancelBooking, DeleteBooking,
+		ViewChangesUsers, ViewChangesSettings, Explain,
+	}
+}
+
+// About returns the kind of facts that a duty is asked about: the resource has the id of
+// such an entity, and its facts. It is "" for a duty that is not about one entity.
+func (d Duty) About() Kind {
+	switch d {
+	case ViewPatient, CreatePatient, UpdatePatient, DeletePatient:
+		return KindPatient
+	case MakeBooking:
+		return KindTeamMember
+	}
+	return ""
+}

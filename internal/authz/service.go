@@ -21,6 +21,9 @@ type Directory interface {
 type Policy interface {
 	// Catalogue says which facts a question needs, nil for none.
 	Catalogue() *Catalogue
+	// Administration says in the policy's names what is asked for changing and reading
+	// facts, nil for a policy that declares none: then nobody administers.
+	Administration() *Administration
 	// Digest identifies the policy and its data.
 	Digest() string
 	// Decide answers one question. An error means no decision. A decision may be

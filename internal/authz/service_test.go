@@ -32,6 +32,8 @@ type rule struct {
 func (r rule) Catalogue() *authz.Catalogue { return r.catalogue }
 func (rule) Digest() string                { return "digest" }
 
+func (rule) Administration() *authz.Administration { return nil }
+
 func (r rule) Decide(_ context.Context, q authz.Question) (authz.Decision, error) { return r.decide(q) }
 
 func (rule) Permissions(context.Context, *authz.Fact, *authz.Facts) (map[string]authz.Grant, error) {

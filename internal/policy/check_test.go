@@ -74,7 +74,7 @@ func TestCheckReportsWhatIsWrongInTestsAndData(t *testing.T) {
 // OPA takes a name that nothing has for one that is undefined.
 func TestCheckReportsNamesThatNothingHas(t *testing.T) {
 	for file, c := range map[string]struct{ old, misspelt, want string }{
-		"authz/allow.rego":                {"\tresource.action\n", "\tresource.acton\n", "authz/allow.rego:40: nothing is called data.authz.resource.acton"},
+		"authz/allow.rego":                {"\tresource.action\n\tresource.fits", "\tresource.acton\n\tresource.fits", "authz/allow.rego:41: nothing is called data.authz.resource.acton"},
 		"authz/booking/booking_test.rego": {"not booking.needed with input as example", "not booking.neded with input as example", "nothing is called data.authz.booking.neded"},
 	} {
 		report := check(t, edited(t, file, c.old, c.misspelt), policy.CheckConfig{})

@@ -36,6 +36,9 @@ func (f Finding) String() string {
 	}
 }
 
+// Error makes a finding the error of a policy that cannot be used for it.
+func (f Finding) Error() string { return f.String() }
+
 // Findings takes apart an error of Read or Compile. rest is what is wrong with
 // the file system and not with the policy.
 func Findings(err error) (findings []Finding, rest error) {
@@ -47,6 +50,8 @@ func Findings(err error) (findings []Finding, rest error) {
 			findings = append(findings, findingOf(one))
 		}
 		return findings, nil
+	case Finding:
+		return []Finding{e}, nil
 	case *ast.Error:
 		return []Finding{findingOf(e)}, nil
 	case interface{ Unwrap() []error }:

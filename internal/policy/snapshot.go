@@ -21,6 +21,9 @@ type Snapshot struct {
 	digest    string
 	files     []string
 	catalogue *authz.Catalogue
+	// administration is what data.administration declares, nil for none.
+	administration *authz.Administration
+
 	has       map[string]bool // the entry points that there are
 	evaluator evaluator
 	whole     general  // for what is asked seldom
@@ -64,8 +67,12 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
+	administration, err := source.readAdministration(catalogue)
+	if err != nil {
+		return nil, err
+	}
 	s := &Snapshot{
-		digest: source.Digest, catalogue: catalogue, names: newNames(), actions: actionTerms(source.Data), identity: new(identity),
+		digest: source.Digest, catalogue: catalogue, administration: administration, names: newNames(), actions: actionTerms(source.Data), identity: new(identity),
 	}
 	if deterministic(compiler) {
 		s.memo = newMemo(cmp.Or(config.MemoBytes, DefaultMemoBytes))
@@ -149,6 +156,10 @@ func (s *Snapshot) Files() []string { return s.files }
 
 // Catalogue says which facts a question needs, nil for none.
 func (s *Snapshot) Catalogue() *authz.Catalogue { return s.catalogue }
+
+// Administration says which names of the policy the service has to know, nil for a
+// policy that declares none. It is shared and not to be changed.
+func (s *Snapshot) Administration() *authz.Administration { return s.administration }
 
 // General says why the policy is evaluated by OPA's general evaluator, nil when
 // it is evaluated by the machine.

@@ -236,13 +236,18 @@ func (a *asked) bookable(provider *authz.Fact, group string) bool {
 		object{"booking": object{"provider": provider.ID, "patient_group": group}})
 }
 
-// ofPatient is the rest of the question of a patient (B3), and what is granted.
+// ofPatient is the rest of the question of a patient (B3, A1), and what is granted.
 func (a *asked) ofPatient() []string {
-	a.require("open_to_patients", "not_for_patients", a.Resource.Type == "provider", object{"resource_type": "provider"})
+	cancels := a.Resource.Type == "appointment" && a.Action.Name == "cancel" // A1
+	a.require("open_to_patients", "not_for_patients", a.Resource.Type == "provider" || cancels, object{"resource_type": "provider"})
 	exists := a.exists()
 	a.references()
+	patient, given := a.Resource.Properties["patient"]
+	if cancels {
+		a.require("for_oneself", "patient_mismatch", patient == any(a.Subject.ID), object{"properties": object{"patient": a.Subject.ID}})
+		return []string{"own_booking"}
+	}
 	if a.Resource.Type == "provider" {
-		patient, given := a.Resource.Properties["patient"]
 		a.require("for_oneself", "patient_mismatch", a.Action.Name != "book" || !given || patient == any(a.Subject.ID),
 			object{"properties": object{"patient": a.Subject.ID}})
 		if exists {
@@ -361,11 +366,12 @@ var accountWords = map[string]string{
 	"patient_visible":              "the patient is visible",
 	"patient_group_accessible":     "the patient group is accessible",
 	"provider_bookable":            "the provider is bookable",
+	"own_booking":                  "the booking is the patient's own",
 	"subject_unsupported":          "there are no rules for this type of subject",
 	"subject_unknown":              "the subject is not known",
 	"resource_type_unknown":        "the type of resource is not known",
 	"action_unknown":               "the action is not known for this type of resource",
-	"not_for_patients":             "patients view and book providers, and nothing else",
+	"not_for_patients":             "patients view and book providers, cancel their own bookings, and do nothing else",
 	"permission_missing":           "the permission is not held",
 	"resource_unknown":             "the resource is not known",
 	"exists":                       "the resource exists already",
@@ -373,6 +379,6 @@ var accountWords = map[string]string{
 	"reference_unknown":            "something that the resource refers to is not known",
 	"patient_not_visible":          "the patient is not visible",
 	"patient_group_not_accessible": "the patient group is not accessible",
-	"patient_mismatch":             "patients book for nobody but themselves",
+	"patient_mismatch":             "patients book and cancel for nobody but themselves",
 	"provider_not_bookable":        "the provider is not bookable",
 }

@@ -204,6 +204,8 @@ func (f *fakeRules) Decide(_ context.Context, q authz.Question) (authz.Decision,
 	})}, nil
 }
 
+func (*fakeRules) Administration() *authz.Administration { return nil }
+
 func (f *fakeRules) Permissions(_ context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
 	if f.permission != nil {
 		return nil, f.permission

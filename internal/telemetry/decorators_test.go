@@ -50,6 +50,8 @@ func (r *rules) Catalogue() *authz.Catalogue {
 	}}
 }
 
+func (r *rules) Administration() *authz.Administration { return nil }
+
 func (r *rules) Digest() string { return "d1ge57" }
 
 func (r *rules) Decide(context.Context, authz.Question) (authz.Decision, error) {

@@ -86,6 +86,8 @@ func (c *considered) memberMay() bool {
 		}
 	case typ == "appointment" && action == "create" && provider != nil: // B4
 		booking = true
+	case typ == "appointment" && action == "cancel": // A1: B4 without the provider
+		permission = "appointment:create"
 	}
 	switch {
 	case !c.holds(permission): // P2, P3
@@ -110,8 +112,11 @@ func (c *considered) sees(patient *authz.Fact) bool {
 		slices.Contains(patient.CareTeam, c.Subject.ID)
 }
 
-// patientMay is B3.
+// patientMay is B3, and A1's cancelling.
 func (c *considered) patientMay() bool {
+	if c.Request.Resource.Type == "appointment" && c.Action.Name == "cancel" {
+		return c.refers("patient").ID == c.Subject.ID
+	}
 	if c.Request.Resource.Type != "provider" {
 		return false
 	}

@@ -20,7 +20,8 @@ import data.authz.visibility
 #   A team member needs the permission (P2, P3), a resource that exists, or does not yet for
 #   `create` (V9), references that resolve (P5), sight of the patients in question (V7, V8),
 #   and for a booking a provider bookable for the patient's group (B4). A patient may view
-#   and book exactly the providers bookable for their own patient group, for themselves (B3).
+#   and book exactly the providers bookable for their own patient group, for themselves (B3),
+#   and cancel what is booked for them (A1).
 # entrypoint: true
 allow if {
 	input.subject.type == "team_member"
@@ -42,4 +43,13 @@ allow if {
 	reference.resolved
 	booking.for_oneself
 	booking.bookable
+}
+
+allow if {
+	input.subject.type == "patient"
+	input.subject.found
+	booking.cancelled
+	resource.action
+	reference.resolved
+	booking.for_oneself
 }

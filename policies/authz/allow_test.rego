@@ -83,6 +83,27 @@ test_b3_a_patient_books_for_nobody_else if {
 	))
 }
 
+test_a1_a_patient_cancels_their_own_bookings_alone if {
+	another := object.union(_diabetes, {"id": "p-2"})
+	_may(_diabetes, "cancel", example.referring(example.thing("appointment"), {"patient": _diabetes}))
+	not _may(_diabetes, "cancel", example.referring(example.thing("appointment"), {"patient": another}))
+	not _may(_diabetes, "cancel", example.thing("appointment"))
+	not _may(example.nobody("patient"), "cancel", example.referring(example.thing("appointment"), {"patient": _diabetes}))
+	not _may(_diabetes, "cancel", example.referring(
+		example.thing("appointment"),
+		{"patient": example.nobody("patient")},
+	))
+}
+
+test_a1_a_team_member_cancels_what_they_could_book_were_the_provider_bookable if {
+	booking := example.referring(example.thing("appointment"), {"patient": _diabetes})
+	_may(example.with_access({"appointment:create"}, {"diabetes"}), "cancel", booking)
+	_may(example.member({"appointment:create", "patient:view_all"}), "cancel", booking)
+	not _may(example.with_access({"appointment:update", "appointment:delete"}, {"diabetes"}), "cancel", booking)
+	not _may(example.member({"appointment:create"}), "cancel", booking)
+	not _may(example.with_access({"appointment:create"}, {"diabetes"}), "cancel", example.thing("appointment"))
+}
+
 test_b4_a_team_member_books_for_a_patient_they_see if {
 	resource := example.referring(example.provider({"diabetes"}), {"patient": _diabetes})
 	_may(example.with_access({"appointment:create"}, {"diabetes"}), "book", resource)

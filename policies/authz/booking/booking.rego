@@ -40,10 +40,33 @@ needed if {
 }
 
 # METADATA
-# title: A patient books for nobody but themselves (B3)
-for_oneself if input.action.name != "book"
+# title: A booking is cancelled
+# description: |
+#   It takes what booking takes (A1), but a bookable provider: a booking can be cancelled when its
+#   provider is not bookable any more, or no provider any more.
+cancelled if {
+	input.resource.type == "appointment"
+	input.action.name == "cancel"
+}
 
-for_oneself if not reference.given("patient")
+# METADATA
+# title: The question is one that patients may ask
+# description: They view and book providers (B3), and cancel what is booked for them (A1).
+open_to_patients if input.resource.type == "provider"
+
+open_to_patients if cancelled
+
+# METADATA
+# title: A patient books, and cancels, for nobody but themselves (B3)
+for_oneself if {
+	input.resource.type == "provider"
+	input.action.name != "book"
+}
+
+for_oneself if {
+	input.resource.type == "provider"
+	not reference.given("patient")
+}
 
 for_oneself if input.resource.properties.patient == input.subject.id
 

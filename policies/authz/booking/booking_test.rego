@@ -87,3 +87,25 @@ test_b4_the_caller_does_not_say_the_group if {
 	)
 	not booking.satisfied with input as _as_member("book", resource)
 }
+
+_cancelling(patient) := example.referring(example.thing("appointment"), {"patient": patient})
+
+test_a1_cancelling_needs_no_bookable_provider if {
+	booking.satisfied with input as _as_member("cancel", _appointment(example.provider(set())))
+	not booking.needed with input as _as_member("cancel", _appointment(example.provider(set())))
+}
+
+test_a1_a_patient_cancels_for_themselves if {
+	patient := example.patient("diabetes", set())
+	another := object.union(patient, {"id": "p-2"})
+	booking.for_oneself with input as example.question(patient, "cancel", _cancelling(patient))
+	not booking.for_oneself with input as example.question(patient, "cancel", _cancelling(another))
+	not booking.for_oneself with input as example.question(patient, "cancel", example.thing("appointment"))
+}
+
+test_b3_patients_may_ask_to_cancel_and_nothing_else_of_an_appointment if {
+	patient := example.patient("diabetes", set())
+	booking.open_to_patients with input as example.question(patient, "cancel", _cancelling(patient))
+	not booking.open_to_patients with input as example.question(patient, "view", _cancelling(patient))
+	not booking.open_to_patients with input as example.question(patient, "cancel", example.thing("stock"))
+}

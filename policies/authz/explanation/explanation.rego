@@ -184,7 +184,7 @@ _applicable contains "patient_group_accessible" if {
 
 _applicable contains "for_oneself" if {
 	_of_patient
-	input.resource.type == "provider"
+	booking.open_to_patients
 }
 
 _applicable contains "provider_bookable" if {
@@ -265,11 +265,12 @@ _plain := {
 	"patient_visible": "the patient is visible",
 	"patient_group_accessible": "the patient group is accessible",
 	"provider_bookable": "the provider is bookable",
+	"own_booking": "the booking is the patient's own",
 	"subject_unsupported": "there are no rules for this type of subject",
 	"subject_unknown": "the subject is not known",
 	"resource_type_unknown": "the type of resource is not known",
 	"action_unknown": "the action is not known for this type of resource",
-	"not_for_patients": "patients view and book providers, and nothing else",
+	"not_for_patients": "patients view and book providers, cancel their own bookings, and do nothing else",
 	"permission_missing": "the permission is not held",
 	"resource_unknown": "the resource is not known",
 	"exists": "the resource exists already",
@@ -277,7 +278,7 @@ _plain := {
 	"reference_unknown": "something that the resource refers to is not known",
 	"patient_not_visible": "the patient is not visible",
 	"patient_group_not_accessible": "the patient group is not accessible",
-	"patient_mismatch": "patients book for nobody but themselves",
+	"patient_mismatch": "patients book and cancel for nobody but themselves",
 	"provider_not_bookable": "the provider is not bookable",
 }
 

@@ -368,3 +368,15 @@ test_routes_to_patient_and_to_patient_group_are_all_routes if {
 		routes == patient | group
 	}
 }
+
+test_a1_a_patient_who_cancels if {
+	patient := example.patient("diabetes", set())
+	own := example.referring(example.thing("appointment"), {"patient": patient})
+	_account(patient, "cancel", own).user.reason_user.en == "Allowed: the booking is the patient's own."
+	another := example.referring(example.thing("appointment"), {"patient": object.union(patient, {"id": "p-2"})})
+	_unmet(patient, "cancel", another) == {"for_oneself": {"properties": {"patient": "p-1"}}}
+	_met(patient, "cancel", own) == [
+		"subject_supported", "subject_known", "resource_type_known", "action_known",
+		"open_to_patients", "references_given", "references_known", "for_oneself",
+	]
+}

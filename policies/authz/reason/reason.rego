@@ -29,6 +29,12 @@ granted contains "provider_bookable" if {
 	booking.bookable
 }
 
+granted contains "own_booking" if {
+	input.subject.type == "patient"
+	booking.cancelled
+	booking.for_oneself
+}
+
 # METADATA
 # title: What is missing
 # description: |
@@ -55,7 +61,7 @@ missing contains "action_unknown" if {
 missing contains "not_for_patients" if {
 	question_known
 	input.subject.type == "patient"
-	input.resource.type != "provider"
+	not booking.open_to_patients
 }
 
 missing contains "permission_missing" if {
@@ -102,7 +108,7 @@ missing contains "patient_group_not_accessible" if {
 missing contains "patient_mismatch" if {
 	question_known
 	input.subject.type == "patient"
-	input.resource.type == "provider"
+	booking.open_to_patients
 	not booking.for_oneself
 }
 

@@ -90,6 +90,27 @@ test_b3_a_patient_who_names_another if {
 	_missing(_patient, "book", resource) == {"patient_mismatch"}
 }
 
+test_a1_a_patient_who_cancels if {
+	own := example.referring(example.thing("appointment"), {"patient": _patient})
+	_granted(_patient, "cancel", own) == {"own_booking"}
+	_missing(_patient, "cancel", own) == set()
+	_missing(
+		_patient,
+		"cancel",
+		example.referring(example.thing("appointment"), {"patient": object.union(_patient, {"id": "p-2"})}),
+	) == {"patient_mismatch"}
+	_missing(_patient, "update", own) == {"not_for_patients"}
+}
+
+test_a1_a_team_member_who_cancels if {
+	booking := example.referring(example.thing("appointment"), {"patient": _patient})
+	_missing(example.member(set()), "cancel", booking) == {"permission_missing", "patient_not_visible"}
+	_granted(example.with_access({"appointment:create"}, {"diabetes"}), "cancel", booking) == {
+		"permission_granted",
+		"patient_visible",
+	}
+}
+
 test_b4_booking_for_a_patient if {
 	clerk := example.with_access({"appointment:create"}, {"diabetes"})
 	_missing(
