@@ -11,9 +11,19 @@ import (
 	"github.com/caregate/caregate/internal/search"
 )
 
-// maxSources is the most roles and groups of an organisation that are tried as
-// remedies.
-const maxSources = 1000
+// The bounds of what is tried for a deny. What is left out is said to be left out.
+const (
+	// maxSources is the most roles and groups of an organisation that are tried as further
+	// ones, and maxOwn the most of those that the member has, whichever fewest have.
+	maxSources = 1000
+	maxOwn     = 100
+	// maxRemedies is the most that are worked out of one form: a further group, another
+	// role, another permission of a role or group.
+	maxRemedies = 50
+	// maxEvaluated is the most facts that are gone through by a policy which has to be
+	// evaluated for each change.
+	maxEvaluated = 100_000
+)
 
 // Remedy is one change that would allow what was denied.
 type Remedy struct {
@@ -36,22 +46,46 @@ type trial struct {
 	question authz.Question
 	needs    string         // the permission that the question needs, "" when nobody says
 	counted  map[string]int // patients opened, by what is left of the rule before and after
+
+	member  *authz.Fact                            // who asks, nil for others than team members
+	holds   map[string]authz.Grant                 // what the member holds
+	alone   map[*authz.Fact]map[string]authz.Grant // what a role or group grants by itself
+	who     *authz.Predicate                       // who may do it, nil where that cannot be said
+	general generally
+	sources sourceHolders
+	seen    int // facts gone through by evaluations
 }
 
 // remedies tries every change of one fact that could allow the question and returns
-// those that do. more says that there are roles or groups that were not tried.
+// those that do. more says that there are changes that were not tried.
 func (t *trial) remedies(ctx context.Context) (out []Remedy, more bool, err error) {
-	roles, groups, more, err := t.sources(ctx)
+	roles, groups, more, err := t.others(ctx)
 	if err != nil {
 		return nil, false, err
 	}
+	if err := t.ready(ctx); err != nil {
+		return nil, false, err
+	}
+	own, moreOwn, err := t.own(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	more = more || moreOwn
 	var work []candidate
-	for _, c := range t.candidates(roles, groups) {
-		d, _, err := t.over(c.overlay(t.question.Facts)).Decide(ctx, t.counter.organisation, t.question.Request, authz.Freshness{})
+	of := map[form]int{}
+	for c := range t.candidates(roles, groups, own) {
+		if of[c.form] == maxRemedies || t.seen > maxEvaluated {
+			more = true
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, false, &authz.Error{Kind: authz.Timeout, Message: "not everything that might allow it was tried in time", Err: ctx.Err()}
+		}
+		allowed, err := t.allows(ctx, &c)
 		if err != nil {
 			return nil, false, err
 		}
-		if !d.Allow {
+		if !allowed {
 			continue
 		}
 		possible, err := t.possible(ctx, c.edit)
@@ -60,6 +94,9 @@ func (t *trial) remedies(ctx context.Context) (out []Remedy, more bool, err erro
 		}
 		if possible {
 			work = append(work, c)
+			if c.form != direct {
+				of[c.form]++
+			}
 		}
 	}
 	for _, c := range work {
@@ -104,8 +141,8 @@ func (t *trial) over(facts *authz.Facts) *authz.Service {
 	return authz.NewService(reading{facts}, t.rules)
 }
 
-// sources reads roles and groups of the organisation, up to a bound of both together.
-func (t *trial) sources(ctx context.Context) (roles, groups []*authz.Fact, more bool, err error) {
+// others reads roles and groups of the organisation, up to a bound of both together.
+func (t *trial) others(ctx context.Context) (roles, groups []*authz.Fact, more bool, err error) {
 	all := []search.Index{{}}
 	roles, more, err = t.counter.facts(ctx, search.Range{Kind: authz.KindRole, Indexes: all}, maxSources)
 	if err != nil {

@@ -69,13 +69,23 @@ func (t *trial) patients(ctx context.Context, c *candidate) (int, error) {
 	if slices.ContainsFunc(c.facts, func(f *authz.Fact) bool { return f.Kind == authz.KindPatient }) {
 		return 1, nil // it changes what is so of that patient alone
 	}
-	return t.gained(ctx, r, t.question.Facts, c.overlay(t.question.Facts))
+	if general, err := t.anybody(ctx, r); err != nil {
+		return 0, err
+	} else if general != nil && c.member != nil {
+		return t.opensTo(ctx, r, c, t.member, c.member, t.holds)
+	}
+	return t.gained(ctx, func(after bool) (*authz.Residual, error) {
+		if after {
+			return t.left(ctx, r, c.overlay(t.question.Facts))
+		}
+		return t.left(ctx, r, t.question.Facts)
+	})
 }
 
 // patientsOfAll counts the members who have the role or group that a change is about,
 // and the patients whom it opens to each of them.
 func (t *trial) patientsOfAll(ctx context.Context, c *candidate) (members, patients int, err error) {
-	index := search.Index{Relation: c.holders, To: c.facts[0].ID}
+	index := search.Index{Relation: c.holders, To: c.source.ID}
 	sizes, at, err := t.store.Sizes(ctx, t.counter.organisation, authz.KindTeamMember, []search.Index{index})
 	if err != nil {
 		return 0, 0, err
@@ -91,22 +101,12 @@ func (t *trial) patientsOfAll(ctx context.Context, c *candidate) (members, patie
 	case members > maxHolders:
 		return members, -1, nil
 	}
-	facts, holders := t.question.Facts.All(), []string(nil)
-	all := search.Range{Kind: authz.KindTeamMember, Indexes: []search.Index{index}, Facts: true}
-	err = t.counter.pagesOf(ctx, all, func(found *search.Found) error {
-		facts, holders = slices.Concat(facts, found.Facts.All()), append(holders, found.IDs...)
-		return nil
-	})
-	if err != nil {
-		return 0, 0, err
+	holders, whole, err := t.holders(ctx, c)
+	if err != nil || !whole {
+		return members, -1, err
 	}
-	before := authz.NewFacts(true, t.counter.at, distinct(facts)...)
-	after := c.overlay(before)
-	request := *r.request
-	r.request = &request
-	for _, id := range holders {
-		request.Subject.ID = id
-		n, err := t.gained(ctx, r, before, after)
+	for _, h := range holders {
+		n, err := t.opensTo(ctx, r, c, h.fact, h.fact, h.held)
 		if err != nil || n < 0 {
 			return members, n, err
 		}
@@ -115,23 +115,61 @@ func (t *trial) patientsOfAll(ctx context.Context, c *candidate) (members, patie
 	return members, patients, nil
 }
 
-// distinct returns facts of distinct keys, the last of each.
-func distinct(facts []*authz.Fact) []*authz.Fact {
-	byKey := make(map[authz.Key]*authz.Fact, len(facts))
-	for _, f := range facts {
-		byKey[f.Key] = f
+// opensTo counts the patients whom a candidate opens to a member, as they are and as
+// they would be; held is what they hold now.
+func (t *trial) opensTo(
+	ctx context.Context, r *ranging, c *candidate, before, after *authz.Fact, held map[string]authz.Grant,
+) (int, error) {
+	general, err := t.anybody(ctx, r)
+	if err != nil || general == nil {
+		return -1, err
 	}
-	return slices.Collect(maps.Values(byKey))
+	would, err := t.after(ctx, c, after, held)
+	if err != nil {
+		return 0, err
+	}
+	is := &authz.Candidate{Fact: before, Holds: func(_ *authz.Fact, permission string) bool {
+		_, holds := held[permission]
+		return holds
+	}}
+	return t.gained(ctx, func(after bool) (*authz.Residual, error) {
+		of := is
+		if after {
+			of = would
+		}
+		return t.ofResource(r, general.Settle(authz.SubjectLeaf, of), t.question.Facts), nil
+	})
 }
 
-// gained counts the patients whom facts as they would be allow and facts as they are
-// do not, -1 where that cannot be counted.
-func (t *trial) gained(ctx context.Context, r *ranging, before, after *authz.Facts) (int, error) {
-	was, err := t.left(ctx, r, before)
+// generally is what is left of the rule when a question ranges and who asks is not known.
+type generally struct {
+	left  *authz.Residual // nil where that cannot be said
+	known bool
+}
+
+// anybody returns what is left of the rule when the question ranges, whoever asks; nil
+// where that cannot be said.
+func (t *trial) anybody(ctx context.Context, r *ranging) (*authz.Residual, error) {
+	if !t.general.known {
+		open := r.open
+		open.Both = true
+		left, err := t.residual(ctx, r, open, t.question.Facts)
+		if err != nil {
+			return nil, err
+		}
+		t.general = generally{left, true}
+	}
+	return t.general.left, nil
+}
+
+// gained counts the patients whom what would be left of the rule allows and what is left
+// does not, -1 where that cannot be counted.
+func (t *trial) gained(ctx context.Context, left func(after bool) (*authz.Residual, error)) (int, error) {
+	was, err := left(false)
 	if err != nil || was == nil {
 		return -1, err
 	}
-	is, err := t.left(ctx, r, after)
+	is, err := left(true)
 	if err != nil || is == nil {
 		return -1, err
 	}
@@ -152,18 +190,30 @@ func (t *trial) gained(ctx context.Context, r *ranging, before, after *authz.Fac
 // left returns what is left of the rule when the question ranges, about patients
 // themselves; nil where that cannot be said.
 func (t *trial) left(ctx context.Context, r *ranging, facts *authz.Facts) (*authz.Residual, error) {
+	residual, err := t.residual(ctx, r, r.open, facts)
+	if err != nil || residual == nil {
+		return nil, err
+	}
+	return t.ofResource(r, residual, facts), nil
+}
+
+// residual asks the policy, nil where it cannot say.
+func (t *trial) residual(ctx context.Context, r *ranging, open authz.Open, facts *authz.Facts) (*authz.Residual, error) {
 	var residual *authz.Residual
-	_, err := t.over(facts).Survey(ctx, t.counter.organisation, r.request, r.open, authz.Freshness{}, func(q *authz.Survey) error {
+	_, err := t.over(facts).Survey(ctx, t.counter.organisation, r.request, open, authz.Freshness{}, func(q *authz.Survey) error {
 		var err error
-		residual, err = t.rules.Residual(ctx, q.Question, r.open)
+		residual, err = t.rules.Residual(ctx, q.Question, open)
 		return err
 	})
 	if _, outside := errors.AsType[*authz.Outside](err); outside {
 		return nil, nil //nolint:nilnil // there is none to tell
 	}
-	if err != nil {
-		return nil, err
-	}
+	return residual, err
+}
+
+// ofResource returns a residual with what it says of its resource settled, where that is
+// known, and about patients themselves.
+func (t *trial) ofResource(r *ranging, residual *authz.Residual, facts *authz.Facts) *authz.Residual {
 	if r.known {
 		resource := &authz.Fact{Key: r.resource, Found: true}
 		if r.resource.Kind != "" {
@@ -171,7 +221,7 @@ func (t *trial) left(ctx context.Context, r *ranging, facts *authz.Facts) (*auth
 		}
 		residual = settled(residual, resource)
 	}
-	return aboutGroups(residual, r), nil
+	return aboutGroups(residual, r)
 }
 
 // settled settles the conditions of a residual about its resource, which is known: what

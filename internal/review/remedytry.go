@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -9,12 +10,27 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
+// form is how a candidate would change what a member may do.
+type form int
+
+const (
+	direct     form = iota // by a fact of the member, the patient or the provider
+	furtherOne             // by one group more
+	anotherOne             // by another role
+	changedOne             // by what a role or a group that they have grants
+)
+
 // candidate is a change that might allow a question, with the facts as it would leave
 // them.
 type candidate struct {
 	edit  admin.Edit
 	text  string
+	form  form
 	facts []*authz.Fact // those that it changes, and those that come into question with it
+	// member is who asks as the change would leave them, nil for a change of anything but
+	// them, their role and their groups; source is the role or group of forms that have one,
+	// as it would be.
+	member, source *authz.Fact
 	// holders is how members relate to the role or group that is changed, "" for a change
 	// of something else.
 	holders admin.Relation
@@ -50,13 +66,13 @@ func with(set []string, element string) []string {
 
 // concerned are the entities that a question is about, those that exist.
 type concerned struct {
-	member    *authz.Fact // who asks, nil for others than team members
 	patients  []*authz.Fact
 	groups    []string // patient groups in question, and those of the patients
 	providers []*authz.Fact
 }
 
-// concerned looks at who asks, at the resource, and at what it refers to.
+// concerned looks at who asks, if that is a patient, at the resource, and at what it
+// refers to.
 func (t *trial) concerned() *concerned {
 	c, q := &concerned{}, &t.question
 	look := func(typ, id string) {
@@ -81,100 +97,130 @@ func (t *trial) concerned() *concerned {
 	for _, reference := range q.References {
 		look(reference.Name, reference.Fact.ID)
 	}
-	if k, ok := t.decisions.Lookup(q.Request.Subject.Type, q.Request.Subject.ID); ok && k.Kind == authz.KindTeamMember {
-		if f := q.Facts.Get(k); f.Found {
-			c.member = f
-		}
-	}
 	slices.Sort(c.groups)
 	c.groups = slices.Compact(c.groups)
 	return c
 }
 
-// candidates returns every change of one fact that is tried.
-func (t *trial) candidates(roles, groups []*authz.Fact) []candidate {
-	c := t.concerned()
-	var out []candidate
-	add := func(edit admin.Edit, holders admin.Relation, facts []*authz.Fact, format string, args ...any) {
-		out = append(out, candidate{edit: edit, holders: holders, facts: facts, text: fmt.Sprintf(format, args...)})
+// candidates yields every change of one fact that is tried, one at a time: who is in
+// thousands of groups is large. own are roles and groups of the member.
+func (t *trial) candidates(roles, groups, own []*authz.Fact) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
+		c := t.concerned()
+		_ = t.ofProviders(c, yield) && (t.member == nil ||
+			t.ofSight(c, yield) && t.ofSources(roles, groups, yield) && t.ofPermissions(own, yield))
 	}
+}
+
+// ofProviders yields changes of the providers in question. Like those that follow it
+// reports whether to go on.
+func (t *trial) ofProviders(c *concerned, yield func(candidate) bool) bool {
 	for _, provider := range c.providers {
 		if !provider.Provider {
 			yes := true
-			add(setFields(provider.Key, admin.Fields{IsProvider: &yes}), "",
-				[]*authz.Fact{altered(provider, func(f *authz.Fact) { f.Provider = true })},
-				"make %s a provider", provider.ID)
+			if !yield(candidate{
+				edit:  setFields(provider.Key, admin.Fields{IsProvider: &yes}),
+				facts: []*authz.Fact{altered(provider, func(f *authz.Fact) { f.Provider = true })},
+				text:  fmt.Sprintf("make %s a provider", provider.ID),
+			}) {
+				return false
+			}
 			continue // only providers have Booking assignments (B1)
 		}
 		for _, id := range c.groups {
-			if !slices.Contains(provider.Booking, id) {
-				add(linking(admin.Booking, provider.ID, id), "",
-					[]*authz.Fact{altered(provider, func(f *authz.Fact) { f.Booking = with(f.Booking, id) })},
-					"give %s a Booking assignment for patient group %s", provider.ID, id)
+			if !slices.Contains(provider.Booking, id) && !yield(candidate{
+				edit:  linking(admin.Booking, provider.ID, id),
+				facts: []*authz.Fact{altered(provider, func(f *authz.Fact) { f.Booking = with(f.Booking, id) })},
+				text:  fmt.Sprintf("give %s a Booking assignment for patient group %s", provider.ID, id),
+			}) {
+				return false
 			}
 		}
 	}
-	if c.member == nil {
-		return out
-	}
-	member := c.member
+	return true
+}
+
+// ofSight yields changes of what the member sees.
+func (t *trial) ofSight(c *concerned, yield func(candidate) bool) bool {
 	for _, id := range c.groups {
-		if !slices.Contains(member.Access, id) {
-			add(linking(admin.Access, member.ID, id), "",
-				[]*authz.Fact{altered(member, func(f *authz.Fact) { f.Access = with(f.Access, id) })},
-				"give %s Access to patient group %s", member.ID, id)
+		if slices.Contains(t.member.Access, id) {
+			continue
+		}
+		member := altered(t.member, func(f *authz.Fact) { f.Access = with(f.Access, id) })
+		if !yield(candidate{
+			edit: linking(admin.Access, member.ID, id), member: member, facts: []*authz.Fact{member},
+			text: fmt.Sprintf("give %s Access to patient group %s", member.ID, id),
+		}) {
+			return false
 		}
 	}
 	for _, patient := range c.patients {
-		if !slices.Contains(patient.CareTeam, member.ID) {
-			add(linking(admin.CareTeam, patient.ID, member.ID), "",
-				[]*authz.Fact{altered(patient, func(f *authz.Fact) { f.CareTeam = with(f.CareTeam, member.ID) })},
-				"put %s on the care team of patient %s", member.ID, patient.ID)
+		if !slices.Contains(patient.CareTeam, t.member.ID) && !yield(candidate{
+			edit:  linking(admin.CareTeam, patient.ID, t.member.ID),
+			facts: []*authz.Fact{altered(patient, func(f *authz.Fact) { f.CareTeam = with(f.CareTeam, t.member.ID) })},
+			text:  fmt.Sprintf("put %s on the care team of patient %s", t.member.ID, patient.ID),
+		}) {
+			return false
 		}
 	}
+	return true
+}
+
+// ofSources yields the groups and the roles that the member does not have.
+func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) bool) bool {
+	has := make(map[string]bool, len(t.member.Groups))
+	for _, id := range t.member.Groups {
+		has[id] = true
+	}
 	for _, group := range groups {
-		if !slices.Contains(member.Groups, group.ID) {
-			add(linking(admin.InGroup, member.ID, group.ID), "",
-				[]*authz.Fact{group, altered(member, func(f *authz.Fact) { f.Groups = with(f.Groups, group.ID) })},
-				"put %s in group %s", member.ID, group.ID)
+		if has[group.ID] {
+			continue
+		}
+		member := altered(t.member, func(f *authz.Fact) { f.Groups = append(slices.Clip(f.Groups), group.ID) })
+		if !yield(candidate{
+			edit: linking(admin.InGroup, member.ID, group.ID), form: furtherOne, member: member, source: group,
+			facts: []*authz.Fact{group, member}, text: fmt.Sprintf("put %s in group %s", member.ID, group.ID),
+		}) {
+			return false
 		}
 	}
 	for _, role := range roles {
-		if role.ID != member.Role {
-			add(setFields(member.Key, admin.Fields{Role: &role.ID}), "",
-				[]*authz.Fact{role, altered(member, func(f *authz.Fact) { f.Role = role.ID })},
-				"give %s the role %s", member.ID, role.ID)
+		if role.ID == t.member.Role {
+			continue
+		}
+		member := altered(t.member, func(f *authz.Fact) { f.Role = role.ID })
+		if !yield(candidate{
+			edit: setFields(member.Key, admin.Fields{Role: &role.ID}), form: anotherOne, member: member, source: role,
+			facts: []*authz.Fact{role, member}, text: fmt.Sprintf("give %s the role %s", member.ID, role.ID),
+		}) {
+			return false
 		}
 	}
-	for _, source := range t.sourcesOf(member) {
+	return true
+}
+
+// ofPermissions yields further permissions of what the member has.
+func (t *trial) ofPermissions(own []*authz.Fact, yield func(candidate) bool) bool {
+	for _, source := range own {
 		holders, kind := admin.InGroup, "group"
 		if source.Kind == authz.KindRole {
 			holders, kind = admin.RoleOf, "role"
 		}
 		for _, permission := range t.permissions() {
-			if !slices.Contains(source.Permissions, permission) {
-				changed := altered(source, func(f *authz.Fact) { f.Permissions = with(f.Permissions, permission) })
-				add(setFields(source.Key, admin.Fields{Permissions: changed.Permissions}), holders, []*authz.Fact{changed},
-					"add %s to %s %s", permission, kind, source.ID)
+			if slices.Contains(source.Permissions, permission) {
+				continue
+			}
+			changed := altered(source, func(f *authz.Fact) { f.Permissions = with(f.Permissions, permission) })
+			if !yield(candidate{
+				edit: setFields(source.Key, admin.Fields{Permissions: changed.Permissions}), form: changedOne, holders: holders,
+				member: t.member, source: changed, facts: []*authz.Fact{changed},
+				text: fmt.Sprintf("add %s to %s %s", permission, kind, source.ID),
+			}) {
+				return false
 			}
 		}
 	}
-	return out
-}
-
-// sourcesOf returns the role and the groups of a member, those that exist.
-func (t *trial) sourcesOf(member *authz.Fact) []*authz.Fact {
-	var out []*authz.Fact
-	add := func(kind authz.Kind, id string) {
-		if f := t.question.Facts.Get(authz.Key{Kind: kind, ID: id}); f.Found {
-			out = append(out, f)
-		}
-	}
-	add(authz.KindRole, member.Role)
-	for _, id := range member.Groups {
-		add(authz.KindGroup, id)
-	}
-	return out
+	return true
 }
 
 // permissions are those that are tried: the one that the question needs, and all that
