@@ -10,6 +10,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // CheckConfig says how strict Check is. The zero value only warns of what
@@ -92,7 +94,7 @@ func (source *Source) compile(ctx context.Context, tests bool) (*ast.Compiler, e
 	}
 	compiler := source.compiler(ctx)
 	if compiler.Compile(modules); compiler.Failed() {
-		return nil, compiler.Errors
+		return nil, bounded.Explain(compiler.Errors)
 	}
 	return compiler, nil
 }
@@ -103,9 +105,8 @@ func (source *Source) compiler(ctx context.Context) *ast.Compiler {
 	for name, schema := range source.Schemas {
 		schemas.Put(ast.SchemaRootRef.Append(ast.StringTerm(name)), schema)
 	}
-	return ast.NewCompiler().
+	return bounded.Use(ast.NewCompiler(), bounded.Capabilities()).
 		WithStrict(true).
-		WithCapabilities(Capabilities()).
 		WithSchemas(schemas).
 		WithUseTypeCheckAnnotations(true).
 		WithPathConflictsCheck(conflicts(ctx, inmem.NewFromObject(source.Data))).
@@ -116,7 +117,7 @@ func (source *Source) compiler(ctx context.Context) *ast.Compiler {
 // body which has a type error, as one that cannot hold, and a statement under not is one
 // too: so there must be no types.
 func (source *Source) untyped() (*ast.Compiler, error) {
-	capabilities := Capabilities()
+	capabilities := bounded.Capabilities()
 	for i, b := range capabilities.Builtins {
 		declared := b.Decl.FuncArgs()
 		if declared.Variadic != nil || b.Decl.Result() == nil {
@@ -130,7 +131,7 @@ func (source *Source) untyped() (*ast.Compiler, error) {
 		loose.Decl = types.NewFunction(args, types.A)
 		capabilities.Builtins[i] = &loose
 	}
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities)
+	compiler := bounded.Use(ast.NewCompiler(), capabilities).WithStrict(true)
 	if compiler.Compile(copies(source.Modules)); compiler.Failed() {
 		return nil, compiler.Errors
 	}

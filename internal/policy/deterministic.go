@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/open-policy-agent/opa/v1/ast"
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
+)
 
 // deterministic reports whether a policy is a function of its input and data: that
 // it names no built-in function of which OPA says that it may answer otherwise the
@@ -19,7 +23,7 @@ func deterministic(compiler *ast.Compiler) bool {
 	found := false
 	for _, module := range compiler.Modules {
 		ast.WalkRefs(module, func(ref ast.Ref) bool {
-			found = found || varying[ref.String()]
+			found = found || varying[bounded.Name(ref.String())]
 			return found
 		})
 	}

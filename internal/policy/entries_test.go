@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -48,6 +49,19 @@ func TestMasksAreReadInEveryForm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A value that has the same part many times is not written out until there is no memory left.
+func TestAnswersHaveABoundedLength(t *testing.T) {
+	rego := "masks.x := _d29\n\n_d0 := [1, 1]\n"
+	for i := range 29 {
+		rego += fmt.Sprintf("\n_d%d := [_d%d, _d%d]\n", i+1, i, i)
+	}
+	for evaluator, s := range both(t, written(t, entered(rego), nil)) {
+		if _, err := s.Masks(t.Context(), asking(request("user:bob", "read", "document:")), authz.Open{}); err == nil || !strings.Contains(err.Error(), "bytes in JSON") {
+			t.Errorf("%s: %v", evaluator, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 
+	"github.com/caregate/caregate/internal/policy/bounded"
 	"github.com/caregate/caregate/internal/policy/machine"
 )
 
@@ -47,7 +48,7 @@ func plan(ctx context.Context, modules map[string]*ast.Module, data map[string]a
 	if err != nil {
 		return nil, err
 	}
-	return machine.Plan(ctx, modules, base, Capabilities(), entries...)
+	return machine.Plan(ctx, modules, base, bounded.Capabilities(), entries...)
 }
 
 func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
@@ -102,14 +103,14 @@ func newGeneral(ctx context.Context, compiler *ast.Compiler, has map[string]bool
 			continue
 		}
 		var err error
-		g.query[entry], err = rego.New(
+		g.query[entry], err = rego.New(append(bounded.Options(),
 			rego.Query(query(entry)),
 			rego.Compiler(compiler),
 			rego.Store(store),
 			rego.Transaction(txn),
 			rego.StrictBuiltinErrors(true),
 			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
-		).PrepareForEval(ctx)
+		)...).PrepareForEval(ctx)
 		if err != nil {
 			return g, err
 		}

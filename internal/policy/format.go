@@ -8,6 +8,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // Formatted is a file that is not as the formatter writes it.
@@ -33,7 +35,7 @@ func Format(source *Source) (differ []Formatted, failed []Finding) {
 		before := source.Texts[name]
 		after, err := format.SourceWithOpts(name, before, format.Opts{
 			RegoVersion:   ast.RegoV1,
-			ParserOptions: &ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities()},
+			ParserOptions: &ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: bounded.Capabilities()},
 		})
 		if err != nil {
 			findings, rest := Findings(err)
@@ -59,7 +61,7 @@ func Format(source *Source) (differ []Formatted, failed []Finding) {
 // OPA's formatter drops parentheses that it takes for needless, as in
 // x == (y in z).
 func changed(name string, before, after []byte) (Finding, bool) {
-	options := ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: Capabilities()}
+	options := ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: bounded.Capabilities()}
 	was, err := ast.ParseModuleWithOpts(name, string(before), options)
 	if err != nil {
 		return Finding{File: name, Text: err.Error()}, true

@@ -9,6 +9,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // The sizes of a subject's sets that the residual of a probe is compared for. A
@@ -75,12 +77,12 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 func newPartial(
 	ctx context.Context, compiler *ast.Compiler, data map[string]any,
 ) (func(context.Context, *probe, func(*ast.Expr)) (*rego.PartialQueries, error), error) {
-	query, err := rego.New(
-		rego.Query("data."+strings.ReplaceAll(entryAllow, "/", ".")),
+	query, err := rego.New(append(bounded.Options(),
+		rego.Query(query(entryAllow)),
 		rego.Compiler(compiler),
 		rego.Store(inmem.NewFromObject(data)),
 		rego.StrictBuiltinErrors(true),
-	).PrepareForPartial(ctx)
+	)...).PrepareForPartial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +183,15 @@ func places(left *rego.PartialQueries) map[Finding]int {
 func readable(expr *ast.Expr) string {
 	copied := expr.Copy()
 	ast.WalkTerms(copied, func(t *ast.Term) bool {
-		if v, ok := t.Value.(ast.Var); ok && v.IsGenerated() {
-			t.Value = ast.Var("_")
+		switch v := t.Value.(type) {
+		case ast.Var:
+			if v.IsGenerated() {
+				t.Value = ast.Var("_")
+			}
+		case ast.Ref:
+			if name := v.String(); bounded.Name(name) != name {
+				t.Value = ast.MustParseRef(bounded.Name(name))
+			}
 		}
 		return false
 	})

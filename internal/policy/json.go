@@ -7,9 +7,16 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
+// maxAnswer is how many bytes a value may have in JSON. A value may have the same part many
+// times, and be far longer in JSON than it is in memory.
+const maxAnswer = 16 << 20
+
 // appendJSON appends a value in JSON: sets as sorted arrays, members sorted.
 func appendJSON(b []byte, value ast.Value) ([]byte, error) {
 	var err error
+	if len(b) > maxAnswer {
+		return b, fmt.Errorf("it has more than %d bytes in JSON", maxAnswer)
+	}
 	switch v := value.(type) {
 	case ast.Null:
 		return append(b, "null"...), nil

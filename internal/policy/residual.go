@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // routeVar stands for the name of a route in a query.
@@ -26,13 +27,13 @@ type partials struct {
 func newPartials(ctx context.Context, compiler *ast.Compiler, has map[string]bool, store storage.Store, txn storage.Transaction) (*partials, error) {
 	p := &partials{txn: txn}
 	prepare := func(query string) (*rego.PreparedPartialQuery, error) {
-		prepared, err := rego.New(
+		prepared, err := rego.New(append(bounded.Options(),
 			rego.Query(query),
 			rego.Compiler(compiler),
 			rego.Store(store),
 			rego.Transaction(txn),
 			rego.StrictBuiltinErrors(true),
-		).PrepareForPartial(ctx)
+		)...).PrepareForPartial(ctx)
 		return &prepared, err
 	}
 	var err error

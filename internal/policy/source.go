@@ -15,6 +15,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/caregate/caregate/internal/plaintext"
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // Source is a policy as it was read: parsed, not yet compiled.
@@ -92,7 +93,7 @@ func (s *Source) policyFile(name string, text []byte) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		m, err := ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{
-			ProcessAnnotation: true, Capabilities: Capabilities(), RegoVersion: ast.RegoV1,
+			ProcessAnnotation: true, Capabilities: bounded.Capabilities(), RegoVersion: ast.RegoV1,
 		})
 		if err != nil {
 			return err
@@ -191,19 +192,4 @@ func decodeJSON(text []byte) (any, error) {
 		return nil, errors.New("more than one JSON value")
 	}
 	return v, nil
-}
-
-// Capabilities are what a policy may use: OPA's language and built-in functions
-// without those that reach outside the process.
-func Capabilities() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
-		switch b.Name {
-		case ast.HTTPSend.Name, ast.NetLookupIPAddr.Name, ast.OPARuntime.Name:
-			return true
-		}
-		return false
-	})
-	c.AllowNet = []string{}
-	return c
 }

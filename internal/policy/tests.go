@@ -15,6 +15,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // testTimeout bounds one test of a policy.
@@ -141,6 +143,7 @@ func runner(compiler *ast.Compiler, store storage.Store) *tester.Runner {
 		SetCompiler(compiler).
 		SetStore(store).
 		SetTimeout(testTimeout).
+		AddCustomBuiltins(bounded.Tested()).
 		RaiseBuiltinErrors(true).
 		CapturePrintOutput(true)
 }

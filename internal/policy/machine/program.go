@@ -9,6 +9,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
 // Program is a lowered plan over one version of data. It is immutable and safe
@@ -168,7 +170,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 			l.strings = append(l.strings, ast.StringTerm(s.Value))
 		}
 		for _, b := range plan.Static.BuiltinFuncs {
-			call := topdown.GetBuiltin(b.Name)
+			call := bounded.Function(b.Name)
 			if call == nil {
 				return nil, fmt.Errorf("plan not supported: no built-in function %s", b.Name)
 			}

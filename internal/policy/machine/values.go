@@ -120,8 +120,11 @@ func member(x, xs *ast.Term) *ast.Term {
 	return ast.InternedTerm(found)
 }
 
-// concat joins an array of strings, nil for any other operands: those are for the
-// built-in function to judge.
+// longText is for the built-in function to judge.
+const longText = 16 << 10
+
+// concat joins an array of strings, nil for any other operands, and where the text would be
+// long: those are for the built-in function to judge.
 func concat(separator, list *ast.Term) *ast.Term {
 	with, ok := separator.Value.(ast.String)
 	array, isArray := list.Value.(*ast.Array)
@@ -137,7 +140,9 @@ func concat(separator, list *ast.Term) *ast.Term {
 		if i > 0 {
 			b.WriteString(string(with))
 		}
-		b.WriteString(string(s))
+		if b.WriteString(string(s)); b.Len() > longText {
+			return nil
+		}
 	}
 	return ast.StringTerm(b.String())
 }
