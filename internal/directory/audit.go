@@ -143,13 +143,11 @@ func (a *auditor) run(ctx context.Context) error {
 	if err := a.followChanges(ctx); err != nil {
 		return err
 	}
-	// The name of an organisation is encoded, so that no character of the prefix has
-	// a meaning in a pattern.
-	for cursor, more := uint64(0), true; more; more = cursor != 0 {
+	for cursor, more := "0", true; more; more = cursor != "0" {
 		var keys []string
 		var err error
-		if keys, cursor, err = a.conn.Scan(ctx, cursor, a.prefix+"*", scanKeys).Result(); err != nil {
-			return unavailable(ctx, err)
+		if keys, cursor, err = a.names(ctx, cursor); err != nil {
+			return err
 		}
 		found = found || len(keys) > 0
 		for page := range slices.Chunk(keys, scanKeys) {
@@ -166,6 +164,20 @@ func (a *auditor) run(ctx context.Context) error {
 		return noOrganisation()
 	}
 	return a.report(a.now.findings())
+}
+
+// names reads a page of the names of all keys.
+func (a *auditor) names(ctx context.Context, cursor string) (keys []string, next string, err error) {
+	reply, err := a.scan.RunRO(ctx, a.conn, []string{a.head}, cursor, scanKeys).Slice()
+	if err != nil {
+		return nil, "", unavailable(ctx, err)
+	}
+	next, ok := at[string](reply, 0)
+	keys, ok2 := texts(reply, 1)
+	if !ok || !ok2 {
+		return nil, "", badReply()
+	}
+	return keys, next, nil
 }
 
 // lookAt looks at the keys of a page, all of each.

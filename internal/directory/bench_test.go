@@ -26,7 +26,7 @@ func BenchmarkRead(b *testing.B) {
 		s.load(b, bulky(5000)...)
 		b.Run(name+"/ping", func(b *testing.B) { // what a round trip costs
 			for b.Loop() {
-				if err := s.Ready(b.Context()); err != nil {
+				if err := s.Ready(b.Context(), s.org); err != nil {
 					b.Fatal(err)
 				}
 			}

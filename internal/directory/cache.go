@@ -41,9 +41,10 @@ type CacheConfig struct {
 	// DefaultMaxOrganisations.
 	MaxOrganisations int
 	// MinReplicas is the number of replicas that a master must have in good state
-	// (min-replicas-max-lag) to be believed. With Sentinel it is what unmasks a
-	// master that was replaced and does not know. 0 believes every master. In a
-	// cluster it has to be 0: there such a master stops answering by itself.
+	// (min-replicas-max-lag) to be believed, which every script looks at. With
+	// Sentinel it is what unmasks a master that was replaced and does not know. 0
+	// believes every master. In a cluster it has to be 0: there such a master stops
+	// answering by itself; and with the embedded store, which has no replicas.
 	MinReplicas int
 	// Logger is told of lost histories. nil discards.
 	Logger *slog.Logger
@@ -73,7 +74,6 @@ type Cache struct {
 	feed  redis.UniversalClient
 
 	generations atomic.Uint64
-	authority   authority
 	// admits says whether an entity that was read at one revision and last touched
 	// at another, 0 for not that anybody knows, is kept (D3).
 	admits func(touched, read uint64) bool
@@ -118,6 +118,9 @@ func NewCache(d *Directory, cfg CacheConfig) (*Cache, error) {
 	if cfg.MaxStaleness < 0 || cfg.MaxOrganisations < 0 || cfg.MinReplicas < 0 {
 		return nil, errors.New("directory: a limit of the cache cannot be negative; 0 means its default")
 	}
+	if cfg.MinReplicas > 0 && d.embedded != nil {
+		return nil, errors.New("directory: a number of replicas cannot be asked for of the embedded store, which has none; leave it out")
+	}
 	if cfg.MinReplicas > 0 && d.server.cluster != nil {
 		return nil, errors.New("directory: a number of replicas cannot be asked for in a cluster: a master that is cut off " +
 			"stops answering by itself, after cluster-node-timeout; leave it out")
@@ -145,12 +148,10 @@ func NewCache(d *Directory, cfg CacheConfig) (*Cache, error) {
 	if cfg.Bytes > 0 {
 		d.parsed = parsed{} // what is kept is there already taken apart
 	}
+	d.believe(cfg.MinReplicas)
 	c.followers.Store(&map[string]*follower{})
 	c.feed = d.server.feed(max(cfg.MaxOrganisations, 1))
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	if cfg.MinReplicas > 0 {
-		c.running.Go(func() { c.watchAuthority(c.ctx) })
-	}
 	return c, nil
 }
 
@@ -184,6 +185,7 @@ func (c *Cache) Read(
 ) (*authz.Facts, error) {
 	f := c.follower(organisation)
 	if f == nil {
+		c.counts.misses.Add(1)
 		return c.readUnfollowed(ctx, organisation, keys, fresh)
 	}
 	if !fresh.Full {
@@ -195,6 +197,18 @@ func (c *Cache) Read(
 	}
 	c.counts.misses.Add(1)
 	return f.load(ctx, keys, fresh)
+}
+
+// Ready is Directory.Ready, by the way of Read. It asks Redis even where memory could
+// answer, for other questions have to, and counts as no reading.
+func (c *Cache) Ready(ctx context.Context, organisation string) error {
+	var err error
+	if f := c.follower(organisation); f != nil {
+		_, err = f.load(ctx, probe(), authz.Freshness{Full: true})
+	} else {
+		_, err = c.readUnfollowed(ctx, organisation, probe(), authz.Freshness{})
+	}
+	return err
 }
 
 // Commit implements admin.Store. What it committed is in every answer that this
@@ -214,11 +228,7 @@ func (c *Cache) Commit(ctx context.Context, organisation string, change admin.Ch
 func (c *Cache) readUnfollowed(
 	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
 ) (*authz.Facts, error) {
-	c.counts.misses.Add(1)
-	until, err := c.believed(time.Now())
-	if err != nil {
-		return nil, err
-	}
+	until := c.believed(time.Now())
 	facts, err := c.Directory.Read(ctx, organisation, keys, fresh)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,8 @@ type server struct {
 	cluster  *redis.ClusterOptions
 	sentinel *redis.FailoverOptions
 	within   bool // in this process: it answers as soon as it can, and contexts say how long that may be
+	// announced bounds what all clients together read at a time.
+	announced *allowance
 }
 
 // parseURL reads the URL of a Redis server, cluster or Sentinel.
@@ -37,7 +39,7 @@ func parseURL(text string) (server, error) {
 	if text == "" || !found {
 		return server{}, badURL("is not a URL; write redis://host:6379, or unix:///path")
 	}
-	var s server
+	s := server{announced: new(allowance)}
 	var err error
 	base, kind, _ := strings.Cut(scheme, "+")
 	switch {
@@ -115,6 +117,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
 		o.PoolSize = cmp.Or(connections, o.PoolSize)
+		o.Dialer = s.dialer(o.DialTimeout)
 		client := redis.NewClusterClient(&o)
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(&clusterHook{client.ReloadState}) })
 		return client
@@ -123,6 +126,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 		limits{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.MaxRetryBackoff, &o.MaxRetries, &o.DialerRetries}.set(bulk)
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.PoolSize = cmp.Or(connections, o.PoolSize)
+		o.Dialer = s.dialer(o.DialTimeout)
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
@@ -130,12 +134,20 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 		if s.within {
 			const forever = -1
 			o.ReadTimeout, o.WriteTimeout = forever, forever
+		} else {
+			o.Dialer = s.dialer(o.DialTimeout)
 		}
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
 		o.PoolSize = cmp.Or(connections, o.PoolSize)
 		return redis.NewClient(&o)
 	}
+}
+
+// dialer returns what connects to servers, Sentinels too. A client that is given one
+// leaves encryption to it.
+func (s server) dialer(timeout time.Duration) dialer {
+	return s.announced.bound(redis.NewDialer(&redis.Options{DialTimeout: timeout, TLSConfig: *s.tls()}))
 }
 
 // limits are the options that the three kinds of client have in common.

@@ -84,7 +84,7 @@ func works(t *testing.T, cfg Config) {
 	}
 	defer closed(t, d)
 	s := &store{Directory: d, raw: d.bulk, org: "riverside"}
-	if err := d.Ready(t.Context()); err != nil {
+	if err := d.Ready(t.Context(), "riverside"); err != nil {
 		t.Fatal(err)
 	}
 	s.load(t, clinic()...)

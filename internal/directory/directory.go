@@ -59,12 +59,18 @@
 // # Who may do what
 //
 // The exact rules for Redis users are in deploy/README.md, and the tests run with
-// them. A sidecar that decides needs HGETALL, ZSCORE and XRANGE inside EVALSHA_RO
-// and EVAL_RO, HGETALL and XREAD to follow the changes, and PING: read permission on
+// them. A sidecar that decides needs HGETALL, ZSCORE, XRANGE and INFO replication
+// inside EVALSHA_RO and EVAL_RO, and XREAD to follow the changes: read permission on
 // cg:* and no command that writes. Searches take ZRANGEBYLEX, ZCARD, HGET and EXISTS
 // as well, previews of changes those but the first, HMGET, ZRANGE and TYPE. EVALSHA_RO
-// needs Redis 7 or later. CacheConfig's MinReplicas takes INFO. An audit takes SCAN, which shows the names of all keys of
-// a database, those of others too.
+// needs Redis 7 or later. An audit takes SCAN, which shows the names of all keys of a
+// database, those of others too.
+//
+// # What is believed
+//
+// Only a master is, and every script looks at that itself (master.lua), so that an
+// answer and the proof that it is a master's are one. Whatever else answers, a replica
+// or a master that was demoted, gives no answer, and its connection is closed.
 //
 // # In a cluster
 //
@@ -75,7 +81,6 @@ package directory
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -98,33 +103,6 @@ const defaultFactsTimeout = 250 * time.Millisecond
 const (
 	DefaultChangesKept  = 100_000
 	DefaultChangesBytes = 64 << 20
-)
-
-// The scripts. Each takes the key of the head as its only key and finds the
-// prefix of all others in it. textScript is what some begin with.
-var (
-	//go:embed text.lua
-	textScript string
-	//go:embed read.lua
-	readScript string
-	//go:embed change.lua
-	changeScript string
-	//go:embed changedelete.lua
-	changeDeleteScript string
-	//go:embed changewrite.lua
-	changeWriteScript string
-	//go:embed history.lua
-	historyScript string
-	//go:embed records.lua
-	recordsScript string
-	//go:embed range.lua
-	rangeScript string
-	//go:embed audit.lua
-	auditScript string
-	//go:embed auditchanges.lua
-	auditChangesScript string
-	//go:embed nonces.lua
-	noncesScript string
 )
 
 // Config says where the facts are.
@@ -167,11 +145,11 @@ type Directory struct {
 	server                     server               // for further clients
 	embedded                   *miniredis.Miniredis // nil with a real Redis
 
-	read, changes, histories, records, ranges, audits, auditChanges, nonces *redis.Script
+	scripts
 }
 
 // Open returns a directory in the Redis that cfg names. It does not connect:
-// Ready says whether Redis answers. The error of a bad URL is about the field
+// Ready says whether it can be decided by what is there. The error of a bad URL is about the field
 // "redis" and repeats nothing of the URL, which may hold a password.
 func Open(cfg Config) (*Directory, error) {
 	server, err := parseURL(cfg.URL)
@@ -211,15 +189,8 @@ func newDirectory(cfg Config, s server) *Directory {
 		changesKept:  cfg.ChangesKept,
 		changesBytes: cfg.ChangesBytes,
 		server:       s,
-		read:         redis.NewScript(textScript + readScript),
-		changes:      redis.NewScript(textScript + changeScript + changeDeleteScript + changeWriteScript),
-		histories:    redis.NewScript(historyScript),
-		records:      redis.NewScript(textScript + recordsScript),
-		ranges:       redis.NewScript(textScript + rangeScript),
-		audits:       redis.NewScript(auditScript),
-		auditChanges: redis.NewScript(auditChangesScript),
-		nonces:       redis.NewScript(noncesScript),
 	}
+	d.believe(0)
 	if d.factsTimeout <= 0 {
 		d.factsTimeout = defaultFactsTimeout
 	}
@@ -237,15 +208,17 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// Ready returns nil if the store answers within the facts timeout, else an
-// error of kind Unavailable or Timeout.
-func (d *Directory) Ready(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, d.factsTimeout)
-	defer cancel()
-	if err := d.facts.Ping(bounded).Err(); err != nil {
-		return unavailable(ctx, err)
-	}
-	return nil
+// Ready returns nil if decisions of an organisation can be made now, by reading what
+// they read; one that does not exist is decided about as well (V9). Else it returns
+// the error that they would have.
+func (d *Directory) Ready(ctx context.Context, organisation string) error {
+	_, err := d.Read(ctx, organisation, probe(), authz.Freshness{})
+	return err
+}
+
+// probe is what readiness reads: a question about whom no organisation has.
+func probe() []authz.Key {
+	return []authz.Key{{Kind: authz.KindTeamMember, ID: "caregate:ready"}, {Kind: authz.KindPatient, ID: "caregate:ready"}}
 }
 
 // Close ends all connections, and with an embedded store everything in it.
@@ -258,25 +231,4 @@ func (d *Directory) Close() error {
 		return fmt.Errorf("close the connections to Redis: %w", err)
 	}
 	return nil
-}
-
-// unavailable classes an error of Redis: it is a Timeout if ctx, the caller's,
-// is over, and otherwise says that nothing is known now.
-func unavailable(ctx context.Context, err error) *authz.Error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return &authz.Error{Kind: authz.Timeout, Message: "cancelled while waiting for Redis", Err: err}
-	}
-	// The socket's deadline is that of ctx and may be noticed first.
-	deadline, ok := ctx.Deadline()
-	if ctx.Err() != nil || ok && !time.Now().Before(deadline) {
-		return &authz.Error{Kind: authz.Timeout, Message: "the time allowed ran out while waiting for Redis", Err: err}
-	}
-	return &authz.Error{Kind: authz.Unavailable, Message: "Redis did not give an answer; try again, and check that it runs and is reachable", Err: err}
-}
-
-// damaged makes the error for facts that no script of Caregate wrote.
-func damaged(format string, args ...any) *authz.Error {
-	return authz.Errorf(authz.Unavailable, "",
-		"the facts of this organisation are damaged: %s; only Caregate may write its keys, restore them from an export",
-		fmt.Sprintf(format, args...))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -87,26 +86,53 @@ func (f *follower) step() error {
 	return nil
 }
 
+// maxBegins is how often the head is looked at for a beginning, while this process
+// commits one change after the other.
+const maxBegins = 10
+
 // begin takes the head as A.
 func (f *follower) begin(generation uint64) error {
-	until, err := f.cache.believed(time.Now())
-	if err != nil {
-		return err
+	for range maxBegins {
+		f.mu.RLock()
+		written := f.written
+		f.mu.RUnlock()
+		until := f.cache.believed(time.Now())
+		h, err := f.readHead()
+		if err != nil {
+			return err
+		}
+		if !h.exists {
+			return errGone
+		}
+		if f.beginAt(generation, h, until, written) {
+			return nil
+		}
 	}
-	f.mu.RLock()
-	floor := f.floor // what is committed from now on may come after the head
-	f.mu.RUnlock()
-	h, err := f.readHead()
-	if err != nil {
-		return err
-	}
-	if !h.exists {
-		return errGone
-	}
+	return errReset
+}
+
+// beginAt takes a head as A that was asked for when this process had written so many
+// changes. Those are in it or lost: what is asked of answers for their sake is given
+// up if the head does not reach it. It reports false if the head has to be looked at
+// again, because it cannot be told whether it includes a change that was acknowledged
+// meanwhile.
+func (f *follower) beginAt(generation uint64, h head, until time.Time, written uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.generation != generation {
-		return nil
+		return true
+	}
+	var later []ownChange
+	floor := uint64(0)
+	for _, own := range f.own {
+		switch {
+		case own.number <= written || own.revision == h.revision:
+			continue
+		case own.revision.Count <= h.revision.Count:
+			return false
+		}
+		later = append(later, own)
+		floor = max(floor, own.revision.Count)
 	}
 	// What was being read before A was known is not let in: what was changed between
 	// the two cannot be told.
@@ -114,10 +140,11 @@ func (f *follower) begin(generation uint64) error {
 	f.at, f.lease = h.revision, until
 	f.loads, f.promises, f.history = loads{}, nil, history{}
 	f.history.add(h.revision)
-	if f.floor == floor && floor > h.revision.Count { // what was written here is lost
-		f.floor = 0
+	f.own = later
+	if f.floor > h.revision.Count {
+		f.floor = floor
 	}
-	return nil
+	return true
 }
 
 // reset drops everything that a generation knows, once.
@@ -150,11 +177,9 @@ func (f *follower) next(after authz.Revision) ([]change, error) {
 	wait := min(f.cache.cfg.MaxStaleness/2, maxFeedWait)
 	bounded, cancel := context.WithTimeout(f.ctx, wait+feedSlack)
 	defer cancel()
-	streams, err := f.cache.feed.XRead(bounded, &redis.XReadArgs{
-		Streams: []string{strings.TrimSuffix(f.head, "head") + "changes", streamID(after.Count)},
-		Count:   f.records,
-		Block:   wait,
-	}).Result()
+	streams, err := f.cache.readStream(bounded, f.cache.feed, f.organisation, &redis.XReadArgs{
+		Streams: []string{streamID(after.Count)}, Count: f.records, Block: wait,
+	})
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,6 @@ import (
 type follower struct {
 	cache        *Cache
 	organisation string
-	head         string          // the key of the head
 	ctx          context.Context //nolint:containedctx // its own life, which stop ends
 	stop         context.CancelFunc
 	used         atomic.Int64 // when somebody last asked, in nanoseconds since 1970
@@ -36,14 +36,26 @@ type follower struct {
 	generation uint64
 	at         authz.Revision // A; zero while it is not known
 	lease      time.Time
-	floor      uint64 // the count of the last change by this process
+	floor      uint64 // the highest count of a change by this process, for as long as it may be there
+	own        []ownChange
+	written    uint64 // how many changes this process committed
 	history    history
 	promises   []promise
 	loads      loads
 }
 
+// ownChange is a change by this process, the one with this number, that A is not
+// known to include. While there is one nothing is answered from memory.
+type ownChange struct {
+	revision authz.Revision
+	number   uint64
+}
+
+// maxOwn bounds them. In one history the later ones include the earlier ones.
+const maxOwn = 64
+
 func newFollower(c *Cache, organisation string) *follower {
-	f := &follower{cache: c, organisation: organisation, head: headKey(organisation), look: make(chan struct{}, 1), records: feedCount}
+	f := &follower{cache: c, organisation: organisation, look: make(chan struct{}, 1), records: feedCount}
 	f.ctx, f.stop = context.WithCancel(c.ctx)
 	f.generation = c.generations.Add(1)
 	f.used.Store(time.Now().UnixNano())
@@ -87,7 +99,7 @@ func (f *follower) recall(keys []authz.Key, atLeast authz.Revision) (*authz.Fact
 	f.usedAt(now)
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.at.Count == 0 || expired(f.lease, now) || f.at.Count < f.floor {
+	if f.at.Count == 0 || expired(f.lease, now) || f.at.Count < f.floor || len(f.own) > 0 {
 		return nil, nil //nolint:nilnil // not from memory
 	}
 	if atLeast.Count > 0 {
@@ -192,14 +204,12 @@ func (f *follower) register() (l *load, floor uint64) {
 // read reads keys in one script and, unless something touched them meanwhile,
 // keeps them.
 func (f *follower) read(ctx context.Context, l *load, keys []authz.Key) (*authz.Facts, error) {
-	until, err := f.cache.believed(time.Now())
+	until := f.cache.believed(time.Now())
+	facts, err := f.cache.readNow(ctx, f.organisation, keys)
 	if err == nil {
-		var facts *authz.Facts
-		if facts, err = f.cache.readNow(ctx, f.organisation, keys); err == nil {
-			if facts, err = f.finish(l, keys, facts); err == nil {
-				facts.Until = until
-				return facts, nil
-			}
+		if facts, err = f.finish(l, keys, facts); err == nil {
+			facts.Until = until
+			return facts, nil
 		}
 	}
 	f.mu.Lock()
@@ -302,11 +312,36 @@ func (f *follower) settle(l *load) {
 	f.loads.end(l)
 }
 
-// wrote notes that this process committed a change.
+// wrote notes that this process committed a change. One that does not come after A and
+// is not in its history is of another history, which the next look makes known.
 func (f *follower) wrote(revision authz.Revision) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.written++
 	f.floor = max(f.floor, revision.Count)
+	if f.history.compare(revision) == included {
+		return
+	}
+	if len(f.own) == maxOwn {
+		f.own = slices.Delete(f.own, 0, 1)
+	}
+	f.own = append(f.own, ownChange{revision, f.written})
+	if revision.Count <= f.at.Count {
+		f.lookNow()
+	}
+}
+
+// hasForeign reports whether a change by this process is of another history than A.
+// mu is held.
+func (f *follower) hasForeign() bool {
+	return slices.ContainsFunc(f.own, func(own ownChange) bool { return own.revision.Count <= f.at.Count })
+}
+
+// includeOwn strikes out the change by this process that A has just come to. It
+// reports false if another one has its place. mu is held.
+func (f *follower) includeOwn() bool {
+	f.own = slices.DeleteFunc(f.own, func(own ownChange) bool { return own.revision == f.at })
+	return !f.hasForeign()
 }
 
 // apply takes one record of the feed and reports whether it follows A. If it does
@@ -329,5 +364,5 @@ func (f *follower) apply(generation uint64, c change) bool {
 	for _, l := range f.loads.due(f.at.Count) {
 		f.settle(l)
 	}
-	return f.keepPromises()
+	return f.includeOwn() && f.keepPromises()
 }

@@ -2,10 +2,9 @@ package directory
 
 import (
 	"context"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -54,15 +53,16 @@ func (f *follower) lookNow() {
 func (f *follower) renew() {
 	f.mu.RLock()
 	generation, known := f.generation, f.at.Count
-	least := max(known, f.floor)
+	least, foreign := max(known, f.floor), f.hasForeign()
 	f.mu.RUnlock()
-	if known == 0 {
+	switch {
+	case known == 0:
 		return // the feed is looking
-	}
-	until, err := f.cache.believed(time.Now())
-	if err != nil {
+	case foreign:
+		f.reset(generation, "a change of this process is not of the history that is followed")
 		return
 	}
+	until := f.cache.believed(time.Now())
 	h, err := f.readHead()
 	if err != nil {
 		return
@@ -126,90 +126,26 @@ func (f *follower) extend(until time.Time) {
 	}
 }
 
-// readHead reads the head.
+// believed returns until when what is asked of Redis now is to be believed.
+func (c *Cache) believed(now time.Time) time.Time { return now.Add(c.cfg.MaxStaleness) }
+
+// readHead looks at the head.
 func (f *follower) readHead() (head, error) {
 	bounded, cancel := context.WithTimeout(f.ctx, f.cache.factsTimeout)
 	defer cancel()
-	fields, err := f.cache.Directory.facts.HGetAll(bounded, f.head).Result()
+	return f.cache.Directory.readHead(bounded, f.cache.Directory.facts, f.organisation)
+}
+
+// readHead looks at the head by way of a client.
+func (d *Directory) readHead(ctx context.Context, client redis.UniversalClient, organisation string) (head, error) {
+	reply, err := d.read.RunRO(ctx, client, []string{headKey(organisation)}, schema).Slice()
 	if err != nil {
-		return head{}, err
+		return head{}, unavailable(ctx, err)
 	}
-	flat := make([]string, 0, 2*len(fields))
-	for field, value := range fields {
-		flat = append(flat, field, value)
+	if len(reply) != 1 {
+		return head{}, damaged("the reply has no head")
 	}
-	return headOf(strings.Join(flat, "\x00"))
-}
-
-// authority is when the master was last seen with enough replicas.
-type authority struct {
-	mu   sync.Mutex
-	seen time.Time
-}
-
-// believed returns until when what is asked of Redis now is to be believed: for
-// as long as a lease lasts, counted from now or, if the master has to have
-// replicas, from when it was last seen to have them. An error says that this is
-// over already.
-func (c *Cache) believed(now time.Time) (time.Time, error) {
-	if c.cfg.MinReplicas == 0 {
-		return now.Add(c.cfg.MaxStaleness), nil
-	}
-	c.authority.mu.Lock()
-	until := c.authority.seen.Add(c.cfg.MaxStaleness)
-	c.authority.mu.Unlock()
-	if expired(until, now) {
-		return time.Time{}, authz.Errorf(authz.Unavailable, "",
-			"the Redis master has too few replicas in good state to be believed; check the replicas, or lower --min-replicas")
-	}
-	return until, nil
-}
-
-// watchAuthority looks at the replicas of the master as often as a follower looks
-// at a head.
-func (c *Cache) watchAuthority(ctx context.Context) {
-	tick := time.NewTicker(c.cfg.MaxStaleness / 4)
-	defer tick.Stop()
-	for {
-		c.lookAtReplicas(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (c *Cache) lookAtReplicas(ctx context.Context) {
-	bounded, cancel := context.WithTimeout(ctx, c.factsTimeout)
-	defer cancel()
-	asked := time.Now()
-	info, err := c.Directory.facts.Info(bounded, "replication").Result()
-	if err != nil || goodReplicas(info) < c.cfg.MinReplicas {
-		return
-	}
-	c.authority.mu.Lock()
-	c.authority.seen = asked
-	c.authority.mu.Unlock()
-}
-
-// goodReplicas reads how many replicas a master has that are in good state. Redis
-// says so if min-replicas-to-write is set; a replica says nothing.
-func goodReplicas(info string) int {
-	master, good := false, 0
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		switch name {
-		case "role":
-			master = value == "master"
-		case "min_slaves_good_slaves":
-			good, _ = strconv.Atoi(value) // not a number: none
-		}
-	}
-	if !master {
-		return 0
-	}
-	return good
+	return headOf(reply[0])
 }
 
 // includes returns nil if facts at have include the changes up to want, which is

@@ -97,10 +97,7 @@ func (d *Directory) Sizes(
 func (c *Cache) Range(
 	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
 ) (search.Found, error) {
-	until, hasOurs, err := c.trusted(organisation)
-	if err != nil {
-		return search.Found{}, err
-	}
+	until, hasOurs := c.trusted(organisation)
 	found, err := c.Directory.Range(ctx, organisation, r, fresh)
 	if err == nil {
 		err = hasOurs(found.Revision)
@@ -118,10 +115,7 @@ func (c *Cache) Range(
 func (c *Cache) Sizes(
 	ctx context.Context, organisation string, kind authz.Kind, indexes []search.Index,
 ) ([]int, authz.Revision, error) {
-	_, hasOurs, err := c.trusted(organisation)
-	if err != nil {
-		return nil, authz.Revision{}, err
-	}
+	_, hasOurs := c.trusted(organisation)
 	sizes, revision, err := c.Directory.Sizes(ctx, organisation, kind, indexes)
 	if err == nil {
 		err = hasOurs(revision)
@@ -135,13 +129,11 @@ func (c *Cache) Sizes(
 // trusted returns until when what is asked of Redis from now on is to be believed,
 // and a function that refuses a revision from before what was committed here up to
 // now.
-func (c *Cache) trusted(organisation string) (until time.Time, hasOurs func(authz.Revision) error, err error) {
-	if until, err = c.believed(time.Now()); err != nil {
-		return time.Time{}, nil, err
-	}
+func (c *Cache) trusted(organisation string) (until time.Time, hasOurs func(authz.Revision) error) {
+	until = c.believed(time.Now())
 	f := c.follower(organisation)
 	if f == nil {
-		return until, func(authz.Revision) error { return nil }, nil
+		return until, func(authz.Revision) error { return nil }
 	}
 	f.mu.RLock()
 	floor := f.floor
@@ -152,7 +144,7 @@ func (c *Cache) trusted(organisation string) (until time.Time, hasOurs func(auth
 		}
 		f.lookNow()
 		return beforeOurs()
-	}, nil
+	}
 }
 
 func tooWide() *authz.Error {

@@ -141,7 +141,7 @@ func factsAt(
 	for rest := reply[len(asked):]; len(rest) > 0; rest = rest[3:] {
 		kind, isKind := rest[0].(string)
 		id, isID := rest[1].(string)
-		if !isKind || !isID {
+		if !isKind || !isID || !validKind(authz.Kind(kind)) {
 			return nil, damaged("the reply names no role or group")
 		}
 		fact, err := read(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])

@@ -265,7 +265,7 @@ func TestOutage(t *testing.T) {
 		t.Helper()
 		for range 20 { // the first tries may meet connections that died
 			if facts, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}, authz.Freshness{}); err == nil && facts.Get(member("mark")).Found {
-				if err := d.Ready(t.Context()); err != nil {
+				if err := d.Ready(t.Context(), "riverside"); err != nil {
 					t.Error(err)
 				}
 				return
@@ -280,7 +280,7 @@ func TestOutage(t *testing.T) {
 				_, err := d.Read(t.Context(), "riverside", []authz.Key{member("mark")}, authz.Freshness{})
 				return err
 			},
-			"ready": func() error { return d.Ready(t.Context()) },
+			"ready": func() error { return d.Ready(t.Context(), "riverside") },
 		} {
 			start := time.Now()
 			err := call()

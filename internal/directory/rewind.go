@@ -86,14 +86,18 @@ func (r *rewind) follow(ctx context.Context, to authz.Revision) error {
 		return replaced()
 	}
 	for r.known.Count < to.Count {
-		entries, err := r.bulk.XRangeN(ctx, streamKey(r.organisation), streamID(r.known.Count+1), streamID(to.Count), rewindChanges).Result()
+		entries, err := r.entries.RunRO(ctx, r.bulk, []string{headKey(r.organisation)}, streamID(r.known.Count+1), streamID(to.Count), rewindChanges).Slice()
 		if err != nil {
 			return unavailable(ctx, err)
 		}
 		if len(entries) == 0 {
 			return forgotten()
 		}
-		for _, entry := range entries {
+		for _, raw := range entries {
+			entry, ok := messageOf(raw)
+			if !ok {
+				return damagedStream()
+			}
 			c, err := changeOf(entry)
 			switch {
 			case err != nil:

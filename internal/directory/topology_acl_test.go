@@ -90,7 +90,7 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 	c, err := NewCache(d, cfg)
 	must(t)(err)
 	defer func() { _ = c.Close() }()
-	if err := retried(func() error { return c.Ready(t.Context()) }); err != nil {
+	if err := retried(func() error { return c.Ready(t.Context(), exactOrganisation) }); err != nil {
 		return err
 	}
 	keys := []authz.Key{member("eve"), member("nobody"), {Kind: authz.KindPatient, ID: "p-1"}}

@@ -131,7 +131,7 @@ func TestAnIsolatedMasterIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.eventually(20*time.Second, "the new master has a replica", func() bool {
-		return x.sidecars[0].cache.Ready(t.Context()) == nil && answers(x.sidecars[0])
+		return x.sidecars[0].cache.Ready(t.Context(), exactOrganisation) == nil && answers(x.sidecars[0])
 	})
 	if later := x.edit(x.sidecars[0]); !has(promoted, later) {
 		t.Error("the change is not on the new master")

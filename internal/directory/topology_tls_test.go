@@ -104,8 +104,8 @@ func connects(t *testing.T, cfg Config) error {
 	}
 	defer closed(t, d)
 	// Once more: a busy machine may need its time.
-	if err = d.Ready(t.Context()); err != nil {
-		err = d.Ready(t.Context())
+	if err = d.Ready(t.Context(), "riverside"); err != nil {
+		err = d.Ready(t.Context(), "riverside")
 	}
 	return err
 }
@@ -185,7 +185,7 @@ func TestMutualTLS(t *testing.T) {
 	d, err := Open(Config{URL: url, CA: a.file, Cert: otherCert, Key: otherKey})
 	must(t)(err)
 	defer closed(t, d)
-	if d.Ready(t.Context()) == nil {
+	if d.Ready(t.Context(), "riverside") == nil {
 		t.Error("a certificate that others signed is taken")
 	}
 	for from, to := range map[string]string{cert: otherCert, key: otherKey} {
@@ -193,10 +193,10 @@ func TestMutualTLS(t *testing.T) {
 		must(t)(err)
 		must(t)(os.WriteFile(to, text, 0o600))
 	}
-	must(t)(redistest.Await(10*time.Second, "the new certificate is shown", func() bool { return d.Ready(t.Context()) == nil }))
+	must(t)(redistest.Await(10*time.Second, "the new certificate is shown", func() bool { return d.Ready(t.Context(), "riverside") == nil }))
 	must(t)(os.Remove(otherCert)) // the one in force stays
 	for range 20 {
-		must(t)(d.Ready(t.Context()))
+		must(t)(d.Ready(t.Context(), "riverside"))
 	}
 }
 

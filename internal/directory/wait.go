@@ -35,9 +35,9 @@ func (d *Directory) Wait(ctx context.Context, organisation string, after authz.R
 			wait = max(min(wait, time.Until(deadline)), time.Millisecond) // 0 would be forever
 		}
 		bounded, cancel := context.WithTimeout(ctx, wait+waitSlack)
-		_, err = d.waits.XRead(bounded, &redis.XReadArgs{
-			Streams: []string{streamKey(organisation), streamID(after.Count)}, Count: 1, Block: wait,
-		}).Result()
+		_, err = d.readStream(bounded, d.waits, organisation, &redis.XReadArgs{
+			Streams: []string{streamID(after.Count)}, Count: 1, Block: wait,
+		})
 		cancel()
 		switch {
 		case err == nil:
@@ -55,14 +55,9 @@ func (d *Directory) hasOther(ctx context.Context, organisation string, than auth
 	}
 	bounded, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	head, err := d.waits.HMGet(bounded, headKey(organisation), "rev", "nonce").Result()
+	h, err := d.readHead(bounded, d.waits, organisation)
 	if err != nil {
-		return false, unavailable(ctx, err)
+		return false, err
 	}
-	rev, _ := at[string](head, 0)
-	nonce, _ := at[string](head, 1)
-	if rev == "" {
-		return than != (authz.Revision{}), nil
-	}
-	return rev+"."+nonce != than.String(), nil
+	return h.revision != than, nil
 }

@@ -113,7 +113,7 @@ func (c *Cluster) works() bool {
 		}
 		reply, err = node.Do("CLUSTER", "NODES")
 		text, _ = reply.(string)
-		if err != nil || strings.Count(text, "slave") < 3 || i >= 3 && !node.follows() {
+		if err != nil || strings.Count(text, "slave") < 3 || i >= 3 && !node.Follows() {
 			return false
 		}
 	}

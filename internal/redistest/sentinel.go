@@ -58,7 +58,7 @@ func StartReplicated(dir string, arguments ...string) (r *Replicated, err error)
 		r.Replicas = append(r.Replicas, replica)
 	}
 	for _, replica := range r.Replicas {
-		if err = Await(settle, "a replica follows the master", replica.follows); err != nil {
+		if err = Await(settle, "a replica follows the master", replica.Follows); err != nil {
 			return r, err
 		}
 	}
@@ -172,8 +172,8 @@ func Await(within time.Duration, what string, done func() bool) error {
 	return nil
 }
 
-// follows reports whether the server is a replica that has what its master has.
-func (s *Server) follows() bool {
+// Follows reports whether the server is a replica that has what its master has.
+func (s *Server) Follows() bool {
 	info, err := s.Do("INFO", "replication")
 	text, _ := info.(string)
 	return err == nil && strings.Contains(text, "role:slave") && strings.Contains(text, "master_link_status:up")

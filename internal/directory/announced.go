@@ -1,0 +1,247 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// The bounds on what servers announce. The client makes room for a reply when its
+// length is announced, before a byte of it has come, so that a few bytes of a server
+// that is broken or not ours would take all memory.
+const (
+	// maxReply bounds one reply: its bytes, and elementCost for each element, which
+	// is about what the client makes room for. The largest that is asked for is a
+	// change of a thousand records with long lists; an ordinary page is a thousandth.
+	maxReply    = 128 << 20
+	elementCost = 64
+	// maxReplies bounds all replies together that are being read by a directory.
+	maxReplies = 2 * maxReply
+	// freeReply is how much of a reply counts for nothing among all.
+	freeReply = 64 << 10
+	// maxReplyLine bounds what has no announced length: numbers, states and errors.
+	maxReplyLine = 64 << 10
+	// maxNesting bounds replies within replies. A stream of changes has five.
+	maxNesting = 16
+)
+
+// errAnnounced is the error of a connection whose server announced more than any
+// answer has, or what is no reply.
+var errAnnounced = errors.New("the reply is not within the bounds on replies")
+
+// allowance is what all connections of a directory may still announce together.
+type allowance struct{ taken atomic.Int64 }
+
+func (a *allowance) take(n int64) bool {
+	if a.taken.Add(n) <= maxReplies {
+		return true
+	}
+	a.taken.Add(-n)
+	return false
+}
+
+func (a *allowance) give(n int64) { a.taken.Add(-n) }
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// bound makes a dialer whose connections end when a server announces too much.
+func (a *allowance) bound(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		b := &boundConn{Conn: conn, replies: replies{all: a}}
+		if raw, ok := conn.(syscall.Conn); ok {
+			return &rawBoundConn{b, raw}, nil
+		}
+		return b, nil
+	}
+}
+
+// boundConn is a connection that is read by one goroutine at a time.
+type boundConn struct {
+	net.Conn
+
+	mu      sync.Mutex // Close may come at any time
+	replies replies
+	failed  bool
+}
+
+// rawBoundConn is one of which the client can see that the other side has ended it.
+type rawBoundConn struct {
+	*boundConn
+	syscall.Conn
+}
+
+// Close is that of boundConn.
+func (c *rawBoundConn) Close() error { return c.boundConn.Close() }
+
+// Read reads, and shows nothing of what is out of bounds.
+func (c *boundConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed || !c.replies.see(p[:n]) {
+		c.failed = true
+		return 0, errAnnounced
+	}
+	return n, err
+}
+
+// Close gives back what the replies had taken.
+func (c *boundConn) Close() error {
+	c.mu.Lock()
+	c.failed = true
+	c.replies.end()
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// replies follows what a server says, in RESP2 or RESP3, as far as it announces what
+// is to come. It takes the same memory whatever that is. What it does not know is out
+// of bounds: servers send no attributes and no streamed strings or lists unless they
+// are asked to.
+type replies struct {
+	all *allowance
+
+	bytes   int64             // of a text that are still to come, with its end
+	line    int               // bytes of the line so far, 0 before its first one
+	kind    byte              // the first byte of the line
+	number  int64             // that the line has so far
+	last    byte              // the last byte of the line so far
+	nesting int               // lists around the next element
+	open    [maxNesting]int64 // elements that each of them still lacks
+	cost    int64             // of the reply so far
+	taken   int64             // of it, from all
+}
+
+// see takes the next bytes, and reports false when they are out of bounds.
+func (r *replies) see(b []byte) bool {
+	for len(b) > 0 {
+		if r.bytes > 0 {
+			n := min(r.bytes, int64(len(b)))
+			r.bytes -= n
+			b = b[n:]
+			if r.bytes == 0 {
+				r.element()
+			}
+			continue
+		}
+		n := bytes.IndexByte(b, '\n') + 1
+		ends := n > 0
+		if !ends {
+			n = len(b)
+		}
+		if !r.part(b[:n]) || ends && !r.lineEnds() {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// part takes a part of a line.
+func (r *replies) part(b []byte) bool {
+	if r.line == 0 {
+		r.kind, r.number, r.last = b[0], 0, b[0]
+	}
+	switch r.kind {
+	case '+', '-', ':', '_', ',', '#', '(':
+	case '$', '!', '=', '*', '~', '>', '%':
+		for i, c := range b {
+			if i == 0 && r.line == 0 {
+				continue
+			}
+			switch at := r.line + i; {
+			case '0' <= c && c <= '9' && r.last != '\r' && r.number >= 0 && at < 12:
+				r.number = 10*r.number + int64(c-'0')
+			case c == '-' && at == 1:
+				r.number = -1
+			case c == '1' && at == 2 && r.number == -1: // the length of nothing
+			case c == '\r' && at > 1 && r.last != '\r' && r.last != '-':
+			case c == '\n' && r.last == '\r':
+			default:
+				return false
+			}
+			r.last = c
+		}
+	default:
+		return false
+	}
+	r.line += len(b)
+	r.last = b[len(b)-1]
+	return r.line <= maxReplyLine
+}
+
+// lineEnds takes the end of a line.
+func (r *replies) lineEnds() bool {
+	r.line = 0
+	number := max(r.number, 0)
+	switch r.kind {
+	case '$', '!', '=':
+		if !r.announce(number) {
+			return false
+		}
+		if r.number >= 0 {
+			r.bytes = number + int64(len("\r\n"))
+			return true
+		}
+	case '%':
+		number *= 2
+		fallthrough
+	case '*', '~', '>':
+		if !r.announce(number * elementCost) {
+			return false
+		}
+		if number > 0 {
+			if r.nesting == maxNesting {
+				return false
+			}
+			r.open[r.nesting] = number
+			r.nesting++
+			return true
+		}
+	}
+	r.element()
+	return true
+}
+
+// announce takes what something will cost.
+func (r *replies) announce(cost int64) bool {
+	r.cost += cost
+	if r.cost > maxReply {
+		return false
+	}
+	if more := r.cost - freeReply - r.taken; more > 0 {
+		if !r.all.take(more) {
+			return false
+		}
+		r.taken += more
+	}
+	return true
+}
+
+// element takes the end of an element, and of each list that ends with it.
+func (r *replies) element() {
+	for r.nesting > 0 {
+		r.open[r.nesting-1]--
+		if r.open[r.nesting-1] > 0 {
+			return
+		}
+		r.nesting--
+	}
+	r.end()
+}
+
+// end takes the end of a reply.
+func (r *replies) end() {
+	if r.taken > 0 {
+		r.all.give(r.taken)
+	}
+	r.cost, r.taken = 0, 0
+}
