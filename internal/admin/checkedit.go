@@ -14,7 +14,7 @@ import (
 // is named as edits[2].record.access[0]. What exists is for the store to know.
 func (c *Change) Check() error {
 	switch {
-	case len(c.Edits) == 0:
+	case len(c.Edits) == 0 && c.ExpectRevision == nil:
 		return bad("edits", "is empty; a change has at least one edit")
 	case len(c.Edits) > MaxEdits:
 		return authz.Errorf(authz.TooLarge, "edits", "has %d edits; a change has at most %d: divide it into several", len(c.Edits), MaxEdits)

@@ -59,6 +59,8 @@ type Expectation struct {
 
 // Change is edits that are committed together, or not at all.
 type Change struct {
+	// Edits may be none where ExpectRevision is given: then the change says only that what
+	// is expected holds, and at which revision.
 	Edits  []Edit
 	Expect []Expectation
 	// ExpectRevision, when not nil, is the organisation's revision at the moment
@@ -80,6 +82,10 @@ type Committed struct {
 	// Changed is false for a change that found everything as it asks for; it is
 	// not a revision of its own.
 	Changed bool
+	// Before is set by a Service for a change with a single edit: the revision at which the
+	// record that the edit is about last changed before this change. The zero revision
+	// is that of one that did not exist.
+	Before authz.Revision
 }
 
 // MaxEdits is the most edits of one change, and the most entities that it may

@@ -183,9 +183,6 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	if p.outcome != nil {
 		return Committed{}, p.outcome
 	}
-	if len(p.edits) == 0 {
-		return Committed{Revision: j.consulted.Facts.Revision}, nil
-	}
 	change := Change{
 		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision,
 		Author: Author{Actor: actor.String(), Via: "api", Request: o.Request},
@@ -194,7 +191,12 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 		e.IfMatch = true
 		change.Expect = append(change.Expect, e)
 	}
-	return s.store.Commit(ctx, organisation, change)
+	// Where nothing is to be done the store says whether that is so still.
+	done, err := s.store.Commit(ctx, organisation, change)
+	if err == nil && len(p.edits) == 1 {
+		done.Before = p.looked.since[p.edits[0].target()]
+	}
+	return done, err
 }
 
 // again calls f until its error is not about facts that changed meanwhile, but not

@@ -10,7 +10,8 @@
 -- ARGV[9]     the revision that the organisation must have, '' for any
 -- ARGV[10]    the number of expectations, then for each kind, id, and the revision of
 --             its last change, '' if it must not exist
--- ARGV[…]     the edits, each as it is taken apart below
+-- ARGV[…]     the edits, each as it is taken apart below; none only looks at the
+--             expectations
 --
 -- Returns
 --   ok, rev, nonce, changed           done; the same revision if nothing changed

@@ -178,7 +178,13 @@ for _, kind in ipairs(kinds) do
     if e.after ~= e.before or e.stale then plan_entity(e) end
   end
 end
-if #images == 0 then return {dry and 'altered' or 'ok', head[1], head[2], 0} end
+if #images == 0 then
+  if dry then return {'altered', head[1], head[2], 0} end
+  -- That nothing changes is said only by a server that could have changed it: a replica,
+  -- or a master that may not write, is behind and refuses this command, which does nothing.
+  redis.call('HDEL', KEYS[1], '')
+  return {'ok', head[1], head[2], 0}
+end
 if #images > limit then return {'refused', 0, 'too_many', '', -1} end
 
 -- A command that fails here would leave half a change behind, and the only ones

@@ -222,16 +222,20 @@ func (a *API) cancel(x *exchange, actor admin.Actor) error {
 	return nil
 }
 
-// written answers a write with the record as it is after it. The write is
-// committed: when the record cannot be read now, is gone again, or may not be read by
-// who wrote it, the answer says that much and no more.
+// written answers a write with the record as it left it, at the revision of the write.
+// The write is committed: when the record cannot be read now, has changed again, is gone,
+// or may not be read by who wrote it, the answer says that much and no more.
 func (x *exchange) written(actor admin.Actor, key authz.Key, done admin.Committed, status int) {
-	stored, revision, err := x.stored(actor, key)
-	if err != nil || !revision.MayInclude(done.Revision) {
+	since := done.Before
+	if done.Changed {
+		since = done.Revision
+	}
+	stored, _, err := x.stored(actor, key)
+	if err != nil || stored.Since != since {
 		x.outcome(status, done)
 		return
 	}
-	x.stateRevision(revision)
+	x.stateRevision(done.Revision)
 	x.out = appendRecord(x.out[:0], stored)
 	x.tagged(status, recordTag(stored))
 }
