@@ -66,7 +66,10 @@ type Change struct {
 	// ExpectRevision, when not nil, is the organisation's revision at the moment
 	// of the change.
 	ExpectRevision *authz.Revision
-	Author         Author
+	// AtLeast, when not zero, is what the organisation has to include at the moment of the
+	// change.
+	AtLeast authz.Revision
+	Author  Author
 }
 
 // Author is who made a change (A3).

@@ -157,6 +157,12 @@ func (s *Service) Wait(ctx context.Context, organisation string, after authz.Rev
 	return s.store.Wait(ctx, organisation, after)
 }
 
+// Includes returns nil if what was read at one revision includes another one, as
+// Store.Includes does. Nothing is told that the revisions do not say.
+func (s *Service) Includes(ctx context.Context, organisation string, have, want authz.Revision) error {
+	return s.store.Includes(ctx, organisation, have, want)
+}
+
 // records returns the records for keys, nil for what does not exist, at one
 // revision.
 func (s *Service) records(ctx context.Context, organisation string, keys []authz.Key) ([]*Stored, authz.Revision, error) {
@@ -211,8 +217,12 @@ func (s *Service) consultAt(
 		return nil, err
 	}
 	facts := j.consulted.Facts
-	if !facts.Revision.MayInclude(revision) {
+	// Revisions of the entities are compared by their counts, and so of one history only.
+	switch err := s.store.Includes(ctx, organisation, facts.Revision, revision); {
+	case err != nil && authz.KindOf(err) == authz.Behind:
 		return nil, Moved()
+	case err != nil:
+		return nil, err
 	}
 	for _, r := range records {
 		if r != nil && facts.Get(r.Key()).Since != r.Since {

@@ -51,6 +51,8 @@ type Options struct {
 	// IfMatch is what the caller expects of records, whether they mark it so or
 	// not. If it does not hold the error is of kind Changed.
 	IfMatch []Expectation
+	// AtLeast is what the facts have to include that are changed, as a Change has it.
+	AtLeast authz.Revision
 	Request string // the id of the request, for the record of the change (A3)
 }
 
@@ -184,7 +186,7 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 		return Committed{}, p.outcome
 	}
 	change := Change{
-		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision,
+		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision, AtLeast: o.AtLeast,
 		Author: Author{Actor: actor.String(), Via: "api", Request: o.Request},
 	}
 	for _, e := range o.IfMatch {

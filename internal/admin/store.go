@@ -18,6 +18,7 @@ type Store interface {
 	//	           otherwise; the last holder of user:* (A4); an expectation
 	//	           about what the policy looked at that does not hold (ErrMoved)
 	//	Changed    an expectation marked IfMatch does not hold
+	//	Behind     the organisation does not include AtLeast
 	//	TooLarge   more than MaxEdits entities
 	//	Unavailable, Timeout   it may be committed and may not be
 	Commit(ctx context.Context, organisation string, change Change) (Committed, error)
@@ -38,6 +39,11 @@ type Store interface {
 	// to: for Access and a patient group, the team members who have it. The other
 	// direction stands in the record. An entity to that does not exist is NotFound.
 	Related(ctx context.Context, organisation string, relation Relation, to string, after string, limit int) (RelatedPage, error)
+
+	// Includes returns nil if facts at the revision have, which were read a moment ago,
+	// include the changes up to want: one of the same history, and not a later one. The
+	// zero revision is included in every other. Otherwise the error is of kind Behind.
+	Includes(ctx context.Context, organisation string, have, want authz.Revision) error
 
 	// History returns up to limit events after a revision, oldest first. A
 	// revision that is not remembered any more, or is of another history, is Behind.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
@@ -42,7 +43,7 @@ func defaultPolicy(t testing.TB) authz.Policy {
 // empty returns a store with nothing in it.
 func empty(t testing.TB, p authz.Policy) *clinic {
 	t.Helper()
-	store, err := directory.OpenEmbedded(directory.Config{})
+	store, err := directory.OpenEmbedded(directory.Config{FactsTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

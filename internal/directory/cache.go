@@ -223,6 +223,14 @@ func (c *Cache) Commit(ctx context.Context, organisation string, change admin.Ch
 	return done, err
 }
 
+// Includes implements admin.Store. What a follower came through needs no look.
+func (c *Cache) Includes(ctx context.Context, organisation string, have, want authz.Revision) error {
+	if f := c.follower(organisation); f != nil && f.cameThrough(have, want) {
+		return nil
+	}
+	return c.Directory.Includes(ctx, organisation, have, want)
+}
+
 // readUnfollowed reads what nobody follows, and has it followed from now on if
 // the organisation exists and there is room.
 func (c *Cache) readUnfollowed(

@@ -8,7 +8,8 @@
 -- ARGV[4, 5]  the most entries, and the most bytes of images, that the stream keeps
 -- ARGV[6…8]   who made the change, how, and in which request
 -- ARGV[9]     the revision that the organisation must have, '' for any
--- ARGV[10]    the number of expectations, then for each kind, id, and the revision of
+-- ARGV[10]    a revision that it must include, '' for none
+-- ARGV[11]    the number of expectations, then for each kind, id, and the revision of
 --             its last change, '' if it must not exist
 -- ARGV[…]     the edits, each as it is taken apart below; none only looks at the
 --             expectations
@@ -22,6 +23,7 @@
 --                                     change, or the organisation's for a new one
 --   nowhere                           nothing is written; there is no organisation
 --   schema, number                    the facts have another schema
+--   behind                            it does not include that revision
 --   damaged                           a key that a script wrote has been tampered with
 --   moved, number                     this expectation, from 1, does not hold, or with
 --                                     0 that about the revision
@@ -62,7 +64,19 @@ local function take()
   return ARGV[position - 1]
 end
 
-local at_revision = take()
+local function token_of(entry)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  return string.match(entry[1], '^%d+') .. '.' .. (fields.nonce or '')
+end
+
+local at_revision, at_least = take(), take()
+local now = head[1] .. '.' .. (head[2] == '' and '0' or head[2])
+if at_least ~= '' and at_least ~= now then
+  local id = string.match(at_least, '^%d+') .. '-0'
+  local entry = redis.call('XRANGE', prefix .. 'changes', id, id)[1]
+  if not entry or token_of(entry) ~= at_least then return {'behind'} end
+end
 for number = 1, tonumber(take()) do
   local kind, id, since = take(), take(), take()
   local key = prefix .. kind .. ':' .. id
@@ -72,7 +86,7 @@ for number = 1, tonumber(take()) do
     return {'moved', number}
   end
 end
-if at_revision ~= '' and at_revision ~= head[1] .. '.' .. (head[2] == '' and '0' or head[2]) then return {'moved', 0} end
+if at_revision ~= '' and at_revision ~= now then return {'moved', 0} end
 
 -- What the change has read, by kind and id, and in order. before is what Redis holds and
 -- after what it is to hold, empty for what does not exist; they are the same table

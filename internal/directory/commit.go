@@ -88,6 +88,8 @@ func (c *changeArgs) notDone(reply []any) (*refusal, error) {
 			return nil, damaged("the head has no valid schema number")
 		}
 		return nil, otherSchema(number)
+	case "behind":
+		return &refusal{moved: authz.NotIncluded()}, nil
 	case "moved":
 		number, ok := at[int64](reply, 1)
 		if !ok || number < 0 || int(number) > len(c.expect) {

@@ -36,9 +36,13 @@ func (d *Directory) newChangeArgs(change admin.Change, most int) *changeArgs {
 	if change.ExpectRevision != nil {
 		revision = change.ExpectRevision.String()
 	}
+	atLeast := ""
+	if change.AtLeast != (authz.Revision{}) {
+		atLeast = change.AtLeast.String()
+	}
 	c.args = []any{
 		schema, newNonce(), most, d.changesKept, d.changesBytes,
-		change.Author.Actor, change.Author.Via, change.Author.Request, revision, len(c.expect),
+		change.Author.Actor, change.Author.Via, change.Author.Request, revision, atLeast, len(c.expect),
 	}
 	for _, e := range c.expect {
 		since := ""

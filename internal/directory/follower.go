@@ -242,7 +242,7 @@ func (f *follower) accept(ctx context.Context, facts *authz.Facts, floor uint64,
 	if known == lost {
 		return authz.NotIncluded()
 	}
-	err := f.cache.includes(ctx, f.organisation, facts.Revision, atLeast)
+	err := f.cache.Directory.Includes(ctx, f.organisation, facts.Revision, atLeast)
 	if err == nil {
 		f.mu.Lock()
 		if f.history.compare(facts.Revision) == included {
@@ -251,6 +251,14 @@ func (f *follower) accept(ctx context.Context, facts *authz.Facts, floor uint64,
 		f.mu.Unlock()
 	}
 	return err
+}
+
+// cameThrough reports whether a revision, and one that is not before it, are known to be
+// of the history that is followed.
+func (f *follower) cameThrough(have, want authz.Revision) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return have.Count >= want.Count && f.history.compare(have) == included && f.history.compare(want) == included
 }
 
 // finish takes what a load has read, and keeps it if that is sound (D3). It

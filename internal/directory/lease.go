@@ -148,9 +148,9 @@ func (d *Directory) readHead(ctx context.Context, client redis.UniversalClient, 
 	return headOf(reply[0])
 }
 
-// includes returns nil if facts at have include the changes up to want, which is
-// so if both are in the stream of one history.
-func (d *Directory) includes(ctx context.Context, organisation string, have, want authz.Revision) error {
+// Includes implements admin.Store: both revisions have to be in the stream of one
+// history.
+func (d *Directory) Includes(ctx context.Context, organisation string, have, want authz.Revision) error {
 	if want.Count == 0 || have == want {
 		return nil
 	}

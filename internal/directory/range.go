@@ -51,7 +51,7 @@ func (d *Directory) Range(
 	if err != nil {
 		return search.Found{}, err
 	}
-	if err := d.includes(ctx, organisation, found.Revision, fresh.AtLeast); err != nil {
+	if err := d.Includes(ctx, organisation, found.Revision, fresh.AtLeast); err != nil {
 		return search.Found{}, err
 	}
 	return found, nil

@@ -24,7 +24,7 @@ func (d *Directory) Read(
 	if err != nil {
 		return nil, err
 	}
-	if err := d.includes(ctx, organisation, facts.Revision, fresh.AtLeast); err != nil {
+	if err := d.Includes(ctx, organisation, facts.Revision, fresh.AtLeast); err != nil {
 		return nil, err
 	}
 	return facts, nil

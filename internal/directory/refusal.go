@@ -9,7 +9,7 @@ import (
 
 // refusal is why the script refused a change.
 type refusal struct {
-	moved *authz.Error // an expectation that does not hold; nothing else counts then
+	moved *authz.Error // an expectation, or AtLeast, that does not hold; nothing else counts then
 
 	edit   int // the number of the edit, from 1; 0 for the change as a whole
 	reason string

@@ -31,6 +31,9 @@ type Administration interface {
 	// some. A revision that is not remembered is Behind.
 	History(ctx context.Context, organisation string, actor admin.Actor, after authz.Revision, limit int) (admin.History, error)
 	Wait(ctx context.Context, organisation string, after authz.Revision) error
+	// Includes returns nil if what was read at the revision have includes the changes up to
+	// want. It does not, and the error is Behind, if want is of a history that was lost.
+	Includes(ctx context.Context, organisation string, have, want authz.Revision) error
 }
 
 // collection is the records of one kind, under their path.

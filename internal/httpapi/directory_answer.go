@@ -35,8 +35,10 @@ func (x *exchange) at(revision authz.Revision) error {
 	if err != nil {
 		return err
 	}
-	if !revision.MayInclude(fresh.AtLeast) {
-		return authz.NotIncluded()
+	if fresh.AtLeast != (authz.Revision{}) {
+		if err := x.api.cfg.Administration.Includes(x.ctx, x.organisation(), revision, fresh.AtLeast); err != nil {
+			return err
+		}
 	}
 	x.stateRevision(revision)
 	return nil
@@ -78,7 +80,9 @@ func (x *exchange) ifMatch() (string, error) {
 // conditions reads what a write of the record for key depends on. Create says that
 // it must not exist yet.
 func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Options, create bool, err error) {
-	options.Request = x.requestID()
+	if options, err = x.options(); err != nil {
+		return options, false, err
+	}
 	tag, err := x.ifMatch()
 	if err != nil {
 		return options, false, err
@@ -126,7 +130,9 @@ func placed(err error, place func(field string) string) error {
 		return err
 	}
 	told := *e
-	told.Field = place(e.Field)
+	if e.Kind != authz.Behind { // which is about a header
+		told.Field = place(e.Field)
+	}
 	return &told
 }
 

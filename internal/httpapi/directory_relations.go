@@ -189,7 +189,10 @@ func (a *API) putSet(v view) administering {
 func (x *exchange) replace(actor admin.Actor, v view, key authz.Key, ids []string, tag string) (
 	done admin.Committed, place func(string) string, err error,
 ) {
-	options := admin.Options{Request: x.requestID()}
+	options, err := x.options()
+	if err != nil {
+		return done, asIs, err
+	}
 	if !v.from {
 		done, err = x.api.cfg.Administration.Replace(x.ctx, x.organisation(), actor, v.relation, key.ID, ids, tag, options)
 		return done, asIs, err
@@ -291,7 +294,11 @@ func (a *API) editSet(v view) administering {
 		if len(edits) == 0 {
 			return authz.Errorf(authz.Malformed, "add", "is required: give at least one id to add or remove")
 		}
-		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, admin.Options{Request: x.requestID()})
+		options, err := x.options()
+		if err != nil {
+			return err
+		}
+		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
 		if err != nil {
 			return x.unwritten(err, func(field string) string {
 				switch n, ok := indexIn(field); {
@@ -328,8 +335,12 @@ func (a *API) editOne(v view, holds bool) administering {
 		if err != nil {
 			return err
 		}
+		options, err := x.options()
+		if err != nil {
+			return err
+		}
 		edits := []admin.Edit{v.edit(key.ID, other, holds)}
-		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, admin.Options{Request: x.requestID()})
+		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
 		if err != nil {
 			return x.unwritten(err, func(string) string { return "" })
 		}

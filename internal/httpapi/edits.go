@@ -20,7 +20,11 @@ func (a *API) edits(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	options := admin.Options{IfMatch: expect, Request: x.requestID()}
+	options, err := x.options()
+	if err != nil {
+		return err
+	}
+	options.IfMatch = expect
 	done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
 	if err != nil {
 		return x.unwritten(err, func(field string) string { return inEdits(field, edits) })

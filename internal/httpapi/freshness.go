@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -27,4 +28,11 @@ func (x *exchange) freshness() (fresh authz.Freshness, err error) {
 		}
 	}
 	return fresh, nil
+}
+
+// options returns what a write depends on beside its conditions: facts that include what
+// the caller has seen. Every write is of the facts as they are now.
+func (x *exchange) options() (admin.Options, error) {
+	fresh, err := x.freshness()
+	return admin.Options{AtLeast: fresh.AtLeast, Request: x.requestID()}, err
 }

@@ -186,7 +186,10 @@ func (a *API) book(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	options := admin.Options{Request: x.requestID()}
+	options, err := x.options()
+	if err != nil {
+		return err
+	}
 	done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, []admin.Edit{{Op: admin.Book, Record: record}}, options)
 	if err != nil {
 		return x.unwritten(err, inRecord)

@@ -63,7 +63,7 @@ func (s *Service) Preview(
 	if err := s.mayReview(ctx, organisation, viewer); err != nil {
 		return nil, stated, err
 	}
-	change := admin.Change{Edits: edits}
+	change := admin.Change{Edits: edits, AtLeast: fresh.AtLeast}
 	if err := change.Check(); err != nil {
 		return nil, stated, err
 	}
@@ -72,9 +72,6 @@ func (s *Service) Preview(
 		previewed, err := s.store.Preview(ctx, organisation, change)
 		if err != nil {
 			return err
-		}
-		if !previewed.Revision.MayInclude(fresh.AtLeast) {
-			return authz.NotIncluded()
 		}
 		stated.Revision = previewed.Revision
 		out, err = s.preview(ctx, organisation, &previewed)

@@ -24,6 +24,7 @@ type asked struct {
 	organisation string
 	request      *authz.Request // without the name of what is looked for
 	fresh        authz.Freshness
+	also         authz.Revision // what the page has to include beside fresh.AtLeast
 	limit        int
 	from         *Cursor
 	policy       string         // its digest
@@ -33,7 +34,7 @@ type asked struct {
 
 // begin checks the page that is asked for. Its facts have to include those of the page
 // before, and what the caller asked for beside that.
-func (s *Service) begin(ctx context.Context, a *asked, p Page) error {
+func (s *Service) begin(a *asked, p Page) error {
 	if p.Limit < 0 || p.Limit > MaxLimit {
 		return authz.Errorf(authz.Malformed, "page.limit", "must be from 1 to %d", MaxLimit)
 	}
@@ -62,26 +63,21 @@ func (s *Service) begin(ctx context.Context, a *asked, p Page) error {
 		return authz.Errorf(authz.Malformed, tokenField, "holds an id that nothing can have; pass back next_token as it was given")
 	}
 	a.from = p.From
-	given := a.fresh.AtLeast
-	lower, higher := given, p.From.Revision
-	if lower.Count > higher.Count {
-		lower, higher = higher, lower
+	// The page has to be of the later one at least, and includes then asks whether the
+	// other one is of the same history.
+	if a.also, a.fresh.AtLeast = a.fresh.AtLeast, p.From.Revision; a.also.Count > p.From.Revision.Count {
+		a.also, a.fresh.AtLeast = a.fresh.AtLeast, a.also
 	}
-	a.fresh.AtLeast = higher
-	if lower == higher || lower == (authz.Revision{}) {
+	return nil
+}
+
+// includes makes sure that a page at a revision includes what the caller and the page
+// before ask for beside fresh.AtLeast.
+func (s *Service) includes(ctx context.Context, a *asked, revision authz.Revision) error {
+	if a.also == a.fresh.AtLeast {
 		return nil
 	}
-	if !higher.MayInclude(lower) { // of two histories: which one is lost is for the facts to say
-		lower = given
-	}
-	// The count alone does not say that both are of one history. A reading that has
-	// to include the lower one does.
-	_, err = s.decisions.Whole(ctx, a.organisation, a.request, authz.Freshness{AtLeast: lower, Full: true},
-		func(*authz.Survey) error { return nil })
-	if err == nil && !higher.MayInclude(lower) {
-		return a.behind(authz.NotIncluded(), p.From.Revision)
-	}
-	return a.behind(err, lower)
+	return a.behind(s.store.Includes(ctx, a.organisation, revision, a.also), a.also)
 }
 
 // behind says of facts that do not include a revision what to do about the token, if

@@ -171,6 +171,14 @@ func (o *organisation) includes(revision authz.Revision) bool {
 	return revision == authz.Revision{} || revision.Count < uint64(len(o.states)) && revision == revisionOf(int(revision.Count))
 }
 
+// Includes implements search.Store.
+func (o *organisation) Includes(_ context.Context, _ string, have, want authz.Revision) error {
+	if !o.includes(have) || !o.includes(want) || have.Count < want.Count {
+		return authz.NotIncluded()
+	}
+	return nil
+}
+
 // Read implements authz.Directory, as a cache does: behind by lag, unless asked for more.
 func (o *organisation) Read(_ context.Context, name string, keys []authz.Key, fresh authz.Freshness) (*authz.Facts, error) {
 	o.perhapsChange()

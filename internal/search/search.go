@@ -90,7 +90,7 @@ const attempts = 5
 
 // search answers one search from what holds candidates for it.
 func (s *Service) search(ctx context.Context, a *asked, p Page) (*Result, authz.Stated, error) {
-	if err := s.begin(ctx, a, p); err != nil {
+	if err := s.begin(a, p); err != nil {
 		return nil, authz.Stated{Policy: s.rules.Digest()}, err
 	}
 	find := s.amongNamed
@@ -101,6 +101,9 @@ func (s *Service) search(ctx context.Context, a *asked, p Page) (*Result, authz.
 	stated := authz.Stated{Revision: revision, Policy: s.rules.Digest()}
 	if err != nil {
 		return nil, stated, a.behind(err, a.fresh.AtLeast)
+	}
+	if err := s.includes(ctx, a, revision); err != nil {
+		return nil, stated, err
 	}
 	return result, stated, nil
 }

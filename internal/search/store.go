@@ -51,4 +51,6 @@ type Store interface {
 	// Sizes returns how many ids each index has, all at one revision. Kind is that of
 	// all of them.
 	Sizes(ctx context.Context, organisation string, kind authz.Kind, indexes []Index) ([]int, authz.Revision, error)
+	// Includes is admin.Store's.
+	Includes(ctx context.Context, organisation string, have, want authz.Revision) error
 }
