@@ -38,6 +38,7 @@ type serving struct {
 	addrs                          []string
 	diagnosticAddr, adminAddr      string
 	publicURL                      string
+	allowedHosts                   []string
 	tokens, adminTokens            string
 	tables                         tablesSource
 	jwt                            tokenSource
@@ -72,6 +73,8 @@ store, of which nothing is kept, and prints what to try.`,
 	diagnosticAddrFlag(flags, &s.diagnosticAddr)
 	flags.StringVar(&s.adminAddr, "admin-addr", "", "`address` of administration; off without one, but for "+defaultAdminAddr+" with the example organisation")
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` at which callers reach the decisions, for the AuthZEN metadata; made of --addr when there is none")
+	flags.StringSliceVar(&s.allowedHosts, "allowed-hosts", nil,
+		"`names` by which callers may ask over loopback without tokens, beside localhost, addresses and the host of --public-url")
 	flags.StringVar(&s.tokens, "tokens", "", "callers bear a token of this `file`, one \"name token\" a line")
 	flags.StringVar(&s.adminTokens, "admin-tokens", "", "callers of administration bear a token of this `file`")
 	flags.StringVar(&s.tlsCert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
@@ -305,6 +308,7 @@ func (s *serving) api(
 		Administration: admin.NewService(service, store),
 		Organisation:   s.facts.organisation,
 		PublicURL:      s.url(bound, config != nil),
+		AllowedHosts:   append(s.listeningNames(), s.allowedHosts...),
 		MaxBody:        s.maxBody,
 		MaxBatch:       s.maxBatch,
 		MaxInFlight:    s.maxInFlight,
@@ -359,6 +363,16 @@ func (s *serving) url(bound []listening, secure bool) string {
 		return "http://" + tcp.String()
 	}
 	return ""
+}
+
+// listeningNames are the names of hosts in the addresses that are listened on.
+func (s *serving) listeningNames() (names []string) {
+	for _, addr := range append([]string{s.diagnosticAddr, s.adminAddr}, s.addrs...) {
+		if host, _, err := net.SplitHostPort(addr); err == nil && host != "" && net.ParseIP(host) == nil {
+			names = append(names, host)
+		}
+	}
+	return names
 }
 
 // activePolicy tells the administration which policy answers.

@@ -16,7 +16,7 @@ import (
 // directory is the Directory API of an organisation, as somebody uses it.
 type directory struct {
 	*organisation
-	actor string // "" for a service that acts for nobody
+	actor string // "" for the operator, who reads, unless the headers say who acts
 }
 
 // exampleRecords are the facts that come with the binary.
@@ -81,8 +81,11 @@ func (d directory) address(path string) string {
 
 func (d directory) send(t *testing.T, method, path string, body any, headers ...string) reply {
 	t.Helper()
-	if d.actor != "" {
+	switch {
+	case d.actor != "":
 		headers = append([]string{"Caregate-Actor", d.actor}, headers...)
+	case !slices.Contains(headers, "Authorization") && !slices.Contains(headers, "Caregate-Actor"):
+		headers = append([]string{"Caregate-Actor", "operator"}, headers...)
 	}
 	return must(t)(send(t.Context(), method, d.address(path), body, headers...))
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -237,14 +238,19 @@ func swapped(first, second string) string {
 	return a[0] + "." + b[1] + "." + a[2]
 }
 
-// TestTrustedServices says for whom it acts in a header, and reads without.
+// TestTrustedServices say for whom they act in a header, or that they read as the operator.
 func TestTrustedServices(t *testing.T) {
 	t.Parallel()
 	d := guarded(t, newIssuer(t))
 	bearer := []string{"Authorization", "Bearer " + serviceToken}
+	operator := append(slices.Clip(bearer), "Caregate-Actor", "operator")
 	for _, path := range []string{"/roles", "/patients/p-7", "/team-members/mark/patients", "/bookings", "/changes"} {
-		if r := d.get(t, path, bearer...); r.status != http.StatusOK {
+		if r := d.get(t, path, operator...); r.status != http.StatusOK {
 			t.Errorf("a service reads %s: %v", path, r)
+		}
+		// A gateway that drops a header opens nothing.
+		if p := refused(t, d.get(t, path, bearer...), http.StatusBadRequest); p.Field != "Caregate-Actor" || !strings.Contains(p.Detail, "operator") {
+			t.Errorf("%s for nobody: %+v", path, p)
 		}
 		for _, headers := range [][]string{nil, {"Caregate-Actor", "amara"}, {"Authorization", "Bearer wrong"}, {"Authorization", "Basic " + serviceToken},
 			{"Authorization", "Bearer wrong", "Caregate-Actor", "amara"}, {"Authorization", "Bearer portal"}, {"Authorization", "Bearer a.b.c"}} {
@@ -252,7 +258,8 @@ func TestTrustedServices(t *testing.T) {
 		}
 	}
 	body := object{"name": "X", "permissions": array{}}
-	refused(t, d.put(t, "/roles/x", body, bearer...), http.StatusForbidden)
+	refused(t, d.put(t, "/roles/x", body, bearer...), http.StatusBadRequest)
+	refused(t, d.put(t, "/roles/x", body, operator...), http.StatusForbidden)
 	refused(t, d.put(t, "/roles/x", body, append(bearer, "Caregate-Actor", "mark")...), http.StatusForbidden)
 	refused(t, d.put(t, "/roles/x", body, "Caregate-Actor", "amara"), http.StatusUnauthorized)
 	d.wrote(t, d.put(t, "/roles/x", body, append(bearer, "Caregate-Actor", "amara")...), http.StatusCreated)

@@ -97,7 +97,7 @@ func half(t *testing.T, s *server) func() string {
 		t.Fatal(err)
 	}
 	// Expect makes the server say when it has begun to read the body.
-	if _, err := fmt.Fprintf(conn, "POST /access/v1/evaluation HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+	if _, err := fmt.Fprintf(conn, "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
 		len(soundQuestion)); err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestMetadataComesFromConfiguration(t *testing.T) {
 	t.Run("with a public URL", func(t *testing.T) {
 		const public = "https://pdp.example.org"
 		s := serve(t, "--facts", facts, "--public-url", public)
-		for _, headers := range [][]string{nil, {"Host", "evil.example"}, {"X-Forwarded-Host", "evil.example"}, {"Forwarded", "host=evil.example;proto=http"}} {
+		for _, headers := range [][]string{nil, {"Host", "pdp.example.org"}, {"X-Forwarded-Host", "evil.example"}, {"Forwarded", "host=evil.example;proto=http"}} {
 			r := get(t, s.decisions()+path, headers...)
 			got := decode[metadata](t, r)
 			if want := (metadata{public, public + "/access/v1/evaluation", public + "/access/v1/evaluations"}); got != want {
@@ -80,7 +80,8 @@ func TestMetadataComesFromConfiguration(t *testing.T) {
 	})
 	t.Run("without one", func(t *testing.T) {
 		s := serve(t, "--facts", facts)
-		r := get(t, s.decisions()+path, "Host", "evil.example")
+		refused(t, get(t, s.decisions()+path, "Host", "evil.example"), http.StatusForbidden)
+		r := get(t, s.decisions()+path, "X-Forwarded-Host", "evil.example")
 		if strings.Contains(string(r.body), "evil") {
 			t.Errorf("the Host header speaks: %v", r)
 		}

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -23,8 +21,13 @@ type Bearer struct {
 	Organisation string // the only one that the token is good for, "" for any
 }
 
-// headerActor is where a trusted service says for whom it acts.
-const headerActor = "Caregate-Actor"
+// headerActor is where a trusted service says for whom it acts, and operator is what it
+// says there to act for nobody: to read everything, and to change nothing. It is said, and
+// never what a header means that got lost on the way.
+const (
+	headerActor = "Caregate-Actor"
+	operator    = "operator"
+)
 
 // The types of actor.
 const (
@@ -33,7 +36,7 @@ const (
 )
 
 // administering is a handler that knows who acts. The zero actor is a trusted
-// service that acts for nobody.
+// service that acts for nobody: on the admin listener it is the operator's.
 type administering func(x *exchange, actor admin.Actor) error
 
 // identified makes a handler of the admin listener ask who calls.
@@ -65,7 +68,7 @@ func (a *API) writing(h administering, l looks) handler {
 	return a.reading(func(x *exchange, actor admin.Actor) error {
 		if actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
-				"nobody is named, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
+				"the operator reads, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
 		}
 		return h(x, actor)
 	}, l)
@@ -95,7 +98,7 @@ func (a *API) callerBy(x *exchange, tokens *Tokens) (bearer Bearer, signed bool,
 			return Bearer{}, false, nil
 		}
 	case a.cfg.Verifier == nil:
-		return Bearer{}, false, addressed(x.request)
+		return Bearer{}, false, nil // under which name was looked at before: see host.go
 	}
 	x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
 	return Bearer{}, false, &authz.Error{Kind: authz.Unauthenticated}
@@ -116,7 +119,7 @@ func (a *API) looking(h administering) handler {
 		if err != nil {
 			return err
 		}
-		actor, err := a.named(x, bearer, signed)
+		actor, _, err := a.named(x, bearer, signed)
 		if err != nil {
 			return err
 		}
@@ -136,24 +139,6 @@ func (a *API) administrator(h administering) handler {
 	})
 }
 
-// addressed refuses a request that came over loopback, where nobody is asked who
-// they are, under another name than this machine's: that is a page in a browser,
-// whose own name was made to lead here.
-func addressed(r *http.Request) error {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok || r.TLS != nil || !local.IP.IsLoopback() {
-		return nil
-	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil {
-		return nil
-	}
-	return authz.Errorf(authz.Forbidden, "Host", "is the name of another machine; ask for localhost, or for the address, or have callers bear tokens")
-}
-
 // signedToken returns the bearer token of a request if it has the form of a signed
 // one: three parts with dots between them.
 func signedToken(given []string) (string, bool) {
@@ -165,35 +150,41 @@ func signedToken(given []string) (string, bool) {
 	return token, strings.EqualFold(scheme, "Bearer") && strings.Count(token, ".") == 2
 }
 
-// actor returns who acts: whom a signed token names, else whom a trusted service
-// does.
+// actor returns who acts on the admin listener: whom a signed token names, else whom a
+// trusted service does, which has to name somebody, or the operator.
 func (a *API) actor(x *exchange) (admin.Actor, error) {
 	bearer, signed, err := a.caller(x)
 	if err != nil {
 		return admin.Actor{}, err
 	}
-	return a.named(x, bearer, signed)
+	actor, named, err := a.named(x, bearer, signed)
+	if err == nil && !named {
+		err = authz.Errorf(authz.Malformed, headerActor,
+			"is not there; send the id of the team member for whom you act, or %s to read as the operator, who changes nothing", operator)
+	}
+	return actor, err
 }
 
-// named returns who acts when the caller is known.
-func (a *API) named(x *exchange, bearer Bearer, signed bool) (admin.Actor, error) {
-	named, err := namedActor(x.request.Header[headerActor])
-	if err != nil || !signed {
-		return named, err
+// named returns who acts when the caller is known, and whether anybody was named.
+func (a *API) named(x *exchange, bearer Bearer, signed bool) (actor admin.Actor, named bool, err error) {
+	given := x.request.Header[headerActor]
+	if actor, err = namedActor(given); err != nil || !signed {
+		return actor, len(given) > 0, err
 	}
 	if bearer.Organisation != "" && bearer.Organisation != x.organisation() {
-		return admin.Actor{}, authz.Errorf(authz.Forbidden, "", "the token is good for another organisation; name that one in the path")
+		return admin.Actor{}, true, authz.Errorf(authz.Forbidden, "", "the token is good for another organisation; name that one in the path")
 	}
-	if named != (admin.Actor{}) && named != bearer.Actor {
-		return admin.Actor{}, authz.Errorf(authz.Forbidden, headerActor, "names somebody else than the token does; leave the header out")
+	if len(given) > 0 && actor != bearer.Actor {
+		return admin.Actor{}, true, authz.Errorf(authz.Forbidden, headerActor, "names somebody else than the token does; leave the header out")
 	}
-	return bearer.Actor, nil
+	return bearer.Actor, true, nil
 }
 
 // namedActor reads Caregate-Actor: an id of a team member, or a type, a colon and
-// an id.
+// an id; or the operator, who is nobody. A team member who is called so is named with
+// their type.
 func namedActor(given []string) (admin.Actor, error) {
-	if len(given) == 0 {
+	if len(given) == 0 || len(given) == 1 && given[0] == operator {
 		return admin.Actor{}, nil
 	}
 	actor := admin.Actor{Type: typeMember, ID: given[0]}

@@ -69,6 +69,10 @@ type Config struct {
 	// trailing slash, query or fragment; the metadata document is made from it
 	// and never from a request. "" leaves the document out: it answers 404.
 	PublicURL string
+	// AllowedHosts are names by which callers may ask over loopback where nobody is asked
+	// who they are, beside localhost, addresses, and the host of PublicURL. Others are refused:
+	// see host.go.
+	AllowedHosts []string
 
 	// MaxBody limits a request's body, in bytes. 0 means DefaultMaxBody.
 	MaxBody int64
@@ -135,6 +139,7 @@ type API struct {
 	admin       *surface
 	streams     *streams
 	pages       *pages
+	hosts       hosts
 }
 
 // New returns an API that answers as cfg says.
@@ -161,11 +166,15 @@ func New(cfg Config) (*API, error) {
 	if cfg.Observer == nil {
 		cfg.Observer = noObserver{}
 	}
+	hosts, err := newHosts(cfg.AllowedHosts, cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("--allowed-hosts: %w", err)
+	}
 	pages, err := newPages()
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: make the key of page tokens: %w", err)
 	}
-	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages}
+	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages, hosts: hosts}
 	if cfg.PublicURL != "" {
 		m, err := newMetadata(cfg.PublicURL, cfg.Searcher != nil)
 		if err != nil {
@@ -176,9 +185,10 @@ func New(cfg Config) (*API, error) {
 	_, off := cfg.Tracer.(noop.Tracer)
 	a.tracing = cfg.Tracer != nil && !off
 	a.exchanges.New = func() any { return &exchange{api: a} }
-	a.decisions = a.newSurface(cfg.Tokens)
-	a.diagnostics = a.newSurface(nil)
-	a.admin = a.newSurface(nil) // its routes ask who calls by themselves: see actor.go
+	a.decisions = a.newSurface(cfg.Tokens, cfg.Tokens != nil)
+	a.diagnostics = a.newSurface(nil, false)
+	// The routes of administration ask who calls by themselves: see actor.go.
+	a.admin = a.newSurface(nil, cfg.AdminTokens != nil || cfg.Verifier != nil)
 	a.route()
 	return a, nil
 }
@@ -237,11 +247,12 @@ type surface struct {
 	api      *API
 	echo     *echo.Echo
 	tokens   *Tokens
+	asksWho  bool // whoever asks here has to say who they are
 	inFlight atomic.Int64
 }
 
-func (a *API) newSurface(tokens *Tokens) *surface {
-	s := &surface{api: a, echo: echo.New(), tokens: tokens}
+func (a *API) newSurface(tokens *Tokens, asksWho bool) *surface {
+	s := &surface{api: a, echo: echo.New(), tokens: tokens, asksWho: asksWho}
 	s.echo.HideBanner = true
 	s.echo.HidePort = true
 	s.echo.Logger.SetOutput(io.Discard) // the exchange logs

@@ -74,13 +74,13 @@ func TestManyAtOnce(t *testing.T) {
 	if first.header.Get("ETag") != "" || !strings.Contains(first.body, `"next"`) {
 		t.Errorf("part of a set: %s %v", first.body, first.header)
 	}
-	c.post(base+"/relations", `{"relation":"group","to":"ward"}`).wantBody(t, 200, `{"ids":[`+list+`]}`)
-	c.post(base+"/relations", `{"relation":"group","from":"m-07"}`).wantBody(t, 200, `{"ids":["ward"]}`)
-	c.post(base+"/relations", `{"relation":"patient_group","from":"p-1"}`).wantBody(t, 200, `{"ids":["diabetes"]}`)
-	c.post(base+"/relations", `{"relation":"provider","to":"mark"}`).wantBody(t, 200, `{"ids":["b-1"]}`)
-	c.post(base+"/relations", `{"relation":"friend","to":"mark"}`).refused(t, 400, "malformed", "relation")
-	c.post(base+"/relations", `{"relation":"group"}`).refused(t, 400, "malformed", "to")
-	c.post(base+"/relations", `{"relation":"group","from":"a","to":"b"}`).refused(t, 400, "malformed", "to")
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"group","to":"ward"}`).wantBody(t, 200, `{"ids":[`+list+`]}`)
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"group","from":"m-07"}`).wantBody(t, 200, `{"ids":["ward"]}`)
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"patient_group","from":"p-1"}`).wantBody(t, 200, `{"ids":["diabetes"]}`)
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"provider","to":"mark"}`).wantBody(t, 200, `{"ids":["b-1"]}`)
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"friend","to":"mark"}`).refused(t, 400, "malformed", "relation")
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"group"}`).refused(t, 400, "malformed", "to")
+	c.as("operator", http.MethodPost, "/relations", `{"relation":"group","from":"a","to":"b"}`).refused(t, 400, "malformed", "to")
 
 	for body, field := range map[string]string{
 		`{}`: "add", `{"add":[]}`: "add", `{"add":["rita","rita"]}`: "add[1]", `{"add":["rita"],"remove":["rita"]}`: "remove[0]",

@@ -86,10 +86,10 @@ func (c *client) ada(method, path, body string, headers ...string) answer {
 	return c.as("ada", method, path, body, headers...)
 }
 
-// read gets a path as a service that acts for nobody.
+// read gets a path as the operator.
 func (c *client) read(path string, headers ...string) answer {
 	c.t.Helper()
-	return c.get(base+path, headers...)
+	return c.get(base+path, append([]string{"Caregate-Actor", "operator"}, headers...)...)
 }
 
 // wantStatus checks an answer's status, and that what went well states a revision.

@@ -101,6 +101,11 @@ const (
 
 // admit refuses a request before its body is read.
 func (s *surface) admit(x *exchange) error {
+	if !s.asksWho {
+		if err := s.api.hosts.addressed(x.request); err != nil {
+			return err
+		}
+	}
 	if !x.route.guarded {
 		return nil
 	}

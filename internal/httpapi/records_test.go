@@ -35,23 +35,23 @@ func TestRecordsAreReadAsTheyAreWritten(t *testing.T) {
 		}
 		c.read(path, "If-None-Match", tag).wantBody(t, 304, "")
 		c.read(path, "If-None-Match", `"1.x"`).wantBody(t, 200, body)
-		c.do(http.MethodHead, base+path, "").wantBody(t, 200, "")
+		c.as("operator", http.MethodHead, path, "").wantBody(t, 200, "")
 		collection, id, _ := strings.Cut(path[1:], "/")
 		kind := strings.TrimSuffix(strings.ReplaceAll(collection, "-", "_"), "s")
-		posted := c.post(base+"/records", fmt.Sprintf(`{"kind":%q,"id":%q}`, kind, id))
+		posted := c.as("operator", http.MethodPost, "/records", fmt.Sprintf(`{"kind":%q,"id":%q}`, kind, id))
 		posted.wantBody(t, 200, body)
 		if posted.header.Get("ETag") != tag {
 			t.Errorf("ETag %s by POST", posted.header.Get("ETag"))
 		}
-		c.get("/organisations/hill%2Fside"+base+path).wantBody(t, 200, body)
+		c.get("/organisations/hill%2Fside"+base+path, "Caregate-Actor", "operator").wantBody(t, 200, body)
 	}
 	c.read("/patients/nobody").refused(t, 404, "not-found", "")
-	c.get("/organisations/nowhere"+base+"/patients/p-1").refused(t, 404, "not-found", "organisation")
+	c.get("/organisations/nowhere"+base+"/patients/p-1", "Caregate-Actor", "operator").refused(t, 404, "not-found", "organisation")
 	c.read("/patients/p-1?x=1").refused(t, 400, "malformed", "query")
 	c.read("/patients/%0a").refused(t, 400, "malformed", "id")
 	c.read("/patients/p-1", "Caregate-At-Least", "99.x").refused(t, 412, "behind", "Caregate-At-Least")
-	c.post(base+"/records", `{"kind":"person","id":"x"}`).refused(t, 400, "malformed", "kind")
-	c.post(base+"/records", `{"kind":"patient"}`).refused(t, 400, "malformed", "id")
+	c.as("operator", http.MethodPost, "/records", `{"kind":"person","id":"x"}`).refused(t, 400, "malformed", "kind")
+	c.as("operator", http.MethodPost, "/records", `{"kind":"patient"}`).refused(t, 400, "malformed", "id")
 }
 
 func TestLists(t *testing.T) {
@@ -72,7 +72,7 @@ func TestLists(t *testing.T) {
 		if page.Next == nil {
 			break
 		}
-		c.post(base+"/lists", fmt.Sprintf(`{"kind":"patient","limit":2,"after":%q}`, *page.Next)).
+		c.as("operator", http.MethodPost, "/lists", fmt.Sprintf(`{"kind":"patient","limit":2,"after":%q}`, *page.Next)).
 			wantBody(t, 200, c.read("/patients?limit=2&after="+*page.Next).body)
 		path = "/patients?limit=2&after=" + *page.Next
 	}
@@ -89,8 +89,8 @@ func TestLists(t *testing.T) {
 	for _, q := range []string{"after=*", "after=s.AAAA", "after=AA"} {
 		c.read("/roles?"+q).refused(t, 400, "malformed", "after")
 	}
-	c.post(base+"/lists", `{"kind":"role","limit":"2"}`).refused(t, 400, "malformed", "limit")
-	c.post(base+"/lists", `{}`).refused(t, 400, "malformed", "kind")
+	c.as("operator", http.MethodPost, "/lists", `{"kind":"role","limit":"2"}`).refused(t, 400, "malformed", "limit")
+	c.as("operator", http.MethodPost, "/lists", `{}`).refused(t, 400, "malformed", "kind")
 }
 
 // Where a page ends at a record that the caller may not see, its id stays unseen.

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -222,7 +223,7 @@ func TestSealedTokensAreForOnePurpose(t *testing.T) {
 	api := newAPI(t, httpapi.Config{Service: service2, Administration: service, Searcher: s})
 	c, adminClient := serve(t, api.Decisions()), serve(t, api.Admin())
 	token := nextToken(t, c.post(searchBase+"resource", `{`+mark+`,`+view+`,"resource":{"type":"patient"}}`))
-	got := adminClient.post(base+"/lists", `{"kind":"patient","after":"`+token+`"}`)
+	got := adminClient.as("operator", http.MethodPost, "/lists", `{"kind":"patient","after":"`+token+`"}`)
 	if _, field, _ := got.problem(t); got.status != 400 || field != "after" {
 		t.Errorf("a list goes on from a search: %d %s", got.status, got.body)
 	}

@@ -120,7 +120,7 @@ func TestServerFinishesWhatIsInFlight(t *testing.T) {
 	answers := make(chan string)
 	for _, l := range listeners {
 		go func() {
-			w, err := over(t, l).Post("http://caregate/access/v1/evaluation", "application/json", strings.NewReader(good))
+			w, err := over(t, l).Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(good))
 			if err != nil {
 				answers <- err.Error()
 				return
@@ -178,7 +178,7 @@ func TestServerCutsOffAtTheDeadline(t *testing.T) {
 	}), nil)
 	go func() { _ = server.Serve() }()
 	go func() {
-		if w, err := over(t, l).Get("http://slow/"); err == nil {
+		if w, err := over(t, l).Get("http://localhost/"); err == nil {
 			_ = w.Body.Close()
 		}
 	}()

@@ -57,7 +57,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	rest := c.read("/changes?after=" + first.Next)
-	c.post(base+"/changes", fmt.Sprintf(`{"after":%q,"limit":10}`, first.Next)).wantBody(t, 200, rest.body)
+	c.as("operator", http.MethodPost, "/changes", fmt.Sprintf(`{"after":%q,"limit":10}`, first.Next)).wantBody(t, 200, rest.body)
 	if got := ask(rest); len(got.Changes) != 2 {
 		t.Errorf("%+v", got)
 	}
@@ -111,6 +111,9 @@ func (c *client) listen(headers ...string) *listener {
 		c.t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/event-stream")
+	if len(headers) == 0 || headers[0] != "Authorization" {
+		r.Header.Set("Caregate-Actor", "operator")
+	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -301,6 +304,7 @@ func TestStreamOutlivesTheLimitsOfAConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Caregate-Actor", "operator")
 	r.Header.Set("Accept", "text/event-stream")
 	w, err := http.DefaultClient.Do(r)
 	if err != nil {
