@@ -12,82 +12,90 @@ while position <= #ARGV do
   end
 end
 
--- grants reports whether the permissions of a role or group are such that whoever
--- has it is a holder of user:* (A4). A quote within one of the list has a backslash
--- before it.
-local function grants(fields)
-  local permissions = fields.permissions or ''
-  return (string.find(permissions, '[%[,]"user:%*"') or string.find(permissions, '[%[,]"%*:%*"')) ~= nil
-end
+-- Two permissions stand for others so that nobody could give them back (A4): user:*, and
+-- *:*, which is user:* too. What a role or group grants is looked for as it is listed; a quote
+-- within one of the list has a backslash before it.
+local all, users = '[%[,]"%*:%*"', '[%[,]"user:%*"'
+local function lists(permissions, permission) return string.find(permissions or '', permission) ~= nil end
+local function grants_all(permissions) return lists(permissions, all) end
+local function grants_users(permissions) return lists(permissions, users) or grants_all(permissions) end
 
--- admins says of each role and group that members have whether it makes them
--- holders, with side = 'before' and 'after'. Redis knows it of those that the
--- change has not read.
+-- Roles and groups that grant user:* are in user-admins; no others grant *:*. Of those that
+-- the change has not read Redis is asked, once.
 local known = {}
-local function admins(kind, id, side)
-  local e = entities[kind][id]
-  if e then return grants(e[side]) end
+local function permissions_of(kind, id)
   local name = kind .. ':' .. id
-  if known[name] == nil then known[name] = redis.call('ZSCORE', prefix .. 'user-admins', name) ~= false end
-  return known[name]
-end
-
--- holds reports whether a member with these fields is a holder, by a role or group
--- that lacking does not have.
-local function holds(fields, side, lacking)
-  for field, value in pairs(fields) do
-    if field == 'role' then
-      if value ~= '' and lacking.role ~= value and admins('role', value, side) then return true end
-    elseif string.sub(field, 1, 2) == 'g:' then
-      if not lacking[field] and admins('group', string.sub(field, 3), side) then return true end
-    end
+  if known[name] == nil then
+    known[name] = redis.call('ZSCORE', prefix .. 'user-admins', name) and redis.call('HGET', prefix .. name, 'permissions') or ''
   end
-  return false
+  return known[name]
 end
 
 local member_indexes = {role = 'role-members:', group = 'group-members:'}
 
--- loses_holder reports whether somebody, as far as this change goes, is a holder no
--- more.
-local function loses_holder()
-  for kind, index in pairs(member_indexes) do
-    for _, e in ipairs(loaded[kind]) do
-      if grants(e.before) and not grants(e.after) and redis.call('EXISTS', prefix .. index .. e.id) == 1 then return true end
-    end
+-- lost reports whether somebody, as far as this change goes, is a holder no more of what
+-- grants says, and nobody is after it.
+local function lost(grants)
+  -- makes says of a role or group whether it makes its members holders, with side =
+  -- 'before' and 'after'.
+  local function makes(kind, id, side)
+    local e = entities[kind][id]
+    return grants(e and e[side].permissions or not e and permissions_of(kind, id))
   end
-  for _, e in ipairs(loaded.team_member) do
-    if e.after ~= e.before and holds(e.before, 'before', e.after) then return true end
-  end
-  return false
-end
-
--- is_held reports whether anybody is a holder after the change.
-local function is_held()
-  for _, e in ipairs(loaded.team_member) do
-    if holds(e.after, 'after', {}) then return true end
-  end
-  -- Of the members that the change has not read one is enough.
-  local most = string.format('%d', #loaded.team_member)
-  local function by_others(kind, id)
-    for _, member in ipairs(redis.call('ZRANGE', prefix .. member_indexes[kind] .. id, '0', most)) do
-      if not entities.team_member[member] then return true end
+  -- holds reports whether a member with these fields is a holder, by a role or group
+  -- that lacking does not have.
+  local function holds(fields, side, lacking)
+    for field, value in pairs(fields) do
+      if field == 'role' then
+        if value ~= '' and lacking.role ~= value and makes('role', value, side) then return true end
+      elseif string.sub(field, 1, 2) == 'g:' then
+        if not lacking[field] and makes('group', string.sub(field, 3), side) then return true end
+      end
     end
     return false
   end
-  for kind in pairs(member_indexes) do
-    for _, e in ipairs(loaded[kind]) do
-      if grants(e.after) and by_others(kind, e.id) then return true end
+  local function loses()
+    for kind, index in pairs(member_indexes) do
+      for _, e in ipairs(loaded[kind]) do
+        if grants(e.before.permissions) and not grants(e.after.permissions) and redis.call('EXISTS', prefix .. index .. e.id) == 1 then
+          return true
+        end
+      end
     end
+    for _, e in ipairs(loaded.team_member) do
+      if e.after ~= e.before and holds(e.before, 'before', e.after) then return true end
+    end
+    return false
   end
-  for _, name in ipairs(redis.call('ZRANGE', prefix .. 'user-admins', '0', '-1')) do
-    local colon = string.find(name, ':', 1, true)
-    local kind, id = string.sub(name, 1, colon - 1), string.sub(name, colon + 1)
-    if not entities[kind][id] and by_others(kind, id) then return true end
+  local function is_held()
+    for _, e in ipairs(loaded.team_member) do
+      if holds(e.after, 'after', {}) then return true end
+    end
+    -- Of the members that the change has not read one is enough.
+    local most = string.format('%d', #loaded.team_member)
+    local function by_others(kind, id)
+      for _, member in ipairs(redis.call('ZRANGE', prefix .. member_indexes[kind] .. id, '0', most)) do
+        if not entities.team_member[member] then return true end
+      end
+      return false
+    end
+    for kind in pairs(member_indexes) do
+      for _, e in ipairs(loaded[kind]) do
+        if grants(e.after.permissions) and by_others(kind, e.id) then return true end
+      end
+    end
+    for _, name in ipairs(redis.call('ZRANGE', prefix .. 'user-admins', '0', '-1')) do
+      local colon = string.find(name, ':', 1, true)
+      local kind, id = string.sub(name, 1, colon - 1), string.sub(name, colon + 1)
+      if not entities[kind][id] and grants(permissions_of(kind, id)) and by_others(kind, id) then return true end
+    end
+    return false
   end
-  return false
+  return loses() and not is_held()
 end
 
-if loses_holder() and not is_held() then return {'refused', 0, 'last_holder', '', -1} end
+if lost(grants_all) then return {'refused', 0, 'last_of_all', '', -1} end
+if lost(grants_users) then return {'refused', 0, 'last_holder', '', -1} end
 
 -- The other side of a field: the sorted set that holds the ids of the entities
 -- which have the field with this value.
@@ -161,8 +169,8 @@ local function plan_entity(e)
   images[#images + 1] = kind .. ':' .. e.id .. '\1' .. (e.existed and '1' or '0') .. (e.exists and '1' or '0') ..
     '\1' .. joined_by(left, '\0') .. '\1' .. joined_by(joined, '\0')
   if e.existed ~= e.exists then (e.exists and link or unlink)(prefix .. 'ids:' .. kind, e.id) end
-  if member_indexes[kind] and grants(before) ~= grants(after) then
-    (grants(after) and link or unlink)(prefix .. 'user-admins', kind .. ':' .. e.id)
+  if member_indexes[kind] and grants_users(before.permissions) ~= grants_users(after.permissions) then
+    (grants_users(after.permissions) and link or unlink)(prefix .. 'user-admins', kind .. ':' .. e.id)
   end
   if not e.exists then
     plan[#plan + 1] = {'DEL', e.key}

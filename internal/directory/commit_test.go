@@ -245,15 +245,24 @@ func TestCommitRefuses(t *testing.T) {
 	})
 }
 
-// A4: whatever is done to the last holder of user:*.
-func TestLastHolder(t *testing.T) {
+// A4: whatever is done to the last holder of user:*, and to the last of everything, whom
+// those who hold user:* could not make anew.
+func TestLastHolder(t *testing.T) { lastHolder(t, "user:*") }
+
+func TestA4TheLastHolderOfEverythingStays(t *testing.T) {
+	lastHolder(t, "*:*", `{"kind":"role","id":"users","permissions":["user:*","a:b"]}`, `{"kind":"team_member","id":"u","role":"users"}`)
+}
+
+func lastHolder(t *testing.T, permission string, others ...string) {
+	t.Helper()
 	lines := []string{
-		`{"kind":"role","id":"admin","permissions":["*:*"]}`,
+		`{"kind":"role","id":"admin","permissions":["a:b","` + permission + `"]}`,
 		`{"kind":"role","id":"nurse","permissions":["user:view"]}`,
-		`{"kind":"group","id":"hr","permissions":["user:*"]}`,
+		`{"kind":"group","id":"hr","permissions":["` + permission + `"]}`,
 		`{"kind":"team_member","id":"a","role":"admin","groups":["hr"]}`,
 		`{"kind":"team_member","id":"b","role":"nurse"}`,
 	}
+	lines = append(lines, others...)
 	losing := map[string][]admin.Edit{
 		"role and group": {set(member("a"), admin.Fields{Role: new("nurse")}), unlink(admin.InGroup, "a", "hr")},
 		"deleted":        {remove(member("a"))},
@@ -267,23 +276,23 @@ func TestLastHolder(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				s.raw.FlushAll(t.Context())
 				s.load(t, lines...)
-				s.refuses(t, admin.Change{Edits: edits}, authz.Conflict, "", "user:*")
+				s.refuses(t, admin.Change{Edits: edits}, authz.Conflict, "", permission)
 				if len(edits) > 1 { // half of it leaves the other half
 					s.commit(t, edits[0])
 				}
 				// With another holder it is no matter, from before or by the same change.
 				s.raw.FlushAll(t.Context())
 				s.load(t, lines...)
-				s.commit(t, append(slices.Clone(edits), put(admin.Record{Kind: authz.KindRole, ID: "chief", Permissions: []string{"user:*"}}),
+				s.commit(t, append(slices.Clone(edits), put(admin.Record{Kind: authz.KindRole, ID: "chief", Permissions: []string{permission}}),
 					set(member("b"), admin.Fields{Role: new("chief")}))...)
 				s.raw.FlushAll(t.Context())
-				s.load(t, append(lines, `{"kind":"role","id":"chief","permissions":["user:*"]}`, `{"kind":"team_member","id":"c","role":"chief"}`)...)
+				s.load(t, append(lines, `{"kind":"role","id":"chief","permissions":["`+permission+`"]}`, `{"kind":"team_member","id":"c","role":"chief"}`)...)
 				s.commit(t, edits...)
-				s.refuses(t, admin.Change{Edits: []admin.Edit{remove(member("c"))}}, authz.Conflict, "", "user:*")
+				s.refuses(t, admin.Change{Edits: []admin.Edit{remove(member("c"))}}, authz.Conflict, "", permission)
 			})
 		}
 		s.raw.FlushAll(t.Context())
 		s.load(t, lines...)
-		s.refuse(t, authz.Conflict, "user:*", `{"kind":"team_member","id":"a"}`)
+		s.refuse(t, authz.Conflict, permission, `{"kind":"team_member","id":"a"}`)
 	})
 }

@@ -48,8 +48,10 @@ func (m *model) commit(change admin.Change) (*model, authz.ErrorKind) {
 			return m, kind
 		}
 	}
-	if m.isHeld() && !next.isHeld() { // A4
-		return m, authz.Conflict
+	for _, grants := range [][]string{{"*:*"}, {"user:*", "*:*"}} { // A4
+		if m.isHeld(grants) && !next.isHeld(grants) {
+			return m, authz.Conflict
+		}
 	}
 	return next, fits
 }
@@ -58,10 +60,10 @@ func (m *model) has(kind authz.Kind, ids ...string) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { _, ok := m.records[authz.Key{Kind: kind, ID: id}]; return !ok })
 }
 
-func (m *model) holds(r admin.Record) bool {
+func (m *model) holds(r admin.Record, grants []string) bool {
 	for _, key := range append([]authz.Key{role(r.Role)}, keysOf(authz.KindGroup, r.Groups)...) {
 		p := m.records[key].Permissions
-		if slices.Contains(p, "user:*") || slices.Contains(p, "*:*") {
+		if slices.ContainsFunc(grants, func(permission string) bool { return slices.Contains(p, permission) }) {
 			return true
 		}
 	}
@@ -75,9 +77,9 @@ func keysOf(kind authz.Kind, ids []string) (keys []authz.Key) {
 	return keys
 }
 
-func (m *model) isHeld() bool {
+func (m *model) isHeld(grants []string) bool {
 	for _, r := range m.records {
-		if m.holds(r) {
+		if m.holds(r, grants) {
 			return true
 		}
 	}

@@ -52,7 +52,7 @@ func refusalOf(reply []any) (*refusal, error) {
 // place from 1, or 0 for that about the revision.
 func movedError(expect []admin.Expectation, number int) *authz.Error {
 	if number > 0 && expect[number-1].IfMatch {
-		return authz.Errorf(authz.Changed, "",
+		return authz.Errorf(authz.Changed, expect[number-1].Field,
 			"the record is not the version that the request is about, for it changed in the meantime; read it again and decide anew")
 	}
 	return &authz.Error{
@@ -109,6 +109,9 @@ func (r *refusal) explain(remedy string) *authz.Error {
 		e := authz.Errorf(authz.Conflict, r.field, "is in use; end what refers to it first, or ask for the deletion to cascade")
 		e.InUse, e.InUseCount = r.inUse, r.count
 		return e
+	case "last_of_all":
+		return authz.Errorf(authz.Conflict, "",
+			"nobody in the organisation would hold *:* any more, and nobody could grant everything again; give it to somebody else first")
 	case "last_holder":
 		return authz.Errorf(authz.Conflict, "",
 			"nobody in the organisation would hold user:* any more, and nobody could give it back; give it to somebody else first")
