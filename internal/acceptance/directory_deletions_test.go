@@ -42,11 +42,14 @@ func TestDeletionOfWhatIsInUse(t *testing.T) {
 			used(t, d.post(t, "/edits", object{"edits": array{object{"delete": object{"kind": "role", "id": "nurse"}}}}), 1, "team_member:li")
 			used(t, d.delete(t, "/roles/nurse?cascade=false"), 1, "team_member:li")
 		})
-		// Only what the actor may view is named; the number is the whole.
-		used(t, d.as("ines").delete(t, "/patient-groups/cardiology"), 7, "team_member:jordan", "team_member:ruth", "team_member:sam", "team_member:priya")
-		if r := d.as("jordan").delete(t, "/patients/p-6"); r.status != http.StatusForbidden {
-			used(t, r, 1, "booking:b-3")
+		// A5: who does not see all that may be in the way is told of nothing, in use or not.
+		d.wrote(t, d.put(t, "/patient-groups/vacant", object{"name": "V"}), http.StatusCreated)
+		for _, id := range []string{"cardiology", "vacant", "nothing"} {
+			used(t, d.as("ines").delete(t, at("patient-groups", id)), 0)
 		}
+		used(t, d.as("ines").delete(t, "/team-members/mark"), 0)
+		used(t, d.as("ines").delete(t, "/groups/stockroom"), 2, "team_member:mark", "team_member:sam")
+		used(t, d.as("jordan").delete(t, "/patients/p-6"), 1, "booking:b-3")
 		d.one(t, "what nothing refers to", func() { d.wrote(t, d.delete(t, "/patients/p-2"), http.StatusNoContent) })
 		d.deny(t, "mark", "view", patient("p-2"), "resource_unknown")
 	})

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,7 +74,31 @@ func TestEscalation(t *testing.T) {
 func TestLastHolder(t *testing.T) {
 	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
-		d.wrote(t, d.as("ines").patch(t, "/team-members/amara", object{"role": ""}), http.StatusOK)
+		// The last who holds everything cannot be made less, even by user:update: nobody left could
+		// grant everything again.
+		ines := d.as("ines")
+		for what, do := range map[string]func(*testing.T, directory) reply{
+			"takes the role from the member":  patch("/team-members/amara", object{"role": ""}),
+			"empties the role":                patch("/roles/administrator", object{"permissions": array{}}),
+			"leaves the role other rights":    put("/roles/administrator", object{"name": "A", "permissions": array{"user:*", "settings:*"}}),
+			"ends the role":                   remove("/roles/administrator?cascade=true"),
+			"ends the member":                 remove("/team-members/amara?cascade=true"),
+			"gives the role to nobody":        put("/roles/administrator/members", object{"ids": array{}}),
+			"replaces the member":             put("/team-members/amara", object{"name": "A"}),
+			"empties it by an edit":           edit(object{"set": object{"kind": "role", "id": "administrator", "permissions": array{}}}),
+			"empties it, and asks others too": edit(object{"put": object{"kind": "group", "id": "x", "permissions": array{"user:*"}}}, object{"set": object{"kind": "team_member", "id": "amara", "role": ""}}),
+		} {
+			d.unchanged(t, what, func() {
+				if p := refused(t, do(t, ines), http.StatusConflict); !strings.Contains(p.Detail, "*:*") {
+					t.Errorf("%s: %v", what, p)
+				}
+			})
+		}
+	})
+	// Where nobody holds everything the last who administers members stays.
+	overBothStores(t, func(t *testing.T, s store) {
+		d := directory{newOrganisation(t, s, group("administrators", "settings:*", "user:*"), teamMember("ines").inGroups("administrators"),
+			teamMember("noor"), teamMember("amara")), ""}
 		ines := d.as("ines")
 		for what, do := range map[string]func(*testing.T, directory) reply{
 			"leaves the group":               remove("/groups/administrators/members/ines"),

@@ -34,6 +34,10 @@ type Edit struct {
 	Relation Relation
 	From, To string
 
+	// patch says what of Record somebody wrote, for a Put of the rest as it was; nil for
+	// all of it. It is what they are judged by.
+	patch *Patch
+
 	Cascade bool // Delete: and what refers to it, or end their reference
 	Release bool // Cancel: and give up the place on the care team
 }
@@ -52,6 +56,7 @@ type Fields struct {
 type Expectation struct {
 	Key   authz.Key
 	Since authz.Revision // the zero revision: the entity does not exist
+	Field string         // where the caller wrote it, for an error, "" for nowhere
 	// IfMatch marks what the caller asked for, not the policy: an error then is
 	// theirs to resolve.
 	IfMatch bool

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,66 +15,156 @@ import (
 //   - permissions that a role or a group had not, and those that a team member had
 //     not and gets with a role or a group: the actor has to hold them, wherever
 //     from. Wildcards count as the policy reads them. A permission that the policy
-//     makes nothing of today, and "*:*", which is all that there will ever be, the
-//     actor has to hold as it is listed, or hold "*:*";
+//     makes nothing of today, and the one that stands for all that there will ever be,
+//     the actor has to hold as it is listed, or hold the one for all. A role or a group
+//     that the actor does not see is given by whoever holds that one;
 //   - sight of the patients of a patient group, with Access to it: the actor has to
-//     have Access to it as well, or hold patient:view_all. A patient group that the
-//     change itself makes has nobody in it, and takes nothing: otherwise nobody
-//     without patient:view_all could ever work with a new one;
+//     see them, whoever they are. That is so for a group without patients as well, and for
+//     one that the change itself makes: a group may be meant by those who are to come, or
+//     have had its id before;
 //   - sight of a patient, with a manual place on the care team: the actor has to see
-//     the patient, or for a new patient the group.
+//     the patient, or for a new patient those of the group.
 //
 // Who moves a patient has to see the patient, which the question about the move
 // says; who books likewise, and a patient who books gives sight of themself. What is
 // taken away needs nothing of this. Members may change themselves under the same
 // rules.
 
-// viewAll is the permission that makes every patient visible (V1).
-const viewAll = "patient:view_all"
-
-// everything is the permission that stands for all others, those to come as well.
-const everything = "*:*"
-
-// source is a role or a group that grants permissions.
+// source is a role or a group that grants permissions, as the change leaves it.
 type source struct {
 	key         authz.Key
-	known       bool     // the change says what it grants; else the facts do
 	permissions []string // as listed
 }
 
-// growth is what somebody holds before an edit and after it.
+// growth is a record before an edit and after it, as far as the actor sees it: of a team
+// member, a role or a group.
 type growth struct {
-	before, after []source
+	was, now *Record
 }
 
-func (p *permit) grow(field string, g *growth) {
-	p.needs = append(p.needs, need{field: field, growth: g})
+// showGroup refuses what shows the patients of a group to an actor who does not see them.
+func (p *permit) showGroup(ctx context.Context, field, group string) error {
+	d, err := p.sight(ctx, group)
+	if err != nil || d.Allow {
+		return err
+	}
+	return refused(field, "it would show the patients of a group whom the actor does not see (A4)"+reasonsOf(d))
 }
 
-// seeGroup asks that the actor sees a patient group.
-func (p *permit) seeGroup(field, group string) {
-	if e := p.draft.entities[authz.Key{Kind: authz.KindPatientGroup, ID: group}]; e == nil || !e.isNew() {
-		p.needs = append(p.needs, need{field: field, group: group})
+// showPatient does the same with one patient. Whoever sees any patient is told of one that
+// does not exist.
+func (p *permit) showPatient(ctx context.Context, field, patient string) error {
+	sees, err := p.sees(ctx, authz.Key{Kind: authz.KindPatient, ID: patient})
+	if err != nil || sees {
+		return err
+	}
+	d, err := p.sight(ctx, nobody)
+	switch {
+	case err != nil:
+		return err
+	case d.Allow:
+		return at(field, notFound(authz.KindPatient))
+	default:
+		return refused(field, "it would show a patient whom the actor does not see (A4)"+reasonsOf(d))
 	}
 }
 
-// seePatient asks that the actor sees the patient r.
-func (p *permit) seePatient(field string, e *entity, r *Record) {
-	if e.stored == nil && r.PatientGroup != "" {
-		p.seeGroup(field, r.PatientGroup)
-		return
+// gives judges what a record gives that it did not before.
+func (p *permit) gives(ctx context.Context, w *whole) error {
+	field := w.field
+	switch {
+	case w.now.Kind == authz.KindRole || w.now.Kind == authz.KindGroup:
+		field += ".permissions"
+	case w.now.Kind != authz.KindTeamMember:
+		return nil
+	case strings.HasSuffix(field, ".fields"):
+		field += ".role"
 	}
-	p.needs = append(p.needs, need{field: field, patient: r.ID})
+	if err := p.give(ctx, field, &growth{was: w.was, now: w.now}); err != nil {
+		return err
+	}
+	for _, group := range added(w.was.Access, w.now.Access) {
+		if err := p.showGroup(ctx, fmt.Sprintf("%s.access[%d]", w.field, slices.Index(w.now.Access, group)), group); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// lacking returns the permissions that g gives and the actor does not hold.
-func (j *judge) lacking(ctx context.Context, g *growth) ([]string, error) {
-	before, after := j.resolve(g.before), j.resolve(g.after)
-	held, err := j.expand(ctx, before)
+// give refuses what gives permissions that the actor lacks.
+func (p *permit) give(ctx context.Context, field string, g *growth) error {
+	if p.listed[p.names.Everything] {
+		return nil
+	}
+	before, after, unseen, err := p.sources(ctx, g)
+	if err != nil {
+		return err
+	}
+	if unseen {
+		return refused(field, "it would give a role or a group that the actor does not see, and so cannot say what it grants (A4)")
+	}
+	lacking, err := p.lacking(ctx, before, after)
+	if err == nil && len(lacking) > 0 {
+		err = refused(field, "it would grant "+someOf(lacking)+", which the actor does not hold (A4)")
+	}
+	return err
+}
+
+// sources returns where permissions come from before and after an edit, as the edits so far
+// leave the roles and the groups. What the actor does not see is left out, and unseen says
+// that some of it is new.
+func (p *permit) sources(ctx context.Context, g *growth) (before, after []source, unseen bool, err error) {
+	if g.now.Kind != authz.KindTeamMember {
+		return []source{{g.was.Key(), g.was.Permissions}}, []source{{g.now.Key(), g.now.Permissions}}, false, nil
+	}
+	had := sourcesOf(g.was.Role, g.was.Groups)
+	for _, key := range had {
+		s, seen, err := p.source(ctx, key)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if seen {
+			before = append(before, s)
+		}
+	}
+	for _, key := range sourcesOf(g.now.Role, g.now.Groups) {
+		s, seen, err := p.source(ctx, key)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if seen {
+			after = append(after, s)
+		} else if !slices.Contains(had, key) {
+			unseen = true
+		}
+	}
+	return before, after, unseen, nil
+}
+
+// source returns what a role or a group grants as the edits so far leave it, and whether the
+// actor sees that, or wrote it.
+func (p *permit) source(ctx context.Context, key authz.Key) (source, bool, error) {
+	if e := p.draft.entities[key]; e != nil && e.judged && (e.changed || e.deleted) {
+		s := source{key: key}
+		if e.now != nil {
+			s.permissions = e.now.Permissions
+		}
+		if !e.hidden || e.now != nil && e.now.Permissions != nil {
+			return s, true, nil
+		}
+	}
+	sees, err := p.sees(ctx, key)
+	return source{key, p.fact(key).Permissions}, sees, err
+}
+
+// lacking returns the permissions that sources give together, others did not, and the actor
+// does not hold.
+func (p *permit) lacking(ctx context.Context, before, after []source) ([]string, error) {
+	held, err := p.expand(ctx, before)
 	if err != nil {
 		return nil, err
 	}
-	gained, err := j.expand(ctx, after)
+	gained, err := p.expand(ctx, after)
 	if err != nil {
 		return nil, err
 	}
@@ -82,17 +173,17 @@ func (j *judge) lacking(ctx context.Context, g *growth) ([]string, error) {
 		if _, had := held[permission]; had {
 			continue
 		}
-		if _, has := j.held[permission]; !has {
+		if _, has := p.held[permission]; !has {
 			lacking[permission] = true
 		}
 	}
-	had := listed(before)
+	had, everything := listed(before), p.names.Everything
 	for _, s := range after {
 		for _, permission := range s.permissions {
-			if had[permission] || had[everything] || j.listed[permission] || j.listed[everything] {
+			if had[permission] || had[everything] || p.judge.listed[permission] {
 				continue
 			}
-			today, err := j.expand(ctx, []source{{key: s.key, permissions: []string{permission}}})
+			today, err := p.expand(ctx, []source{{s.key, []string{permission}}})
 			if err != nil {
 				return nil, err
 			}
@@ -104,24 +195,12 @@ func (j *judge) lacking(ctx context.Context, g *growth) ([]string, error) {
 	return slices.Sorted(maps.Keys(lacking)), nil
 }
 
-// resolve fills in what sources grant that the change says nothing of.
-func (j *judge) resolve(sources []source) []source {
-	out := make([]source, len(sources))
-	for i, s := range sources {
-		if !s.known {
-			s.permissions = j.consulted.Facts.Get(s.key).Permissions
-		}
-		out[i] = s
-	}
-	return out
-}
-
 // expand returns what sources grant together, as the policy reads it (P2, P3).
 func (j *judge) expand(ctx context.Context, sources []source) (map[string]authz.Grant, error) {
 	if len(sources) == 0 {
 		return nil, nil //nolint:nilnil // nothing grants nothing
 	}
-	member := &authz.Fact{Key: authz.Key{Kind: authz.KindTeamMember, ID: "nobody"}, Found: true}
+	member := &authz.Fact{Key: authz.Key{Kind: authz.KindTeamMember, ID: nobody}, Found: true}
 	facts := []*authz.Fact{member}
 	for _, s := range sources {
 		facts = append(facts, &authz.Fact{Key: s.key, Found: true, Permissions: s.permissions})
@@ -131,7 +210,7 @@ func (j *judge) expand(ctx context.Context, sources []source) (map[string]authz.
 			member.Groups = append(member.Groups, s.key.ID)
 		}
 	}
-	return j.policy.Permissions(ctx, member, authz.NewFacts(true, authz.Revision{}, facts...))
+	return j.decisions.Policy().Permissions(ctx, member, authz.NewFacts(true, authz.Revision{}, facts...))
 }
 
 // listed returns the permissions of sources as they are listed.
@@ -145,21 +224,16 @@ func listed(sources []source) map[string]bool {
 	return out
 }
 
-// seesGroup reports whether the actor sees the patients of a group.
-func (j *judge) seesGroup(group string) bool {
-	return j.seesAll() || slices.Contains(j.member.Access, group)
-}
-
-// seesPatient reports whether a route leads the actor to a patient (V1-V3).
-func (j *judge) seesPatient(id string) bool {
-	fact := j.consulted.Facts.Get(authz.Key{Kind: authz.KindPatient, ID: id})
-	return j.seesAll() || fact.Found && (slices.Contains(j.member.Access, fact.PatientGroup) ||
-		slices.Contains(fact.CareTeam, j.actor.ID) && j.actor.Type == teamMember)
-}
-
-func (j *judge) seesAll() bool {
-	_, all := j.held[viewAll]
-	return all
+// sourcesOf returns the keys of a role, "" for none, and of groups.
+func sourcesOf(role string, groups []string) []authz.Key {
+	var keys []authz.Key
+	if role != "" {
+		keys = append(keys, authz.Key{Kind: authz.KindRole, ID: role})
+	}
+	for _, id := range groups {
+		keys = append(keys, authz.Key{Kind: authz.KindGroup, ID: id})
+	}
+	return keys
 }
 
 // someOf names permissions in a message, not too many of them.

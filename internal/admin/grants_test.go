@@ -51,14 +51,17 @@ func TestA4AccessIsGivenByWhoHasIt(t *testing.T) {
 	runRules(t, []ruleCase{
 		{"view_all sees all groups", member("elena"), edits(link(admin.Access, "noor", "cardiology")), "", ""},
 		{"others see those they have Access to", member("ines"), edits(link(admin.Access, "noor", "cardiology")),
-			"edits[0].to", "patient_group_not_accessible"},
+			"edits[0].to", "does not see (A4): patient_not_visible"},
 		{"not by giving it to oneself first", member("ines"), edits(link(admin.Access, "ines", "cardiology"), link(admin.Access, "noor", "cardiology")),
-			"edits[0].to", "patient_group_not_accessible"},
+			"edits[0].to", "does not see (A4): patient_not_visible"},
 		{"a new member with Access", member("ines"), edits(put(admin.Record{Kind: authz.KindTeamMember, ID: "new", Access: []string{"cardiology"}})),
-			"edits[0].record.access[0]", "patient_group_not_accessible"},
-		{"a new group has nobody in it", member("ines"), edits(patientGroup("new"), link(admin.Access, "noor", "new")), "", ""},
+			"edits[0].record.access[0]", "does not see (A4): patient_not_visible"},
+		{"a new group is like any other", member("ines"), edits(patientGroup("new"), link(admin.Access, "noor", "new")),
+			"edits[1].to", "does not see"},
+		{"and shown by whoever sees everybody", member("elena"), edits(patientGroup("new"), link(admin.Access, "noor", "new")), "", ""},
+		{"one that is not there is like any other", member("ines"), edits(link(admin.Access, "noor", "nothing")), "edits[0].to", "does not see"},
 		{"what there is already is not given", member("ines"), edits(link(admin.Access, "mark", "diabetes"), link(admin.Access, "noor", "diabetes")),
-			"edits[1].to", "patient_group_not_accessible"},
+			"edits[1].to", "does not see (A4): patient_not_visible"},
 		{"Booking shows nobody (B2)", member("ines"), edits(link(admin.Booking, "mark", "cardiology")), "", ""},
 	})
 }
@@ -68,7 +71,7 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 	runRules(t, []ruleCase{
 		{"view_all sees all patients", member("elena"), edits(link(admin.CareTeam, "p-10", "noor")), "", ""},
 		{"others do not", member("ines"), edits(link(admin.CareTeam, "p-10", "noor")), "edits[0].from", "patient_not_visible"},
-		{"nor by a move", member("ines"), edits(patient("p-10", "aftercare", "noor")), "edits[0].record.care_team", "patient_not_visible"},
+		{"nor by a move", member("ines"), edits(patient("p-10", "aftercare", "noor")), "edits[0]", "denies create on patient"},
 		{"a place that there is", member("ines"), edits(unlink(admin.CareTeam, "p-1", "mark"), link(admin.CareTeam, "p-1", "mark")),
 			"edits[1].from", "patient_not_visible"},
 	})
@@ -80,10 +83,10 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 	c.deny(jordan, "edits[0].from", "patient_not_visible", link(admin.CareTeam, "p-10", "noor"))
 	// A new patient: by the group.
 	c.allow(jordan, patient("n-1", "diabetes", "noor"))
-	c.deny(jordan, "edits[0].record.care_team", "patient_group_not_accessible", patient("n-2", "maternity", "noor"))
+	c.deny(jordan, "edits[0].record.care_team", "does not see (A4): patient_not_visible", patient("n-2", "maternity", "noor"))
 	c.allow(jordan, patient("n-2", "maternity"))
-	c.deny(jordan, "edits[1].from", "patient_group_not_accessible", patient("n-3", "maternity"), link(admin.CareTeam, "n-3", "noor"))
-	c.allow(jordan, patientGroup("new"), patient("n-3", "new", "noor"))
+	c.deny(jordan, "edits[1].from", "does not see (A4): patient_not_visible", patient("n-3", "maternity"), link(admin.CareTeam, "n-3", "noor"))
+	c.deny(jordan, "edits[1].record.care_team", "does not see", patientGroup("new"), patient("n-3", "new", "noor"))
 	c.deny(member("mark"), "edits[0]", "settings:update", patient("n-4", "diabetes", "mark"))
 }
 

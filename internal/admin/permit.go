@@ -1,352 +1,354 @@
 package admin
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// Who may change what (A1). Every question is one that anybody could ask, asked of
-// the policy with the actor as the subject; a resource "user" has the id of the role,
-// group or member, "settings" that of what is set up: patient_group, access,
-// booking, care_team or bookings.
+// Who may change what (A1). Every question is one that anybody could ask: a duty of
+// authz.Administration, for which the policy has an action and a type of resource, with
+// the actor as the subject and the id of the entity whose record the edit changes.
 //
-//	role, group           create, update or delete on user
-//	team member           the same, for name, role, groups and provider; update on
-//	                      settings for Access and Booking
-//	patient group         update on settings; with a cascade delete on each of its patients as well
-//	patient               create, update (a move) and delete on patient; update on
-//	                      settings for manual places on the care team
-//	booking               book on provider, for the patient, to make and to cancel
-//	                      one; update on settings to delete one
+//	role, group           create, update or delete
+//	team member           the same, for name, role, groups and provider; the updates of
+//	                      Access and of Booking assignments for those
+//	patient group         its update; with a cascade the deletion of its patients as well
+//	patient               create, update (a move) and delete; the update of care teams for
+//	                      manual places
+//	booking               make, cancel and delete
 //
-// A Put is judged by what it changes. One that changes nothing takes update.
+// A Put or a patch is judged by what it changes, as far as the actor sees the record. One
+// that changes nothing takes update.
 //
 // A cascade other than that of a patient group takes nothing more than the
 // deletion: who may delete a team member ends their places on care teams and their
 // bookings with it, and who may delete a patient their bookings.
 //
-// A booking can be cancelled by whoever could make it, and also when all that
-// stands against making it is that the provider is not bookable for the patient any
-// more, or no provider any more: otherwise a booking could never be cancelled after
-// its provider's assignment ended, or its patient's move.
+// What an actor does not see answers as what does not exist (A5), because it is not there
+// for these questions: a record that the actor does not see is taken as one without
+// anything in it, so that everything an edit says is something new, and what the edit
+// could need is asked for, whether the record has it already or not. It is known to be
+// there only where the policy allows what is done to it. See A5 in policies/README.md for
+// what can be told apart all the same.
 
-// question is one thing that the policy is asked about the actor.
-type question struct {
-	action, typ, id   string
-	patient, provider string // properties, when not ""
-}
-
-func (q question) request(actor Actor) *authz.Request {
-	r := &authz.Request{
-		Subject:  authz.Entity{Type: actor.Type, ID: actor.ID},
-		Action:   authz.Action{Name: q.action},
-		Resource: authz.Entity{Type: q.typ, ID: q.id},
-	}
-	if q.patient != "" || q.provider != "" {
-		r.Resource.Properties = map[string]any{}
-	}
-	if q.patient != "" {
-		r.Resource.Properties["patient"] = q.patient
-	}
-	if q.provider != "" {
-		r.Resource.Properties["provider"] = q.provider
-	}
-	return r
-}
-
-func userQuestion(action, id string) question { return question{action: action, typ: "user", id: id} }
-func settings(action, id string) question     { return question{action: action, typ: "settings", id: id} }
-func patientQuestion(action, id string) question {
-	return question{action: action, typ: patient, id: id}
-}
-
-// need is one thing that has to hold for an edit to be made. One of its fields
-// after the first is given.
-type need struct {
-	field string // of the edit
-
-	ask     *question
-	cancels *Record // the booking that is cancelled
-	growth  *growth // the actor holds what somebody gains (A4)
-	group   string  // a patient group that the actor sees (A4)
-	patient string  // a patient whom the actor sees (A4)
-}
-
-// permit collects what has to hold for edits to be made, and what becomes of the
-// entities that they name.
-type permit struct {
-	actor Actor
-	draft *draft
-	needs []need
-}
-
-// permit goes through edits. An error is about an edit that cannot be judged.
-func (d *draft) permit(actor Actor, edits []Edit) (*permit, error) {
-	p := &permit{actor: actor, draft: d}
+// permit judges edits one after the other, each on what the ones before it left, and
+// returns the first reason against them.
+func (j *judge) permit(ctx context.Context, d *draft, edits []Edit) (*permit, error) {
+	p := &permit{judge: j, draft: d}
 	for i := range edits {
-		if err := p.edit(fmt.Sprintf("edits[%d]", i), &edits[i]); err != nil {
+		if err := p.edit(ctx, fmt.Sprintf("edits[%d]", i), &edits[i]); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-func (p *permit) ask(field string, q question) {
-	p.needs = append(p.needs, need{field: field, ask: &q})
+// permit is edits while they are judged.
+type permit struct {
+	*judge
+	draft *draft
+	// taken is an error about an id that the actor wants for something new, and that
+	// something has which the actor does not see; nil for none.
+	taken error
 }
 
-func (p *permit) edit(field string, e *Edit) error {
-	if p.actor.Type == patient && e.Op != Book && e.Op != Cancel {
-		return refused(field, []string{"not_for_patients"}, "a patient books and cancels, for themself, and changes nothing else")
+// versions refuses what is expected of the version of a record that the actor does not see:
+// they cannot know it.
+func (p *permit) versions(ctx context.Context, expect []Expectation) error {
+	for _, x := range expect {
+		e := p.draft.entities[x.Key]
+		if x.Since == (authz.Revision{}) || e == nil {
+			continue
+		}
+		knows, err := p.knows(ctx, x.Key, e)
+		if err != nil {
+			return err
+		}
+		if !knows {
+			return authz.Errorf(authz.Changed, x.Field,
+				"the record is not the version that the request is about, or is not for this actor to see; read it again and decide anew")
+		}
+	}
+	return nil
+}
+
+// told returns the outcome of the edits as far as the actor may know it. That nothing changed
+// says what an entity is like, and so whoever does not see it is not told.
+func (p *permit) told(ctx context.Context, done Committed) (Committed, error) {
+	if done.Changed {
+		return done, nil
+	}
+	for key, e := range p.draft.entities {
+		knows, err := p.knows(ctx, key, e)
+		if err != nil {
+			return Committed{}, err
+		}
+		done.Changed = done.Changed || !knows
+	}
+	return done, nil
+}
+
+func (p *permit) edit(ctx context.Context, field string, e *Edit) error {
+	if p.actor.Type == typePatient && e.Op != Book && e.Op != Cancel { // B3, whatever the policy says
+		return refused(field, "a patient books and cancels, for themself, and changes nothing else")
 	}
 	switch e.Op {
 	case Put:
-		return p.put(field, e.Record)
+		return p.put(ctx, field, e)
 	case Set:
-		return p.set(field, e)
+		return p.set(ctx, field, e)
 	case Link, Unlink:
-		return p.link(field, e)
+		return p.link(ctx, field, e)
 	case Delete:
-		return p.remove(field, e)
+		return p.remove(ctx, field, e)
 	case Book:
-		return p.book(field, e.Record)
+		return p.book(ctx, field, e.Record)
 	case Cancel:
-		return p.cancel(field, e.Key)
+		return p.cancel(ctx, field, e.Key)
 	default:
 		return bad(field+".op", "is no operation; write put, set, link, unlink, delete, book or cancel")
 	}
 }
 
-func (p *permit) put(field string, r *Record) error {
+// target returns an entity that an edit is made to, and what the actor sees of it: what the
+// edits so far leave of it, nil if there is nothing. Whether it is hidden from the actor,
+// who then sees only what they wrote, is said in it.
+func (p *permit) target(ctx context.Context, field string, key authz.Key) (*entity, error) {
+	e, err := p.draft.target(field, key)
+	if err != nil || e.judged {
+		return e, err
+	}
+	e.judged = true
+	if e.stored == nil {
+		return e, nil
+	}
+	var seen bool
+	if key.Kind == authz.KindBooking {
+		seen, err = p.seesBooking(ctx, &e.stored.Record)
+	} else {
+		seen, err = p.sees(ctx, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.hidden = !seen; seen {
+		e.now = &e.stored.Record
+	}
+	return e, nil
+}
+
+// blind reports whether an actor writes to something of which they see nothing, nor would if
+// it were there.
+func (p *permit) blind(ctx context.Context, key authz.Key, e *entity) (bool, error) {
+	if e.hidden || e.now != nil {
+		return e.hidden, nil
+	}
+	sees, err := p.sees(ctx, key)
+	return !sees, err
+}
+
+// dutiesOf returns the duties of making, changing and deleting an entity of a kind, but for
+// a booking.
+func dutiesOf(kind authz.Kind) (create, update, remove authz.Duty) {
+	switch kind {
+	case authz.KindRole:
+		return authz.CreateRole, authz.UpdateRole, authz.DeleteRole
+	case authz.KindGroup:
+		return authz.CreateGroup, authz.UpdateGroup, authz.DeleteGroup
+	case authz.KindTeamMember:
+		return authz.CreateTeamMember, authz.UpdateTeamMember, authz.DeleteTeamMember
+	case authz.KindPatientGroup:
+		return authz.UpdatePatientGroup, authz.UpdatePatientGroup, authz.UpdatePatientGroup
+	default:
+		return authz.CreatePatient, authz.UpdatePatient, authz.DeletePatient
+	}
+}
+
+// creates reports that the actor may not make an entity, which is not there as far as they
+// see.
+func (p *permit) creates(ctx context.Context, field string, key authz.Key) error {
+	create, _, _ := dutiesOf(key.Kind)
+	q := question{duty: create, id: key.ID}
+	d, err := p.decideOver(ctx, p.reading(), q)
+	if err == nil && !d.Allow {
+		err = p.because(field, q, d)
+	}
+	return err
+}
+
+// takes notes that an id is that of something which the actor does not see, where they
+// wanted it for something new. It cannot be made, and this much they are told.
+func (p *permit) takes(field string) {
+	if p.taken == nil {
+		p.taken = authz.Errorf(authz.Conflict, field, "is an id that cannot be given to something new; choose another one")
+	}
+}
+
+// whole is what a put or a patch makes of a record.
+type whole struct {
+	field    string // where the record stands
+	was, now *Record
+	// hidden: was has only what the actor wrote themself, for they do not see the rest, or
+	// there is nothing.
+	hidden bool
+	blind  bool // and it is not that they would see it if it were there
+	// fields says which fields were written, nil for all of them.
+	fields *Patch
+}
+
+// writes reports whether a field was written.
+func (w *whole) writes(given func(*Patch) bool) bool { return w.fields == nil || given(w.fields) }
+
+func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
+	r := edit.Record
 	if r == nil {
 		return bad(field+".record", "is missing")
 	}
-	e, err := p.draft.target(field, r.Key())
-	if err != nil {
-		return err
-	}
-	was, update := e.now, "update"
-	if was == nil {
-		was, update = &Record{Kind: r.Kind, ID: r.ID}, "create"
-	}
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup:
-		p.ask(field, userQuestion(update, r.ID))
-		p.grow(field+".record.permissions", &growth{
-			before: []source{{key: r.Key(), known: true, permissions: was.Permissions}},
-			after:  []source{{key: r.Key(), known: true, permissions: r.Permissions}},
-		})
-	case authz.KindPatientGroup:
-		p.ask(field, settings("update", "patient_group"))
-	case authz.KindTeamMember:
-		p.putMember(field, update, was, r)
-	case authz.KindPatient:
-		p.putPatient(field, e, was, r)
-	case authz.KindBooking:
+	if r.Kind == authz.KindBooking {
 		return bad(field+".record.kind", "cannot be booking; a booking is made with book and ended with cancel")
-	default:
+	}
+	if !slices.Contains(Kinds(), r.Kind) {
 		return UnknownKind(field+".record.kind", r.Kind)
 	}
-	e.now, e.changed = r, true
-	return nil
-}
-
-func (p *permit) putMember(field, update string, was, r *Record) {
-	access, booking := !sameSet(was.Access, r.Access), !sameSet(was.Booking, r.Booking)
-	own := was.Name != r.Name || was.Role != r.Role || was.IsProvider != r.IsProvider || !sameSet(was.Groups, r.Groups)
-	if own || update == "create" || !access && !booking {
-		p.ask(field, userQuestion(update, r.ID))
-	}
-	if access {
-		p.ask(field, settings("update", "access"))
-	}
-	if booking {
-		p.ask(field, settings("update", "booking"))
-	}
-	p.grow(field+".record", &growth{before: p.draft.sources(was), after: p.draft.sources(r)})
-	for _, group := range added(was.Access, r.Access) {
-		p.seeGroup(fmt.Sprintf("%s.record.access[%d]", field, slices.Index(r.Access, group)), group)
-	}
-}
-
-func (p *permit) putPatient(field string, e *entity, was, r *Record) {
-	team := !sameSet(was.CareTeam, r.CareTeam)
-	switch { // one who was not there before this change is still being registered
-	case e.stored == nil:
-		p.ask(field, patientQuestion("create", r.ID))
-	case was.PatientGroup != r.PatientGroup || !team:
-		p.ask(field, patientQuestion("update", r.ID))
-	}
-	if !team {
-		return
-	}
-	p.ask(field, settings("update", "care_team"))
-	if len(added(was.CareTeam, r.CareTeam)) > 0 {
-		p.seePatient(field+".record.care_team", e, r)
-	}
-}
-
-func (p *permit) set(field string, edit *Edit) error {
-	e, err := p.draft.target(field, edit.Key)
+	e, err := p.target(ctx, field, r.Key())
 	if err != nil {
 		return err
 	}
-	was := e.now
-	if was == nil { // there is nothing to be set, as the store will say
-		was = &Record{Kind: edit.Key.Kind, ID: edit.Key.ID}
-	}
-	r := edit.Fields.over(was)
-	switch edit.Key.Kind {
-	case authz.KindRole, authz.KindGroup:
-		p.ask(field, userQuestion("update", r.ID))
-		p.grow(field+".fields.permissions", &growth{
-			before: []source{{key: r.Key(), known: true, permissions: was.Permissions}},
-			after:  []source{{key: r.Key(), known: true, permissions: r.Permissions}},
-		})
-	case authz.KindTeamMember:
-		p.ask(field, userQuestion("update", r.ID))
-		p.grow(field+".fields.role", &growth{before: p.draft.sources(was), after: p.draft.sources(r)})
-	case authz.KindPatientGroup:
-		p.ask(field, settings("update", "patient_group"))
-	case authz.KindPatient:
-		if e.isNew() {
-			p.ask(field, patientQuestion("create", r.ID))
-		} else {
-			p.ask(field, patientQuestion("update", r.ID))
-		}
-	case authz.KindBooking:
-		return bad(field+".key.kind", "cannot be booking; a booking is changed by cancel alone")
-	default:
-		return UnknownKind(field+".key.kind", edit.Key.Kind)
-	}
-	if e.now != nil {
-		e.now, e.changed = r, true
-	}
-	return nil
-}
-
-func (p *permit) link(field string, edit *Edit) error {
-	kind, _ := edit.Relation.Ends()
-	if kind == "" {
-		return bad(field+".relation", "is no relation; write group, access, booking or care_team")
-	}
-	e, err := p.draft.target(field, authz.Key{Kind: kind, ID: edit.From})
-	if err != nil {
-		return err
-	}
-	r := Record{Kind: kind, ID: edit.From} // as it will be
-	if e.now != nil {
-		r = *e.now
-	}
-	var list *[]string
-	var ask question
-	switch edit.Relation {
-	case InGroup:
-		list, ask = &r.Groups, userQuestion("update", edit.From)
-	case Access:
-		list, ask = &r.Access, settings("update", "access")
-	case Booking:
-		list, ask = &r.Booking, settings("update", "booking")
-	case CareTeam:
-		list, ask = &r.CareTeam, settings("update", "care_team")
-	default:
-		return bad(field+".relation", "is not changed by link and unlink; change it with the record of the one it is about")
-	}
-	p.ask(field, ask)
-	isNew := edit.Op == Link && !slices.Contains(*list, edit.To)
-	if edit.Op == Link {
-		*list = with(*list, edit.To)
-	} else {
-		*list = without(*list, edit.To)
-	}
-	switch {
-	case isNew && edit.Relation == CareTeam: // also for a patient who is not there, so that none can be found out
-		p.seePatient(field+".from", e, &r)
-	case isNew && edit.Relation == Access:
-		p.seeGroup(field+".to", edit.To)
-	case isNew && edit.Relation == InGroup && e.now != nil:
-		p.grow(field+".to", &growth{before: p.draft.sources(e.now), after: p.draft.sources(&r)})
-	}
-	if e.now != nil {
-		e.now, e.changed = &r, true
-	}
-	return nil
-}
-
-func (p *permit) remove(field string, edit *Edit) error {
-	e, err := p.draft.target(field, edit.Key)
-	if err != nil {
-		return err
-	}
-	if e.stored == nil && e.now != nil {
-		return bad(field+".key", "is made by an earlier edit of this change; leave both out")
-	}
-	switch edit.Key.Kind {
-	case authz.KindRole, authz.KindGroup, authz.KindTeamMember:
-		p.ask(field, userQuestion("delete", edit.Key.ID))
-	case authz.KindPatientGroup:
-		p.ask(field, settings("update", "patient_group"))
-		if edit.Cascade {
-			for _, id := range p.draft.patientsIn(edit.Key.ID) {
-				p.ask(field, patientQuestion("delete", id))
-				p.draft.delete(authz.Key{Kind: authz.KindPatient, ID: id})
+	w := &whole{field: field + ".record", was: e.now, now: r, hidden: e.hidden, fields: edit.patch}
+	update := e.now != nil || edit.patch != nil
+	if e.now == nil {
+		w.was, w.hidden = &Record{Kind: r.Kind, ID: r.ID}, true
+		if e.hidden && !update {
+			_, duty, _ := dutiesOf(r.Kind)
+			if update, err = p.allows(ctx, question{duty: duty, id: r.ID}); err != nil {
+				return err
 			}
 		}
+	}
+	if edit.patch != nil {
+		w.now = edit.patch.over(w.was)
+		if w.blind, err = p.blind(ctx, r.Key(), e); err != nil {
+			return err
+		}
+	}
+	if r.Kind == authz.KindPatient && e.isNew() { // who was not there before this change is still being registered
+		update = false
+	}
+	if update {
+		err = p.updates(ctx, field, w)
+	} else if err = p.creates(ctx, field, r.Key()); err == nil {
+		err = p.fills(ctx, field, w)
+	}
+	if err != nil {
+		return err
+	}
+	if e.hidden && !update {
+		p.takes(field + ".record.id")
+	}
+	e.now, e.changed = w.now, true
+	return nil
+}
+
+// updates judges a record that is changed.
+func (p *permit) updates(ctx context.Context, field string, w *whole) error {
+	_, update, _ := dutiesOf(w.now.Kind)
+	for _, part := range w.parts() {
+		if !part.changed {
+			continue
+		}
+		if err := p.permits(ctx, field, question{duty: cmp.Or(part.duty, update), id: w.now.ID}); err != nil {
+			return err
+		}
+	}
+	if err := w.possible(); err != nil {
+		return err
+	}
+	if w.now.Kind == authz.KindPatient {
+		return p.updatesTeam(ctx, w)
+	}
+	return p.gives(ctx, w)
+}
+
+// part is a part of a record that has a duty of its own.
+type part struct {
+	duty    authz.Duty // "" for that of the record
+	changed bool
+}
+
+// parts returns what a record consists of, and what of it may change. Where nothing does
+// it is the record. Of a hidden one everything may that is written.
+func (w *whole) parts() []part {
+	differ := func(was, now []string) bool { return w.hidden || !sameSet(was, now) }
+	switch w.now.Kind {
+	case authz.KindTeamMember:
+		access := w.writes(func(p *Patch) bool { return p.Access != nil }) && differ(w.was.Access, w.now.Access)
+		booking := w.writes(func(p *Patch) bool { return p.Booking != nil }) && differ(w.was.Booking, w.now.Booking)
+		own := w.was.Name != w.now.Name || w.was.Role != w.now.Role || w.was.IsProvider != w.now.IsProvider || !sameSet(w.was.Groups, w.now.Groups)
+		if w.hidden {
+			own = w.writes(func(p *Patch) bool { return p.Fields.any() || p.Groups != nil })
+		}
+		return []part{{"", own || !access && !booking}, {authz.UpdateAccess, access}, {authz.UpdateBooking, booking}}
 	case authz.KindPatient:
-		p.ask(field, patientQuestion("delete", edit.Key.ID))
-	case authz.KindBooking:
-		p.ask(field, settings("update", "bookings"))
+		team := w.writes(func(p *Patch) bool { return p.CareTeam != nil }) && differ(w.was.CareTeam, w.now.CareTeam)
+		moved := w.writes(func(p *Patch) bool { return p.PatientGroup != nil }) && (w.hidden || w.was.PatientGroup != w.now.PatientGroup)
+		return []part{{"", moved || !team}, {authz.UpdateCareTeam, team}}
 	default:
-		return UnknownKind(field+".key.kind", edit.Key.Kind)
+		return []part{{"", true}}
 	}
-	p.draft.delete(edit.Key)
-	return nil
 }
 
-func (p *permit) book(field string, r *Record) error {
-	if r == nil || r.Kind != authz.KindBooking {
-		return bad(field+".record", "is no booking; write one")
+// possible refuses what depends on the rest of a team member's record, for an actor who does
+// not see it.
+func (w *whole) possible() error {
+	if !w.blind || w.fields == nil {
+		return nil
 	}
-	if p.actor.Type == patient && r.Patient != p.actor.ID { // B3, whatever the policy says
-		return refused(field+".record.patient", []string{"patient_mismatch"}, "a patient books for themself alone")
-	}
-	e, err := p.draft.target(field, r.Key())
-	if err != nil {
-		return err
-	}
-	if p.draft.altered(authz.Key{Kind: authz.KindPatient, ID: r.Patient}) ||
-		p.draft.altered(authz.Key{Kind: authz.KindTeamMember, ID: r.Provider}) {
-		return bad(field+".record", "is about a patient or a provider whom an earlier edit of this change makes, changes or deletes; book in a change of its own")
-	}
-	p.ask(field, bookQuestion(r))
-	if e.now == nil {
-		booked := *r
-		booked.State = Booked
-		e.now = &booked
+	if w.fields.Booking != nil || w.fields.IsProvider != nil && !*w.fields.IsProvider {
+		return refused(w.field, "whether it is possible depends on a record that the actor does not see")
 	}
 	return nil
 }
 
-func (p *permit) cancel(field string, key authz.Key) error {
-	if key.Kind != authz.KindBooking {
-		return bad(field+".key.kind", "is not booking; only a booking is cancelled")
+// updatesTeam judges the manual places of a patient who is there. All of them are
+// replaced, and so they take sight of the patient.
+func (p *permit) updatesTeam(ctx context.Context, w *whole) error {
+	if !w.writes(func(p *Patch) bool { return p.CareTeam != nil }) || !w.hidden && len(added(w.was.CareTeam, w.now.CareTeam)) == 0 {
+		return nil
 	}
-	e, err := p.draft.target(field, key)
-	if err != nil {
-		return err
-	}
-	if e.now == nil {
-		return renamed(notFound(key.Kind), func(string) string { return field + ".key" })
-	}
-	if p.actor.Type == patient && e.now.Patient != p.actor.ID {
-		return refused(field, []string{"patient_mismatch"}, "a patient cancels their own bookings alone")
-	}
-	p.needs = append(p.needs, need{field: field, cancels: e.now})
-	return nil
+	return p.showPatient(ctx, w.field+".care_team", w.now.ID)
 }
 
-func bookQuestion(r *Record) question {
-	return question{action: "book", typ: "provider", id: r.Provider, patient: r.Patient}
+// fills judges what something new has in it.
+func (p *permit) fills(ctx context.Context, field string, w *whole) error {
+	for _, list := range []struct {
+		duty authz.Duty
+		ids  []string
+	}{{authz.UpdateAccess, w.now.Access}, {authz.UpdateBooking, w.now.Booking}, {authz.UpdateCareTeam, w.now.CareTeam}} {
+		if sameSet(list.ids, w.was.of(list.duty)) {
+			continue
+		}
+		if err := p.permits(ctx, field, question{duty: list.duty, id: w.now.ID}); err != nil {
+			return err
+		}
+	}
+	if w.now.Kind == authz.KindPatient && len(added(w.was.CareTeam, w.now.CareTeam)) > 0 {
+		return p.showGroup(ctx, w.field+".care_team", w.now.PatientGroup)
+	}
+	return p.gives(ctx, w)
+}
+
+// of returns the list that a duty is about.
+func (r *Record) of(duty authz.Duty) []string {
+	switch duty {
+	case authz.UpdateAccess:
+		return r.Access
+	case authz.UpdateBooking:
+		return r.Booking
+	default:
+		return r.CareTeam
+	}
 }

@@ -11,14 +11,18 @@ import (
 // later edit is judged on what the earlier ones left.
 type draft struct {
 	entities map[authz.Key]*entity
-	// patients of the patient groups that are deleted with a cascade, as committed.
-	patients map[string][]string
+	// patients of the patient groups that are deleted with a cascade, as committed, and
+	// the errors for those which have too many.
+	patients  map[string][]string
+	uncounted map[string]error
 }
 
 // entity is one of the entities that edits name.
 type entity struct {
 	stored  *Stored // as committed, nil for one that does not exist
-	now     *Record // as the edits so far leave it, nil for one that does not exist
+	judged  bool    // it was looked whether the actor sees it
+	hidden  bool    // it exists, and the actor does not see it
+	now     *Record // as the edits so far leave it for the actor to see, nil for nothing
 	changed bool    // by the edits so far, bookings aside
 	deleted bool    // by the edits so far
 }
@@ -26,9 +30,23 @@ type entity struct {
 // isNew reports whether the entity was made by the edits so far.
 func (e *entity) isNew() bool { return e.stored == nil && e.now != nil }
 
+// group returns in which group a patient is, as the edits so far leave it.
+func (e *entity) group() string {
+	switch {
+	case e.deleted:
+		return ""
+	case e.now != nil && e.now.PatientGroup != "":
+		return e.now.PatientGroup
+	case e.stored != nil:
+		return e.stored.PatientGroup
+	default:
+		return ""
+	}
+}
+
 // draft reads the entities that edits name, and remembers how they were.
 func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, l *looked) (*draft, error) {
-	d := &draft{entities: map[authz.Key]*entity{}, patients: map[string][]string{}}
+	d := &draft{entities: map[authz.Key]*entity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
 	keys := make([]authz.Key, 0, len(edits))
 	for i := range edits {
 		key := edits[i].target()
@@ -48,12 +66,52 @@ func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, 
 	}
 	for i, key := range keys {
 		l.at(key, sinceOf(records[i]))
-		if records[i] != nil {
-			e := d.entities[key]
-			e.stored, e.now = records[i], &records[i].Record
-		}
+		d.entities[key].stored = records[i]
 	}
 	return d, nil
+}
+
+// keys returns everything that edits may be judged by.
+func (d *draft) keys(edits []Edit) []authz.Key {
+	var out []authz.Key
+	add := func(kind authz.Kind, ids ...string) {
+		for _, id := range ids {
+			if id != "" {
+				out = append(out, authz.Key{Kind: kind, ID: id})
+			}
+		}
+	}
+	about := func(r *Record) {
+		add(authz.KindRole, r.Role)
+		add(authz.KindGroup, r.Groups...)
+		add(authz.KindPatient, r.Patient)
+		add(authz.KindTeamMember, r.Provider)
+	}
+	for key, e := range d.entities {
+		if key.Kind != authz.KindBooking {
+			out = append(out, key)
+		}
+		if e.stored != nil {
+			about(&e.stored.Record)
+		}
+	}
+	for i := range edits {
+		e := &edits[i]
+		if e.Record != nil {
+			about(e.Record)
+		}
+		if e.Fields.Role != nil {
+			add(authz.KindRole, *e.Fields.Role)
+		}
+		if e.Relation == InGroup {
+			add(authz.KindGroup, e.To)
+		}
+	}
+	for _, ids := range d.patients {
+		add(authz.KindPatient, ids...)
+	}
+	slices.SortFunc(out, compareKeys)
+	return slices.Compact(out)
 }
 
 // target returns the key of the entity that an edit is made to. The edit may be one
@@ -74,6 +132,10 @@ func (e *Edit) target() authz.Key {
 // long as nothing at all changes: nobody may slip into a group that is deleted.
 func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *looked) error {
 	ids, revision, err := s.related(ctx, organisation, InGroupOf, group, MaxEdits)
+	if authz.KindOf(err) == authz.TooLarge {
+		d.uncounted[group] = err
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -115,42 +177,17 @@ func (d *draft) patientsIn(group string) []string {
 	var in []string
 	for _, id := range d.patients[group] {
 		e := d.entities[authz.Key{Kind: authz.KindPatient, ID: id}]
-		if e == nil || !e.deleted && e.now != nil && e.now.PatientGroup == group {
+		if e == nil || e.group() == group {
 			in = append(in, id)
 		}
 	}
 	for key, e := range d.entities {
-		if key.Kind == authz.KindPatient && e.stored != nil && e.now != nil && e.now.PatientGroup == group &&
-			e.stored.PatientGroup != group {
+		if key.Kind == authz.KindPatient && e.stored != nil && e.group() == group && e.stored.PatientGroup != group {
 			in = append(in, key.ID)
 		}
 	}
 	slices.Sort(in)
 	return in
-}
-
-// sources returns where the permissions of a team member come from, as the edits so
-// far leave them.
-func (d *draft) sources(member *Record) []source {
-	var out []source
-	if member.Role != "" {
-		out = append(out, d.source(authz.Key{Kind: authz.KindRole, ID: member.Role}))
-	}
-	for _, id := range member.Groups {
-		out = append(out, d.source(authz.Key{Kind: authz.KindGroup, ID: id}))
-	}
-	return out
-}
-
-func (d *draft) source(key authz.Key) source {
-	e := d.entities[key]
-	if e == nil {
-		return source{key: key}
-	}
-	if e.now == nil {
-		return source{key: key, known: true}
-	}
-	return source{key: key, known: true, permissions: e.now.Permissions}
 }
 
 func sinceOf(r *Stored) authz.Revision {

@@ -9,189 +9,162 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// judge holds what was read and answered at one revision about what an actor may
-// do, and says of each need whether it is met.
+// question is one thing that the policy is asked about the actor: a duty, which the
+// policy has its own names for, and what it is about.
+type question struct {
+	duty              authz.Duty
+	id                string // of the entity, "" for a duty that is about none
+	patient, provider string // properties, when not ""
+}
+
+func (q question) request(actor Actor, ask authz.Ask) *authz.Request {
+	r := &authz.Request{
+		Subject:  authz.Entity{Type: actor.Type, ID: actor.ID},
+		Action:   authz.Action{Name: ask.Action},
+		Resource: authz.Entity{Type: ask.Resource, ID: q.id},
+	}
+	for name, id := range map[string]string{typePatient: q.patient, typeProvider: q.provider} {
+		if id == "" {
+			continue
+		}
+		if r.Resource.Properties == nil {
+			r.Resource.Properties = map[string]any{}
+		}
+		r.Resource.Properties[name] = id
+	}
+	return r
+}
+
+// judge says what an actor may do and see, by the policy and one reading of the facts.
+// Nothing that it tells of a refusal depends on what the actor may not see (A5).
 type judge struct {
-	policy    authz.Policy
+	decisions *authz.Service
+	names     *authz.Administration
 	actor     Actor
-	consulted *authz.Consultation
-	answers   map[question]authz.Decision
+	read      *authz.Consultation
 	member    *authz.Fact            // the actor, not found for a patient
 	held      map[string]authz.Grant // what the actor holds, after wildcards
 	listed    map[string]bool        // and as it is listed
+	answers   map[question]authz.Decision
+	sights    map[string]authz.Decision // by patient group: whether any patient in it is seen
 }
 
-// consult asks the policy questions about an actor, each once, and reads keys with
-// them. An organisation that does not exist is NotFound.
-func (s *Service) consult(
-	ctx context.Context, organisation string, actor Actor, questions []question, keys []authz.Key,
-) (*judge, error) {
-	j := &judge{policy: s.decisions.Policy(), actor: actor, answers: map[question]authz.Decision{}, member: new(authz.Fact)}
-	asked := make([]question, 0, len(questions))
-	requests := make([]*authz.Request, 0, len(questions))
-	for _, q := range questions {
-		if _, before := j.answers[q]; !before {
-			j.answers[q] = authz.Decision{}
-			asked, requests = append(asked, q), append(requests, q.request(actor))
-		}
+// judge reads keys, of which the questions about the actor are to be, and the actor with
+// them. An organisation that does not exist is NotFound, and so is refused an actor who
+// does not exist (V9).
+func (s *Service) judge(ctx context.Context, organisation string, actor Actor, keys []authz.Key) (*judge, error) {
+	policy := s.decisions.Policy()
+	j := &judge{
+		decisions: s.decisions, names: policy.Administration(), actor: actor, member: new(authz.Fact),
+		answers: map[question]authz.Decision{}, sights: map[string]authz.Decision{},
 	}
-	self := authz.Key{Kind: authz.KindTeamMember, ID: actor.ID}
-	if actor.Type == teamMember {
-		keys = append(slices.Clip(keys), self)
+	if j.names == nil {
+		return nil, undeclared()
 	}
-	c, err := s.decisions.Consult(ctx, organisation, requests, keys)
+	c, err := s.decisions.Consult(ctx, organisation, nil, append(slices.Clip(keys), actor.key()))
 	if err != nil {
 		return nil, err
 	}
 	if !c.Facts.Organisation {
 		return nil, unknownOrganisation()
 	}
-	j.consulted = c
-	for i, q := range asked {
-		j.answers[q] = c.Decisions[i]
-	}
-	if actor.Type == teamMember {
-		if j.member = c.Facts.Get(self); !j.member.Found { // V9
-			return nil, refused("", []string{"subject_unknown"}, "the organisation has no such team member")
+	j.read = c
+	if actor.Type == typeMember {
+		if j.member = c.Facts.Get(actor.key()); !j.member.Found {
+			return nil, refused("", "the organisation has no such team member")
 		}
 	}
-	if j.held, err = j.policy.Permissions(ctx, j.member, c.Facts); err != nil {
+	if j.held, err = policy.Permissions(ctx, j.member, c.Facts); err != nil {
 		return nil, err
 	}
-	own := j.resolve((&draft{}).sources(&Record{Role: j.member.Role, Groups: j.member.Groups}))
-	j.listed = listed(own)
+	j.listed = map[string]bool{}
+	for _, key := range sourcesOf(j.member.Role, j.member.Groups) {
+		for _, permission := range c.Facts.Get(key).Permissions {
+			j.listed[permission] = true
+		}
+	}
 	return j, nil
 }
 
-// questions returns what has to be asked for the needs.
-func (p *permit) questions() []question {
-	var out []question
-	for _, n := range p.needs {
-		if n.ask != nil {
-			out = append(out, *n.ask)
-		}
-		if n.cancels != nil {
-			out = append(out, bookQuestion(n.cancels), cancelQuestion(n.cancels))
-		}
+// fact returns what was read of an entity.
+func (j *judge) fact(key authz.Key) *authz.Fact { return j.read.Facts.Get(key) }
+
+// decide answers a question from the facts as they are.
+func (j *judge) decide(ctx context.Context, q question) (authz.Decision, error) {
+	if d, before := j.answers[q]; before {
+		return d, nil
 	}
-	return out
+	d, err := j.decideOver(ctx, j.read.Facts, q)
+	if err == nil {
+		j.answers[q] = d
+	}
+	return d, err
 }
 
-// keys returns what has to be read for them besides what the questions and the
-// edits name.
-func (p *permit) keys() []authz.Key {
-	var out []authz.Key
-	for _, n := range p.needs {
-		if n.growth == nil {
-			continue
-		}
-		for _, s := range slices.Concat(n.growth.before, n.growth.after) {
-			if !s.known {
-				out = append(out, s.key)
-			}
-		}
+func (j *judge) decideOver(ctx context.Context, facts *authz.Facts, q question) (authz.Decision, error) {
+	ask, declared := j.names.Questions[q.duty]
+	if !declared {
+		return authz.Decision{}, undeclared()
 	}
-	slices.SortFunc(out, compareKeys)
-	return slices.Compact(out)
+	return j.decisions.DecideOver(ctx, facts, q.request(j.actor, ask))
 }
 
-// all returns the first need that is not met as an error.
-func (j *judge) all(ctx context.Context, needs []need) error {
-	for i := range needs {
-		if err := j.meets(ctx, &needs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *judge) meets(ctx context.Context, n *need) error {
-	switch {
-	case n.ask != nil:
-		return j.permits(n.field, *n.ask)
-	case n.cancels != nil:
-		return j.mayCancel(n.field, n.cancels)
-	case n.growth != nil:
-		lacking, err := j.lacking(ctx, n.growth)
-		if err == nil && len(lacking) > 0 {
-			err = refused(n.field, []string{"permission_missing"},
-				"it would grant "+someOf(lacking)+", which the actor does not hold (A4)")
-		}
-		return err
-	case n.group != "" && !j.seesGroup(n.group):
-		return refused(n.field, []string{"patient_group_not_accessible"},
-			"it would show the patients of a group that the actor has no Access to, without "+viewAll+" (A4)")
-	case n.patient != "" && !j.seesPatient(n.patient):
-		return refused(n.field, []string{"patient_not_visible"}, "it would show a patient whom the actor does not see (A4)")
-	default:
-		return nil
-	}
+func (j *judge) allows(ctx context.Context, q question) (bool, error) {
+	d, err := j.decide(ctx, q)
+	return d.Allow, err
 }
 
 // permits reports a question that the policy denies as an error.
-func (j *judge) permits(field string, q question) error {
-	d := j.answers[q]
-	if d.Allow {
-		return nil
+func (j *judge) permits(ctx context.Context, field string, q question) error {
+	allowed, err := j.allows(ctx, q)
+	if err != nil || allowed {
+		return err
 	}
-	reasons, permission := accountOf(d)
-	if j.seesAll() && slices.Equal(reasons, []string{"resource_unknown"}) && q.typ == patient {
-		return renamed(notFound(authz.KindPatient), func(string) string { return field })
+	return j.denied(ctx, field, q)
+}
+
+// denied is the error for a question that the policy denies. It gives the reasons that the
+// policy has where whatever the actor does not see is not there: so they are the same for
+// what is hidden and for what does not exist. A patient in question is then one who is
+// made up; where the policy would allow it all that is missing is that patient.
+func (j *judge) denied(ctx context.Context, field string, q question) error {
+	facts, madeUp, err := j.asSeen(ctx, q)
+	if err != nil {
+		return err
 	}
-	what := "the policy denies " + q.action + " on " + q.typ
-	if permission != "" {
+	d, err := j.decideOver(ctx, facts, q)
+	switch {
+	case err != nil:
+		return err
+	case madeUp && d.Allow:
+		return at(field, notFound(authz.KindPatient))
+	default:
+		return j.because(field, q, d)
+	}
+}
+
+// because is the error for a question that the policy denies, with the reasons of a
+// decision that may be told, if that one denies as well.
+func (j *judge) because(field string, q question, d authz.Decision) error {
+	ask := j.names.Questions[q.duty]
+	what := "the policy denies " + ask.Action + " on " + ask.Resource
+	if _, permission := accountOf(d); !d.Allow && permission != "" {
 		what += ", which takes " + permission
 	}
-	return refused(field, j.discreet(q, reasons), what)
+	return refused(field, what+reasonsOf(d))
 }
 
-// discreet returns reasons without what tells whether there is a patient whom the
-// actor does not see.
-func (j *judge) discreet(q question, reasons []string) []string {
-	hidden := []string{"patient_not_visible", "reference_unknown"}
-	if q.typ == patient {
-		hidden = append(hidden, "resource_unknown")
+// reasonsOf returns the reasons of a decision that denies, for the end of a sentence.
+func reasonsOf(d authz.Decision) string {
+	if reasons, _ := accountOf(d); !d.Allow && len(reasons) > 0 {
+		return ": " + strings.Join(reasons, ", ")
 	}
-	isHidden := func(reason string) bool { return slices.Contains(hidden, reason) }
-	if j.actor.Type != teamMember || j.seesAll() || !slices.ContainsFunc(reasons, isHidden) {
-		return reasons
-	}
-	// Whether the provider is bookable depends on the group of the patient. And the
-	// policy looks for routes only if the resource is there.
-	out := slices.DeleteFunc(slices.Clone(reasons), func(r string) bool { return isHidden(r) || r == "provider_not_bookable" })
-	if !slices.Contains(out, "resource_unknown") {
-		out = append(out, "patient_not_visible")
-	}
-	slices.Sort(out)
-	return out
-}
-
-// mayCancel reports a booking that the actor may not cancel as an error.
-func (j *judge) mayCancel(field string, booking *Record) error {
-	q := bookQuestion(booking)
-	reasons, _ := accountOf(j.answers[q])
-	switch {
-	case slices.Equal(reasons, []string{"provider_not_bookable"}):
-		return nil
-	case slices.Equal(reasons, []string{"resource_unknown"}): // the provider is none any more
-		if j.actor.Type == patient { // and it is their own booking
-			return nil
-		}
-		return j.permits(field, cancelQuestion(booking))
-	default:
-		return j.permits(field, q)
-	}
-}
-
-// cancelQuestion is the question about a booking whose provider is none any more:
-// the same (B4), with nobody to be bookable.
-func cancelQuestion(r *Record) question {
-	return question{action: "create", typ: "appointment", id: r.ID, patient: r.Patient}
+	return ""
 }
 
 // accountOf returns the reasons of a decision and the permission it takes, as far
 // as the policy says and they look like it: what else it may say is for its own
-// callers.
+// callers. They are words that mean nothing here.
 func accountOf(d authz.Decision) (reasons []string, permission string) {
 	var account struct {
 		Reasons    []string `json:"reasons"`
@@ -212,15 +185,18 @@ func accountOf(d authz.Decision) (reasons []string, permission string) {
 }
 
 // refused is the error for what an actor may not do.
-func refused(field string, reasons []string, what string) error {
-	if len(reasons) > 0 {
-		what += ": " + strings.Join(reasons, ", ")
-	}
+func refused(field, what string) error {
 	return authz.Errorf(authz.Forbidden, field, "the actor may not do this: %s; ask somebody who may, or for what is lacking", what)
 }
 
 func unsupported() error {
-	return refused("", []string{"subject_unsupported"}, "only team members and patients act")
+	return refused("", "only team members and patients act")
+}
+
+// undeclared is the error for a policy that does not say what to ask it.
+func undeclared() error {
+	return authz.Errorf(authz.Unsupported, "",
+		"the policy declares no administration, so that nobody may change or read facts; add data.administration to it, which names the questions")
 }
 
 // notFound is the error for an entity that does not exist, and for one that the
@@ -229,6 +205,9 @@ func notFound(kind authz.Kind) error {
 	return authz.Errorf(authz.NotFound, "", "there is no such %s, or it is not for this actor to see; check the id",
 		strings.ReplaceAll(string(kind), "_", " "))
 }
+
+// at returns err about a field.
+func at(field string, err error) error { return renamed(err, func(string) string { return field }) }
 
 func unknownOrganisation() error {
 	return authz.Errorf(authz.NotFound, "organisation", "is not an organisation that has facts; check its name, or import its facts")

@@ -9,8 +9,10 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// check reports what a patch changes that a kind does not have.
-func (p *Patch) check(kind authz.Kind) error {
+// check reports what a patch changes that a kind does not have, or gives a value that it
+// cannot have. What it says nothing of is not looked at.
+func (p *Patch) check(key authz.Key) error {
+	kind := key.Kind
 	isMember := kind == authz.KindTeamMember
 	isPatient := kind == authz.KindPatient
 	grants := kind == authz.KindRole || kind == authz.KindGroup
@@ -38,29 +40,19 @@ func (p *Patch) check(kind authz.Kind) error {
 			return bad(field.name, "is nothing that a record of this kind has; leave it out")
 		}
 	}
+	rest := &Record{Kind: kind, ID: key.ID, IsProvider: true}
+	if isPatient {
+		rest.PatientGroup = "x"
+	}
+	if err := p.over(rest).Check(); err != nil {
+		return err
+	}
 	return nil
 }
 
-// ofNobody returns what has to hold for a patch of an entity that does not exist:
-// the same as for one whom the actor does not see, so that the answers are too.
-func (p *Patch) ofNobody(key authz.Key) []need {
-	var out []need
-	ask := func(q question) { out = append(out, need{ask: &q}) }
-	switch {
-	case key.Kind == authz.KindPatientGroup:
-		ask(settings("update", "patient_group"))
-	case key.Kind != authz.KindPatient:
-		ask(userQuestion("update", key.ID))
-	default:
-		if p.PatientGroup != nil || p.CareTeam == nil {
-			ask(patientQuestion("update", key.ID))
-		}
-		if p.CareTeam != nil {
-			ask(settings("update", "care_team"))
-			out = append(out, need{field: "care_team", patient: key.ID})
-		}
-	}
-	return out
+// any reports whether a field changes.
+func (f *Fields) any() bool {
+	return f.Name != nil || f.Permissions != nil || f.Role != nil || f.IsProvider != nil || f.PatientGroup != nil
 }
 
 // over returns the record with what the patch changes.

@@ -8,17 +8,14 @@ import (
 )
 
 // Who may read what. A trusted service that acts for nobody reads everything, a
-// patient nothing. A team member is asked about with the action view:
-//
-//	role, group, team member   view on user
-//	patient group              view on settings
-//	patient                    view on that patient
-//	booking                    view on appointment, for its patient and provider
-//	history                    view on user and on settings, and patient:view_all
+// patient nothing. A team member is asked about with the duties to view: of each kind of
+// record, of Access and Booking assignments, and of the history, which also takes sight of
+// patients whoever they are.
 //
 // A patient or booking that a member may not view is not found, in the same words as
 // one that does not exist, so that nobody finds out ids; in a list it is left out
-// (V8). Other records are Forbidden.
+// (V8, A5). Other records are Forbidden, whether they exist or not; and what refers to one
+// that is not for the actor to see is what refers to nothing.
 //
 // Whatever is read is decided on at the revision that is stated with it: records are
 // read first and everything that the decision looks at after them, which has to be
@@ -55,11 +52,7 @@ func (s *Service) Get(
 			}
 			return nil
 		}
-		record := &Record{Kind: key.Kind, ID: key.ID}
-		if stored != nil {
-			record = &stored.Record
-		}
-		return s.mayView(ctx, organisation, actor, record, stored, revision)
+		return s.mayView(ctx, organisation, actor, key, stored, revision)
 	})
 	if err != nil {
 		return nil, authz.Revision{}, err
@@ -70,38 +63,30 @@ func (s *Service) Get(
 // mayView reports a record that a member may not view, or that does not exist, as
 // an error.
 func (s *Service) mayView(
-	ctx context.Context, organisation string, actor Actor, record *Record, stored *Stored, revision authz.Revision,
+	ctx context.Context, organisation string, actor Actor, key authz.Key, stored *Stored, revision authz.Revision,
 ) error {
-	q, err := viewQuestion(record)
+	record := &Record{Kind: key.Kind, ID: key.ID}
+	if stored != nil {
+		record = &stored.Record
+	}
+	j, err := s.judgeAt(ctx, organisation, actor, revision, []*Record{record}, []*Stored{stored})
 	if err != nil {
 		return err
 	}
-	j, err := s.consultAt(ctx, organisation, actor, revision, []question{q}, []*Stored{stored})
+	q, err := viewOf(key, record.Patient, record.Provider)
 	if err != nil {
 		return err
 	}
-	if err := j.permits("", q); err != nil && !isHidden(record.Kind) {
+	sees, err := j.allows(ctx, q)
+	switch {
+	case err != nil:
 		return err
-	}
-	if stored == nil || !j.answers[q].Allow {
-		return notFound(record.Kind)
-	}
-	return nil
-}
-
-// viewQuestion returns what is asked for a record to be read.
-func viewQuestion(r *Record) (question, error) {
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup, authz.KindTeamMember:
-		return userQuestion("view", r.ID), nil
-	case authz.KindPatientGroup:
-		return settings("view", "patient_group"), nil
-	case authz.KindPatient:
-		return patientQuestion("view", r.ID), nil
-	case authz.KindBooking:
-		return question{action: "view", typ: "appointment", id: r.ID, patient: r.Patient, provider: r.Provider}, nil
+	case !sees && !isHidden(key.Kind):
+		return j.denied(ctx, "", q)
+	case !sees || stored == nil:
+		return notFound(key.Kind)
 	default:
-		return question{}, UnknownKind("kind", r.Kind)
+		return nil
 	}
 }
 
@@ -112,18 +97,18 @@ func isHidden(kind authz.Kind) bool { return kind == authz.KindPatient || kind =
 // reads reports an actor who reads nothing as an error.
 func (a Actor) reads() error {
 	switch {
-	case a.nobody(), a.Type == teamMember:
+	case a.nobody(), a.Type == typeMember:
 		return nil
-	case a.Type == patient:
-		return refused("", []string{"not_for_patients"}, "a patient reads no records")
+	case a.Type == typePatient:
+		return refused("", "a patient reads no records")
 	default:
 		return unsupported()
 	}
 }
 
 // History returns up to limit changes after a revision, as Store.History does. It
-// tells of everything that there was, and so takes view on user and on settings and
-// the permission patient:view_all.
+// tells of everything that there was, and so takes the duties to view the changes and sight
+// of patients, whoever they are.
 func (s *Service) History(
 	ctx context.Context, organisation string, actor Actor, after authz.Revision, limit int,
 ) (History, error) {
@@ -135,18 +120,19 @@ func (s *Service) History(
 		return history, historyErr
 	}
 	// Decided after it was read, and so with nothing in it that is newer.
-	questions := []question{userQuestion("view", "changes"), settings("view", "changes")}
-	j, err := s.consult(ctx, organisation, actor, questions, nil)
+	j, err := s.judge(ctx, organisation, actor, nil)
 	if err != nil {
 		return History{}, err
 	}
-	for _, q := range questions {
-		if err := j.permits("", q); err != nil {
+	for _, duty := range []authz.Duty{authz.ViewChangesUsers, authz.ViewChangesSettings} {
+		if err := j.permits(ctx, "", question{duty: duty}); err != nil {
 			return History{}, err
 		}
 	}
-	if !j.seesAll() {
-		return History{}, refused("", []string{"permission_missing"}, "the changes of all patients take "+viewAll)
+	if d, err := j.sight(ctx, nobody); err != nil {
+		return History{}, err
+	} else if !d.Allow {
+		return History{}, j.because("", question{duty: authz.ViewPatient}, d)
 	}
 	return history, historyErr
 }
@@ -201,22 +187,34 @@ func (s *Service) related(
 	}
 }
 
-// consultAt asks questions about records that were read at a revision, and makes
-// sure that the answers are those of that revision. A nil record counts for nothing.
-func (s *Service) consultAt(
-	ctx context.Context, organisation string, actor Actor, revision authz.Revision, questions []question, records []*Stored,
+// judgeAt returns a judge of records that were read at a revision, and makes sure that the
+// answers are those of that revision. Each has its record as it is stored, nil for one that
+// does not exist.
+func (s *Service) judgeAt(
+	ctx context.Context, organisation string, actor Actor, revision authz.Revision, records []*Record, stored []*Stored,
 ) (*judge, error) {
 	keys := make([]authz.Key, 0, len(records))
 	for _, r := range records {
-		if r != nil {
+		if r.Kind != authz.KindBooking {
+			keys = append(keys, r.Key())
+			continue
+		}
+		for _, key := range []authz.Key{{Kind: authz.KindPatient, ID: r.Patient}, {Kind: authz.KindTeamMember, ID: r.Provider}} {
+			if key.ID != "" {
+				keys = append(keys, key)
+			}
+		}
+	}
+	for _, r := range stored { // a booking as well, to see that it is unchanged
+		if r != nil && r.Kind == authz.KindBooking {
 			keys = append(keys, r.Key())
 		}
 	}
-	j, err := s.consult(ctx, organisation, actor, questions, keys)
+	j, err := s.judge(ctx, organisation, actor, keys)
 	if err != nil {
 		return nil, err
 	}
-	facts := j.consulted.Facts
+	facts := j.read.Facts
 	// Revisions of the entities are compared by their counts, and so of one history only.
 	switch err := s.store.Includes(ctx, organisation, facts.Revision, revision); {
 	case err != nil && authz.KindOf(err) == authz.Behind:
@@ -224,7 +222,7 @@ func (s *Service) consultAt(
 	case err != nil:
 		return nil, err
 	}
-	for _, r := range records {
+	for _, r := range stored {
 		if r != nil && facts.Get(r.Key()).Since != r.Since {
 			return nil, Moved()
 		}

@@ -26,11 +26,14 @@ func (s *Service) List(
 			return page, err
 		}
 		// Decided after it was read, and so with nothing in it that is newer.
-		q, err := viewQuestion(&Record{Kind: kind, ID: string(kind)})
+		q, err := viewOf(authz.Key{Kind: kind}, "", "")
+		if err == nil {
+			err = s.mayAsk(ctx, organisation, actor, q)
+		}
 		if err != nil {
 			return Page{}, err
 		}
-		return page, s.mayAsk(ctx, organisation, actor, q, &page)
+		return page, nil
 	}
 	f := &filter{service: s, organisation: organisation, actor: actor, limit: limit}
 	err := f.run(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
@@ -41,8 +44,9 @@ func (s *Service) List(
 
 // Related returns a page of the ids of the entities that relate to the entity to,
 // as Store.Related does. For a team member patients and bookings are filtered as by
-// List, and those of a patient take view on the patient; who has a role or is in a
-// group takes view on user, and who has Access or Booking view on settings.
+// List, and those of a patient take sight of the patient; those of another entity which
+// is not for the actor to see are none if it does not exist. Who has a role or is in a group
+// takes view on the role or group, and who has Access or Booking the duty to view those.
 func (s *Service) Related(
 	ctx context.Context, organisation string, actor Actor, relation Relation, to, after string, limit int,
 ) (RelatedPage, error) {
@@ -59,8 +63,7 @@ func (s *Service) Related(
 		if actor.nobody() {
 			return page, err
 		}
-		var none Page
-		if mayErr := s.mayAsk(ctx, organisation, actor, relationQuestion(relation, to), &none); mayErr != nil {
+		if mayErr := s.mayAsk(ctx, organisation, actor, membersOf(relation, to)); mayErr != nil {
 			return RelatedPage{}, mayErr
 		}
 		return page, err
@@ -74,6 +77,9 @@ func (s *Service) Related(
 	err := f.run(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
 		return s.relatedRecords(ctx, organisation, relation, to, after, limit)
 	})
+	if authz.KindOf(err) == authz.NotFound {
+		err = s.unrelated(ctx, organisation, actor, authz.Key{Kind: toKind, ID: to}, &f.page, err)
+	}
 	if err != nil {
 		return RelatedPage{}, err
 	}
@@ -84,25 +90,49 @@ func (s *Service) Related(
 	return out, nil
 }
 
-// relationQuestion returns what is asked for the team members of a relation.
-func relationQuestion(relation Relation, to string) question {
-	if relation == Access || relation == Booking {
-		return settings("view", string(relation))
+// unrelated makes an empty page of what relates to an entity that does not exist, for an
+// actor who would not see it either; others are told, by err.
+func (s *Service) unrelated(ctx context.Context, organisation string, actor Actor, to authz.Key, page *Page, err error) error {
+	q, viewErr := viewOf(to, "", "")
+	if viewErr != nil {
+		return viewErr
 	}
-	return userQuestion("view", to)
+	j, judgeErr := s.judge(ctx, organisation, actor, []authz.Key{to})
+	if judgeErr != nil {
+		return judgeErr
+	}
+	sees, judgeErr := j.allows(ctx, q)
+	switch {
+	case judgeErr != nil:
+		return judgeErr
+	case sees:
+		return err
+	}
+	*page = Page{Revision: j.read.Facts.Revision}
+	return nil
 }
 
-// mayAsk reports a question that the policy denies as an error, and empties a page
-// that was read for it.
-func (s *Service) mayAsk(ctx context.Context, organisation string, actor Actor, q question, page *Page) error {
-	j, err := s.consult(ctx, organisation, actor, []question{q}, nil)
-	if err == nil {
-		err = j.permits("", q)
+// membersOf returns what is asked for the team members of a relation.
+func membersOf(relation Relation, to string) question {
+	switch relation {
+	case Access:
+		return question{duty: authz.ViewAccess, id: to}
+	case Booking:
+		return question{duty: authz.ViewBookingSetting, id: to}
+	case RoleOf:
+		return question{duty: authz.ViewRole, id: to}
+	default:
+		return question{duty: authz.ViewGroup, id: to}
 	}
+}
+
+// mayAsk reports a question that the policy denies as an error.
+func (s *Service) mayAsk(ctx context.Context, organisation string, actor Actor, q question) error {
+	j, err := s.judge(ctx, organisation, actor, nil)
 	if err != nil {
-		*page = Page{}
+		return err
 	}
-	return err
+	return j.permits(ctx, "", q)
 }
 
 // relatedRecords reads a page of entities that relate to another one, which are
@@ -184,36 +214,33 @@ func (f *filter) run(ctx context.Context, after string, read func(context.Contex
 }
 
 // visible reports of each record, which were read at a revision, whether a member
-// may view it. Nobody may view any without the permission: then it is an error.
+// may view it.
 func (s *Service) visible(
-	ctx context.Context, organisation string, actor Actor, revision authz.Revision, records []*Stored,
+	ctx context.Context, organisation string, actor Actor, revision authz.Revision, stored []*Stored,
 ) ([]bool, error) {
-	questions := make([]question, len(records))
-	for i, r := range records {
-		var err error
-		if questions[i], err = viewQuestion(&r.Record); err != nil {
-			return nil, err
-		}
+	records := make([]*Record, len(stored))
+	for i, r := range stored {
+		records[i] = &r.Record
 	}
-	j, err := s.consultAt(ctx, organisation, actor, revision, questions, records)
+	j, err := s.judgeAt(ctx, organisation, actor, revision, records, stored)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]bool, len(records))
-	for i, q := range questions {
-		d := j.answers[q]
-		out[i] = d.Allow
-		// A permission does not depend on the record.
-		if reasons, _ := accountOf(d); !d.Allow && isHidden(records[i].Kind) &&
-			(slices.Contains(reasons, "permission_missing") || slices.Contains(reasons, "subject_unknown")) {
-			return nil, j.permits("", q)
+	for i, r := range records {
+		q, err := viewOf(r.Key(), r.Patient, r.Provider)
+		if err != nil {
+			return nil, err
+		}
+		if out[i], err = j.allows(ctx, q); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
 }
 
 // discreet returns err without the entities in the way of a change that its actor
-// may not view. How many there are it still says.
+// may not view, in names and in number.
 func (s *Service) discreet(ctx context.Context, organisation string, actor Actor, err error) error {
 	e, ok := errors.AsType[*authz.Error](err)
 	if !ok || len(e.InUse) == 0 || actor.nobody() {
@@ -241,6 +268,7 @@ func (s *Service) discreet(ctx context.Context, organisation string, actor Actor
 			}
 		}
 	}
+	out.InUseCount -= len(e.InUse) - len(out.InUse)
 	return &out
 }
 

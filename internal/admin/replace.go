@@ -38,7 +38,7 @@ func SetTag(ids []string) string {
 func (s *Service) Replace(
 	ctx context.Context, organisation string, actor Actor, relation Relation, to string, ids []string, ifMatch string, o Options,
 ) (Committed, error) {
-	if _, err := floorOf(relation, to); err != nil {
+	if _, err := floorOf(relation); err != nil {
 		return Committed{}, err
 	}
 	if err := checkList("ids", ids, CheckID); err != nil {
@@ -53,12 +53,16 @@ func (s *Service) Replace(
 }
 
 // floorOf returns what is asked for a replacement that changes nothing.
-func floorOf(relation Relation, to string) (question, error) {
+func floorOf(relation Relation) (question, error) {
 	switch relation {
 	case RoleOf, InGroup:
-		return userQuestion("update", to), nil
-	case Access, Booking, CareTeam:
-		return settings("update", string(relation)), nil
+		return question{duty: authz.UpdateTeamMember}, nil
+	case Access:
+		return question{duty: authz.UpdateAccess}, nil
+	case Booking:
+		return question{duty: authz.UpdateBooking}, nil
+	case CareTeam:
+		return question{duty: authz.UpdateCareTeam}, nil
 	default:
 		return question{}, bad("relation", "is not one that is replaced as a set; change the records, one by one")
 	}
@@ -68,11 +72,11 @@ func floorOf(relation Relation, to string) (question, error) {
 func (s *Service) replacement(
 	ctx context.Context, organisation string, actor Actor, relation Relation, to string, ids []string, ifMatch string,
 ) (*plan, error) {
-	floor, err := floorOf(relation, to)
+	floor, err := floorOf(relation)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{floor: []need{{ask: &floor}}}
+	p := &plan{floor: []question{floor}}
 	_, kind := relation.Ends()
 	key := authz.Key{Kind: kind, ID: to}
 	records, _, err := s.records(ctx, organisation, []authz.Key{key})
@@ -85,23 +89,32 @@ func (s *Service) replacement(
 		return p, nil
 	}
 	current, revision, err := s.related(ctx, organisation, relation, to, maxSet)
+	if authz.KindOf(err) == authz.TooLarge {
+		p.outcome = err // for whoever may replace it
+		return p, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.looked.whole(revision)
-	listed := current
+	listed, seen, readable := current, current, true
 	if relation == CareTeam {
-		if listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.looked); err != nil {
-			return nil, err
-		}
+		listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.looked)
+		seen = listed
+	} else {
+		seen, readable, err = s.seenOf(ctx, organisation, actor, relation, to, current, ids, &p.looked)
 	}
-	if ifMatch != "" && ifMatch != SetTag(listed) {
+	if err != nil {
+		return nil, err
+	}
+	if ifMatch != "" && (!readable || ifMatch != SetTag(listed)) {
 		p.outcome = authz.Errorf(authz.Changed, "", "the set is not the one that the request is about; read it again")
 	}
 	// A place that a booking made stays one when the set is read and written back.
-	joining, leaving := added(listed, ids), added(ids, current)
+	joining, leaving := added(seen, ids), added(ids, current)
 	if len(joining)+len(leaving) > MaxEdits {
-		return nil, tooLarge("ids", "change more than %d records; link and unlink them in several changes", MaxEdits)
+		p.outcome = tooLarge("ids", "change more than %d records; link and unlink them in several changes", MaxEdits)
+		return p, nil
 	}
 	for _, id := range joining {
 		p.edits = append(p.edits, edge(relation, id, to, true))
@@ -141,6 +154,40 @@ func idField(field string, joining, ids []string) string {
 	return fmt.Sprintf("ids[%d]", slices.Index(ids, joining[n]))
 }
 
+// seenOf returns who of the set there is need not be asked about once more: those whose
+// records the actor sees. That of another is the same question whether they are in it or
+// not. Readable says whether the actor may read the set at all.
+func (s *Service) seenOf(
+	ctx context.Context, organisation string, actor Actor, relation Relation, to string, current, ids []string, l *looked,
+) (seen []string, readable bool, err error) {
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var both []authz.Key
+	for _, id := range current {
+		if wanted[id] {
+			both = append(both, authz.Key{Kind: authz.KindTeamMember, ID: id})
+		}
+	}
+	j, err := s.judge(ctx, organisation, actor, both)
+	if err != nil {
+		return nil, false, err
+	}
+	l.consultation(j.read)
+	for _, key := range both {
+		sees, err := j.sees(ctx, key)
+		if err != nil {
+			return nil, false, err
+		}
+		if sees {
+			seen = append(seen, key.ID)
+		}
+	}
+	readable, err = j.allows(ctx, membersOf(relation, to))
+	return seen, readable, err
+}
+
 // manualPlaces returns which patients of a member the actor sees, and on whose care
 // team of those the member has a manual place.
 func (s *Service) manualPlaces(
@@ -148,23 +195,25 @@ func (s *Service) manualPlaces(
 ) (listed, manual []string, err error) {
 	for chunk := range slices.Chunk(patients, MaxEdits) {
 		keys := make([]authz.Key, len(chunk))
-		questions := make([]question, len(chunk))
 		for i, id := range chunk {
 			keys[i] = authz.Key{Kind: authz.KindPatient, ID: id}
-			questions[i] = patientQuestion("view", id)
 		}
 		records, revision, err := s.records(ctx, organisation, keys)
 		if err != nil {
 			return nil, nil, err
 		}
 		l.whole(revision)
-		j, err := s.consult(ctx, organisation, actor, questions, nil)
+		j, err := s.judge(ctx, organisation, actor, keys)
 		if err != nil {
 			return nil, nil, err
 		}
-		l.whole(j.consulted.Facts.Revision)
+		l.whole(j.read.Facts.Revision)
 		for i, r := range records {
-			if r == nil || !j.answers[questions[i]].Allow {
+			sees, err := j.sees(ctx, keys[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			if r == nil || !sees {
 				continue
 			}
 			listed = append(listed, r.ID)

@@ -33,7 +33,9 @@ func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
 	_, err = change("ines", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
 	c.refused(err, authz.NotFound, "", "no such team member")
 	_, err = change("elena", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
-	c.refused(err, authz.Forbidden, "", "user:update")
+	c.refused(err, authz.NotFound, "", "no such team member") // elena sees members, and may change their Access
+	_, err = change("mark", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
+	c.refused(err, authz.Forbidden, "", "settings:update")
 	_, err = change("ines", key(authz.KindBooking, "b-1"), admin.Patch{}, admin.Options{})
 	c.refused(err, authz.Malformed, "", "")
 	_, err = change("ines", key("friend", "x"), admin.Patch{}, admin.Options{})
@@ -86,7 +88,7 @@ func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
 	_, err = replace("mark", admin.Access, "diabetes", "", "noor", "mark") // nothing to change, and still not for mark
 	c.refused(err, authz.Forbidden, "", "settings:update")
 	_, err = replace("ines", admin.Access, "cardiology", "", "noor", "ruth", "li")
-	c.refused(err, authz.Forbidden, "ids[0]", "patient_group_not_accessible")
+	c.refused(err, authz.Forbidden, "ids[0]", "does not see")
 	if _, err = replace("ines", admin.Access, "cardiology", "", "ruth"); err != nil {
 		t.Fatal(err) // nobody new
 	}

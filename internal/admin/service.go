@@ -12,9 +12,12 @@ import (
 
 // The types of actor that there are.
 const (
-	teamMember = "team_member"
-	patient    = "patient"
+	typeMember  = "team_member"
+	typePatient = "patient"
 )
+
+// typeProvider is the reference to whom a booking is with.
+const typeProvider = "provider"
 
 // Actor is who makes a change, or reads: a team member, or a patient, who books
 // and cancels for themself and does nothing else (B3). The zero Actor is a trusted
@@ -94,7 +97,7 @@ type Patch struct {
 func (s *Service) Change(
 	ctx context.Context, organisation string, actor Actor, key authz.Key, p Patch, o Options,
 ) (Committed, error) {
-	if err := p.check(key.Kind); err != nil {
+	if err := p.check(key); err != nil {
 		return Committed{}, err
 	}
 	return s.change(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
@@ -102,11 +105,15 @@ func (s *Service) Change(
 		if err != nil {
 			return nil, err
 		}
+		out := &plan{checked: true, rename: withoutPrefix("edits[0].record", "edits[0]")}
+		was := &Record{Kind: key.Kind, ID: key.ID}
 		if records[0] == nil {
-			return &plan{floor: p.ofNobody(key), outcome: notFound(key.Kind)}, nil
+			out.outcome = notFound(key.Kind)
+		} else {
+			was = &records[0].Record
 		}
-		out := &plan{edits: []Edit{{Op: Put, Record: p.over(&records[0].Record)}}, rename: withoutPrefix("edits[0].record", "edits[0]")}
-		out.looked.at(key, records[0].Since)
+		out.edits = []Edit{{Op: Put, Record: p.over(was), patch: &p}}
+		out.looked.at(key, sinceOf(records[0]))
 		return out, nil
 	})
 }
@@ -116,8 +123,9 @@ const attempts = 10
 
 // plan is what a call comes down to.
 type plan struct {
-	edits []Edit
-	floor []need // has to hold whatever the edits are, even if there are none
+	edits   []Edit
+	checked bool       // what the caller wrote of them
+	floor   []question // allowed, whatever the edits are, even if there are none
 	// looked is what the edits were made from.
 	looked looked
 	// outcome, when not nil, is what somebody who may make the edits is told in
@@ -133,7 +141,7 @@ func (s *Service) change(
 	ctx context.Context, organisation string, actor Actor, o Options, planned func(context.Context) (*plan, error),
 ) (Committed, error) {
 	switch actor.Type {
-	case teamMember, patient:
+	case typeMember, typePatient:
 	case "":
 		return Committed{}, authz.Errorf(authz.Forbidden, "",
 			"a change is made by somebody, and nobody is named; say which team member or patient acts")
@@ -143,7 +151,7 @@ func (s *Service) change(
 	var committed Committed
 	err := again(ctx, func() error {
 		p, err := planned(ctx)
-		if err == nil && len(p.edits) > 0 {
+		if err == nil && len(p.edits) > 0 && !p.checked {
 			err = (&Change{Edits: p.edits}).Check()
 		}
 		if err == nil {
@@ -166,24 +174,31 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	if err != nil {
 		return Committed{}, err
 	}
-	permit, err := d.permit(actor, p.edits)
+	j, err := s.judge(ctx, organisation, actor, append(d.keys(p.edits), p.looked.keys()...))
 	if err != nil {
 		return Committed{}, err
 	}
-	permit.needs = append(slices.Clone(p.floor), permit.needs...)
-	j, err := s.consult(ctx, organisation, actor, permit.questions(), append(permit.keys(), p.looked.keys()...))
-	if err != nil {
-		return Committed{}, err
-	}
-	p.looked.consultation(j.consulted)
+	p.looked.consultation(j.read)
 	if p.looked.moved { // what was read at different moments does not fit together
 		return Committed{}, Moved()
 	}
-	if err := j.all(ctx, permit.needs); err != nil {
+	for _, q := range p.floor {
+		if err := j.permits(ctx, "", q); err != nil {
+			return Committed{}, err
+		}
+	}
+	permit, err := j.permit(ctx, d, p.edits)
+	if err != nil {
+		return Committed{}, err
+	}
+	if err := permit.versions(ctx, o.IfMatch); err != nil {
 		return Committed{}, err
 	}
 	if p.outcome != nil {
 		return Committed{}, p.outcome
+	}
+	if permit.taken != nil {
+		return Committed{}, permit.taken
 	}
 	change := Change{
 		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision, AtLeast: o.AtLeast,
@@ -195,10 +210,13 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	}
 	// Where nothing is to be done the store says whether that is so still.
 	done, err := s.store.Commit(ctx, organisation, change)
-	if err == nil && len(p.edits) == 1 {
+	if err != nil {
+		return Committed{}, err
+	}
+	if len(p.edits) == 1 {
 		done.Before = p.looked.since[p.edits[0].target()]
 	}
-	return done, err
+	return permit.told(ctx, done)
 }
 
 // again calls f until its error is not about facts that changed meanwhile, but not

@@ -174,6 +174,12 @@ func (s *Service) Consult(ctx context.Context, organisation string, requests []*
 	return c, nil
 }
 
+// DecideOver answers one request over facts that were read before, or made up. They have
+// to hold everything that the request names.
+func (s *Service) DecideOver(ctx context.Context, facts *Facts, r *Request) (Decision, error) {
+	return s.decide(ctx, facts, r)
+}
+
 // Policy returns the policy that answers.
 func (s *Service) Policy() Policy { return s.policy }
 

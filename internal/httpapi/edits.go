@@ -27,7 +27,12 @@ func (a *API) edits(x *exchange, actor admin.Actor) error {
 	options.IfMatch = expect
 	done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
 	if err != nil {
-		return x.unwritten(err, func(field string) string { return inEdits(field, edits) })
+		return x.unwritten(err, func(field string) string {
+			if field == "" && isRefusal(authz.KindOf(err)) {
+				return "edits" // as a whole
+			}
+			return inEdits(field, edits)
+		})
 	}
 	x.outcome(http.StatusOK, done)
 	return nil
@@ -144,7 +149,7 @@ func (d *decoding) expectation(at string) (*admin.Expectation, error) {
 	if err != nil {
 		return nil, authz.Errorf(authz.Malformed, at, "must be what the ETag of the record said, or 0.0 for one that must not exist yet")
 	}
-	return &admin.Expectation{Since: since, IfMatch: true}, nil
+	return &admin.Expectation{Since: since, Field: at, IfMatch: true}, nil
 }
 
 // subjectOf returns the entity whose record an edit changes.
@@ -240,6 +245,17 @@ func (f *fields) linkable(relation admin.Relation) error {
 		"roles and patient groups are set, and bookings made and cancelled")
 }
 
+// isRefusal reports whether an error is an answer to what was asked, and not about what is
+// beside it.
+func isRefusal(kind authz.ErrorKind) bool {
+	switch kind {
+	case authz.Malformed, authz.Forbidden, authz.NotFound, authz.Conflict, authz.Changed, authz.TooLarge:
+		return true
+	default:
+		return false
+	}
+}
+
 // indexIn returns the number of the list's item that a field stands in: 2 of
 // edits[2].record.role.
 func indexIn(field string) (int, bool) {
@@ -254,7 +270,7 @@ func indexIn(field string) (int, bool) {
 func inEdits(field string, edits []admin.Edit) string {
 	n, ok := indexIn(field)
 	prefix := indexed("edits", n)
-	if !ok || n >= len(edits) || !strings.HasPrefix(field, prefix) {
+	if !ok || n >= len(edits) || !strings.HasPrefix(field, prefix) || strings.HasSuffix(field, ".if_match") {
 		return field
 	}
 	rest := strings.TrimPrefix(field[len(prefix):], ".")
