@@ -7,7 +7,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-func permissions(p ...string) admin.Fields { return admin.Fields{Permissions: p} }
+func permissions(p ...string) admin.Fields { return admin.Fields{Permissions: append([]string{}, p...)} }
 
 func withRole(id, role string) admin.Edit {
 	return set(authz.KindTeamMember, id, admin.Fields{Role: &role})
@@ -30,7 +30,6 @@ func TestA4PermissionsAreHeldByWhoGrantsThem(t *testing.T) {
 		{"what was there already is not granted", member("ines"),
 			edits(set(authz.KindGroup, "front-desk", permissions("patient:view", "patient:create", "appointment:*", "settings:view"))), "", ""},
 		{"to narrow a wildcard grants nothing", member("ines"), edits(set(authz.KindGroup, "front-desk", permissions("calendar:view"))), "", ""},
-		{"nor does narrowing everything", member("ines"), edits(withRole("ines", ""), set(authz.KindRole, "administrator", permissions("tomorrow:view", "user:*"))), "", ""},
 		{"a role that is assigned", member("ines"), edits(withRole("noor", "receptionist")), "edits[0].fields.role", "calendar:view, schedule:view"},
 		{"a group that is joined", member("ines"), edits(link(admin.InGroup, "noor", "stockroom")), "edits[0].to", "stock:create"},
 		{"a group of one's own", member("ines"), edits(link(admin.InGroup, "noor", "administrators")), "", ""},
@@ -91,10 +90,40 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 }
 
 func TestA4TheLastHolderStays(t *testing.T) {
-	c := example(t, defaultPolicy(t))
-	c.commit(withRole("amara", ""))
+	p := defaultPolicy(t)
+	c := empty(t, p)
+	c.commit(group("administrators", "user:*"), put(admin.Record{Kind: authz.KindTeamMember, ID: "ines", Groups: []string{"administrators"}}))
 	_, err := c.Apply(t.Context(), organisation, member("ines"), edits(unlink(admin.InGroup, "ines", "administrators")), admin.Options{})
 	c.refused(err, authz.Conflict, "", "user:*")
+
+	// Whoever may update roles and members could leave nobody who can grant what they lack
+	// themself: who holds everything stays.
+	c = example(t, p)
+	c.commit(role("updater", "user:view", "user:update"), withRole("noor", "updater"), role("spare", "*:*"))
+	for name, e := range map[string]admin.Edit{
+		"the role is emptied":     set(authz.KindRole, "administrator", permissions()),
+		"narrowed":                set(authz.KindRole, "administrator", permissions("user:*", "settings:*")),
+		"put anew":                role("administrator", "user:view"),
+		"taken from the member":   withRole("amara", ""),
+		"exchanged for a lesser":  withRole("amara", "updater"),
+		"not with somebody newer": put(admin.Record{Kind: authz.KindTeamMember, ID: "amara", Name: "A"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.TB = t
+			_, err := c.Apply(t.Context(), organisation, member("noor"), edits(e), admin.Options{})
+			c.refused(err, authz.Conflict, "", "*:*")
+		})
+	}
+	c.TB = t
+	c.allow(member("noor"), role("spare", "user:view")) // whom nobody has
+	c.commit(role("deputy", "*:*"), withRole("ruth", "deputy"))
+	c.allow(member("noor"), set(authz.KindRole, "administrator", permissions("user:view")))
+}
+
+func TestA4NarrowingEverythingGrantsNothing(t *testing.T) {
+	c := example(t, defaultPolicy(t))
+	c.commit(role("second", "*:*"))
+	c.allow(member("ines"), withRole("ines", ""), set(authz.KindRole, "second", permissions("tomorrow:view", "user:*")))
 }
 
 func TestWhatCannotBeJudgedIsMalformed(t *testing.T) {
