@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -211,4 +212,55 @@ func TestChangesAreForEyesThatSeeAll(t *testing.T) {
 		}
 		refused(t, d.as("ines").get(t, "/changes", "Accept", "text/event-stream"), http.StatusForbidden)
 	})
+}
+
+// A change that is larger than a page is told in parts, each on a page of at most 1 MiB,
+// and in the stream in events of that size.
+func TestAChangeLargerThanAPageComesInParts(t *testing.T) {
+	t.Parallel()
+	const records = 1000
+	d := directory{&organisation{name: "riverside", records: exampleRecords(t), server: serve(t, "--max-body", "16777216", "--request-timeout", "1m")}, "amara"}
+	start, _ := d.now(t)
+	for n := range 2 {
+		edits := array{}
+		for i := range records {
+			edits = append(edits, object{"put": object{"kind": "patient_group", "id": fmt.Sprintf("g-%d", i), "name": strings.Repeat("x", 1000) + fmt.Sprint(n)}})
+		}
+		if r := d.post(t, "/edits", object{"edits": edits}); r.status != http.StatusOK {
+			t.Fatal(r)
+		}
+	}
+	type part struct{ From, Of int }
+	type told struct {
+		Revision string
+		Entities []changed
+		Part     *part
+	}
+	seen, pages := map[string]int{}, 0
+	d.actor = ""
+	for after, more := start, true; more; pages++ {
+		r := d.get(t, "/changes?limit=1000&after="+url.QueryEscape(after))
+		if len(r.body) > 1<<20 {
+			t.Errorf("a page has %d bytes", len(r.body))
+		}
+		p := decode[struct {
+			Changes      []told
+			Next, Newest string
+		}](t, r)
+		for _, c := range p.Changes {
+			if c.Part == nil || c.Part.From != seen[c.Revision] || c.Part.Of != records {
+				t.Fatalf("after %d records of a change: %+v", seen[c.Revision], c.Part)
+			}
+			seen[c.Revision] += len(c.Entities)
+		}
+		after, more = p.Next, p.Next != p.Newest
+	}
+	if len(seen) != 2 || pages < 4 {
+		t.Errorf("%d changes on %d pages", len(seen), pages)
+	}
+	for revision, n := range seen {
+		if n != records {
+			t.Errorf("%s has %d records", revision, n)
+		}
+	}
 }

@@ -110,7 +110,7 @@ func (a Actor) reads() error {
 // tells of everything that there was, and so takes the duties to view the changes and sight
 // of patients, whoever they are.
 func (s *Service) History(
-	ctx context.Context, organisation string, actor Actor, after authz.Revision, limit int,
+	ctx context.Context, organisation string, actor Actor, after Place, limit int,
 ) (History, error) {
 	if err := actor.reads(); err != nil {
 		return History{}, err

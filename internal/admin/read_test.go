@@ -205,15 +205,15 @@ func TestHistoryIsForWhoMayReadEverything(t *testing.T) {
 	c := example(t, defaultPolicy(t))
 	done := c.commit(staff("new"))
 	for actor, want := range map[string]bool{"amara": true, "elena": true, "ines": false, "mark": false, "tomas": false} {
-		history, err := c.History(t.Context(), organisation, member(actor), authz.Revision{}, 10)
+		history, err := c.History(t.Context(), organisation, member(actor), admin.Place{}, 10)
 		if want != (err == nil) || want != (len(history.Events) > 0) {
 			t.Errorf("%s: %d events, %v", actor, len(history.Events), err)
 		}
 	}
-	if _, err := c.History(t.Context(), organisation, client("p-1"), authz.Revision{}, 10); authz.KindOf(err) != authz.Forbidden {
+	if _, err := c.History(t.Context(), organisation, client("p-1"), admin.Place{}, 10); authz.KindOf(err) != authz.Forbidden {
 		t.Error(err)
 	}
-	if _, err := c.History(t.Context(), organisation, admin.Actor{}, authz.Revision{}, 10); err != nil {
+	if _, err := c.History(t.Context(), organisation, admin.Actor{}, admin.Place{}, 10); err != nil {
 		t.Error(err)
 	}
 	if err := c.Wait(t.Context(), organisation, authz.Revision{Count: done.Revision.Count - 1, Nonce: "x"}); err != nil {

@@ -151,7 +151,7 @@ func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
 	c := example(t, defaultPolicy(t))
 	before := c.commit(staff("other"))
 	c.allow(member("ines"), staff("new"))
-	history, err := c.store.History(t.Context(), organisation, before.Revision, 10)
+	history, err := c.store.History(t.Context(), organisation, admin.After(before.Revision), 10)
 	if err != nil || len(history.Events) != 1 {
 		t.Fatal(history, err)
 	}

@@ -45,11 +45,12 @@ type Store interface {
 	// zero revision is included in every other. Otherwise the error is of kind Behind.
 	Includes(ctx context.Context, organisation string, have, want authz.Revision) error
 
-	// History returns up to limit events after a revision, oldest first. A
+	// History returns up to limit events after a place, oldest first. A
 	// revision that is not remembered any more, or is of another history, is Behind.
 	// The zero revision asks from the oldest that is remembered on. There may be
-	// fewer than limit before the newest, when they are large.
-	History(ctx context.Context, organisation string, after authz.Revision, limit int) (History, error)
+	// fewer than limit before the newest, when they are large; one that is large by
+	// itself is given in part, as the first of them.
+	History(ctx context.Context, organisation string, after Place, limit int) (History, error)
 
 	// Wait returns nil as soon as the organisation may have another revision than
 	// after, at once if it has; what is there is for History to say. When ctx ends

@@ -115,7 +115,7 @@ func (s *store) holds(t *testing.T, m *model, what string) {
 // tells expects an event in the history that leads from a model to the next one.
 func (s *store) tells(t *testing.T, before, after *model, from, to authz.Revision, author admin.Author, imported bool) {
 	t.Helper()
-	history, err := s.History(t.Context(), s.org, from, 10)
+	history, err := s.History(t.Context(), s.org, admin.After(from), 10)
 	if err != nil || len(history.Events) != 1 {
 		t.Fatalf("the history after %v has %d events, %v", from, len(history.Events), err)
 	}
@@ -143,7 +143,7 @@ func (s *store) undo(t *testing.T, m *model, newest authz.Revision) {
 	t.Helper()
 	var events []admin.Event
 	for after := (authz.Revision{}); after != newest; {
-		page, err := s.History(t.Context(), s.org, after, 7)
+		page, err := s.History(t.Context(), s.org, admin.After(after), 7)
 		if err != nil || len(page.Events) == 0 || page.Oldest.Count != 1 {
 			t.Fatalf("after %v: %d events, oldest %v, %v", after, len(page.Events), page.Oldest, err)
 		}

@@ -67,7 +67,7 @@ func TestConcurrentChanges(t *testing.T) {
 	last := authz.Revision{}
 	events := 0
 	for {
-		page, err := s.History(t.Context(), s.org, last, 0)
+		page, err := s.History(t.Context(), s.org, admin.After(last), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

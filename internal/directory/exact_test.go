@@ -317,7 +317,7 @@ func (x *trial) collect() {
 		if n := len(*chain); n > 0 {
 			after = (*chain)[n-1].Revision
 		}
-		page, err := x.direct.History(x.t.Context(), exactOrganisation, after, 500)
+		page, err := x.direct.History(x.t.Context(), exactOrganisation, admin.After(after), 500)
 		if err != nil {
 			x.t.Fatalf("read the changes after %s: %v", after, err)
 		}

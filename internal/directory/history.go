@@ -16,12 +16,12 @@ import (
 // The limits on a page of history.
 const (
 	maxEvents     = 1000
-	maxEventBytes = 4 << 20 // of images; the change that passes it is the last one
+	maxEventBytes = 512 << 10 // of images, but for a single one that has more
 )
 
 // History implements admin.Store. A limit below 1 or above 1,000 means 1,000. An
 // organisation that does not exist is NotFound.
-func (d *Directory) History(ctx context.Context, organisation string, after authz.Revision, limit int) (admin.History, error) {
+func (d *Directory) History(ctx context.Context, organisation string, after admin.Place, limit int) (admin.History, error) {
 	if !validID(organisation) {
 		return admin.History{}, noOrganisation()
 	}
@@ -32,7 +32,7 @@ func (d *Directory) History(ctx context.Context, organisation string, after auth
 		return admin.History{}, notRemembered()
 	}
 	reply, err := d.histories.RunRO(ctx, d.bulk, []string{headKey(organisation)},
-		schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes).Slice()
+		schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
 	if err != nil {
 		return admin.History{}, unavailable(ctx, err)
 	}
@@ -58,7 +58,7 @@ func notRemembered() *authz.Error {
 }
 
 // historyOf reads the reply of the script.
-func historyOf(newest, after authz.Revision, reply []any) (admin.History, error) {
+func historyOf(newest authz.Revision, after admin.Place, reply []any) (admin.History, error) {
 	follows, ok := at[int64](reply, 1)
 	oldestID, ok2 := at[string](reply, 2)
 	oldestNonce, ok3 := at[string](reply, 3)
@@ -77,11 +77,14 @@ func historyOf(newest, after authz.Revision, reply []any) (admin.History, error)
 		}
 		out.Oldest = authz.Revision{Count: count, Nonce: oldestNonce}
 	}
-	last := after
-	for _, raw := range entries {
+	last := after.Revision
+	for i, raw := range entries {
 		message, ok := messageOf(raw)
 		if !ok {
 			return admin.History{}, damagedStream()
+		}
+		if from, of := partOf(raw); from > 0 && from >= of {
+			return admin.History{}, bad("after", "is further on than the change has entities; pass back what next said")
 		}
 		c, err := changeOf(message)
 		if err != nil {
@@ -90,14 +93,26 @@ func historyOf(newest, after authz.Revision, reply []any) (admin.History, error)
 		if last.Nonce != "" && c.previous != last || c.revision.Count > newest.Count {
 			return admin.History{}, damagedStream()
 		}
+		if i == 0 && after.Entities > 0 && c.revision.Count != after.Count+1 {
+			return admin.History{}, notRemembered()
+		}
 		last = c.revision
 		event, err := c.event()
 		if err != nil {
 			return admin.History{}, err
 		}
+		event.From, event.Of = partOf(raw)
 		out.Events = append(out.Events, event)
 	}
 	return out, nil
+}
+
+// partOf reads how many entities of a change come before those given, and how many it has.
+func partOf(raw any) (from, of int) {
+	entry, _ := raw.([]any)
+	before, _ := at[int64](entry, 2)
+	all, _ := at[int64](entry, 3)
+	return int(before), int(all)
 }
 
 // messageOf reads an entry as a script returns it.
@@ -145,7 +160,11 @@ func (i image) event() (admin.EntityEvent, bool) {
 
 // without returns the items of a list that are not in another one.
 func without(list, other []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(item string) bool { return slices.Contains(other, item) })
+	are := make(map[string]bool, len(other))
+	for _, item := range other {
+		are[item] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(item string) bool { return are[item] })
 }
 
 // setList sets a list that is not empty.

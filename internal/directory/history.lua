@@ -6,11 +6,13 @@
 --          change that there is
 -- ARGV[3]  the nonce of that revision, '' with 0 or for any
 -- ARGV[4]  the most changes on the page
--- ARGV[5]  the number of bytes after which a page ends
+-- ARGV[5]  the most bytes of images on it, unless a single one has more
+-- ARGV[6]  how many images of the first change to leave out
 --
 -- Returns the head, alone if there is no organisation or it has another schema.
 -- Otherwise the head, whether the stream follows on that revision (1 or 0), the id
--- and the nonce of the oldest change, and the changes, each as id and fields.
+-- and the nonce of the oldest change, and the changes, each as id, fields, how many of
+-- its images come before those that are given, and how many it has.
 
 local prefix = string.sub(KEYS[1], 1, -5)
 local stream = prefix .. 'changes'
@@ -53,15 +55,45 @@ local entries = {}
 reply[5] = entries
 if follows == 0 then return reply end
 
-local most, bytes = tonumber(ARGV[4]), 0
-local from = after .. '-1'
-while #entries < most and bytes < tonumber(ARGV[5]) do
-  local page = redis.call('XRANGE', stream, from, '+', 'COUNT', string.format('%d', math.min(16, most - #entries)))
-  if #page == 0 then break end
+-- cut leaves of the images of an entry those from one on that fit into room: all of
+-- them, or if it must those that do and one at least, or none. It returns how many
+-- images the entry has, how many bytes are left, and whether that is all of them.
+local function cut(entry, first, room, must)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'images' then
+      local text, count, at = entry[2][i + 1], 0, 1
+      local from = first == 0 and 1 or nil
+      local to
+      while true do
+        local stop = string.find(text, '\2', at, true)
+        local last = (stop or #text + 1) - 1
+        if from and (last - from < room or must and not to) then to = last end
+        count = count + 1
+        if not stop then break end
+        at = stop + 1
+        if count == first then from = at end
+      end
+      if not must and to ~= #text then return count, 0, false end
+      entry[2][i + 1] = from and string.sub(text, from, to) or ''
+      return count, #entry[2][i + 1], to == #text
+    end
+  end
+  return 0, 0, true
+end
+
+local most, room = tonumber(ARGV[4]), tonumber(ARGV[5])
+local from, first, ended = after .. '-1', tonumber(ARGV[6]), false
+while not ended and #entries < most do
+  local page = redis.call('XRANGE', stream, from, '+', 'COUNT', string.format('%d', math.min(4, most - #entries)))
+  ended = #page == 0
   for _, entry in ipairs(page) do
-    if bytes >= tonumber(ARGV[5]) then break end
+    local count, bytes, whole = cut(entry, first, room, #entries == 0)
+    ended = ended or not whole
+    if not whole and bytes == 0 and #entries > 0 then break end
+    entry[3], entry[4] = first, count
     entries[#entries + 1] = entry
-    bytes = bytes + #nonce_of(entry, 'images')
+    if ended then break end
+    room, first = room - bytes, 0
     from = string.match(entry[1], '^%d+') .. '-1' -- ids end in -0
   end
 end

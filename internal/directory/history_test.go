@@ -30,7 +30,7 @@ func TestHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		history, err := s.History(t.Context(), s.org, first, 10)
+		history, err := s.History(t.Context(), s.org, admin.After(first), 10)
 		if err != nil || len(history.Events) != 1 || history.Oldest != first || history.Newest != done.Revision {
 			t.Fatalf("%+v, %v", history, err)
 		}
@@ -51,19 +51,19 @@ func TestHistory(t *testing.T) {
 		if !reflect.DeepEqual(event.Entities, want) {
 			t.Errorf("the event is about\n%+v\nexpected\n%+v", event.Entities, want)
 		}
-		if page, err := s.History(t.Context(), s.org, done.Revision, 10); err != nil || len(page.Events) != 0 || page.Newest != done.Revision {
+		if page, err := s.History(t.Context(), s.org, admin.After(done.Revision), 10); err != nil || len(page.Events) != 0 || page.Newest != done.Revision {
 			t.Errorf("after the newest: %+v, %v", page, err)
 		}
-		if page, err := s.History(t.Context(), s.org, authz.Revision{}, 1); err != nil || len(page.Events) != 1 || page.Events[0].Revision != first || page.Events[0].Author.Via != "import" {
+		if page, err := s.History(t.Context(), s.org, admin.Place{}, 1); err != nil || len(page.Events) != 1 || page.Events[0].Revision != first || page.Events[0].Author.Via != "import" {
 			t.Errorf("the first: %+v, %v", page, err)
 		}
 		for _, after := range []authz.Revision{{Count: 1, Nonce: "x"}, {Count: 2, Nonce: first.Nonce}, {Count: 3, Nonce: done.Revision.Nonce}, {Count: 1 << 60, Nonce: "x"}} {
-			if _, err := s.History(t.Context(), s.org, after, 10); authz.KindOf(err) != authz.Behind {
+			if _, err := s.History(t.Context(), s.org, admin.After(after), 10); authz.KindOf(err) != authz.Behind {
 				t.Errorf("after %v: %v", after, err)
 			}
 		}
 		for _, org := range []string{"elsewhere", "", "a\nb"} {
-			if _, err := s.History(t.Context(), org, authz.Revision{}, 10); authz.KindOf(err) != authz.NotFound {
+			if _, err := s.History(t.Context(), org, admin.Place{}, 10); authz.KindOf(err) != authz.NotFound {
 				t.Errorf("%q: %v", org, err)
 			}
 		}
@@ -75,7 +75,7 @@ func TestHistoryOfOddIDs(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, `{"kind":"patient_group","id":"0"}`, `{"kind":"team_member","id":"1","provider":true,"booking":["0"]}`,
 			`{"kind":"patient","id":"0","patient_group":"0"}`, `{"kind":"booking","id":"c:x","patient":"0","provider":"1","state":"booked"}`)
-		history, err := s.History(t.Context(), s.org, authz.Revision{}, 10)
+		history, err := s.History(t.Context(), s.org, admin.Place{}, 10)
 		if err != nil || len(history.Events) != 1 {
 			t.Fatalf("%+v, %v", history, err)
 		}
@@ -110,12 +110,12 @@ func TestRetention(t *testing.T) {
 					revisions = append(revisions, s.commit(t, put(admin.Record{Kind: authz.KindPatientGroup, ID: "pg", Name: strings.Repeat("x", i+1)})))
 					s.retained(t, config)
 				}
-				history, err := s.History(t.Context(), s.org, authz.Revision{}, 100)
+				history, err := s.History(t.Context(), s.org, admin.Place{}, 100)
 				if err != nil || len(history.Events) == 0 || history.Newest != revisions[39] || history.Oldest != history.Events[0].Revision {
 					t.Fatalf("%d events from %v to %v, %v", len(history.Events), history.Oldest, history.Newest, err)
 				}
 				for i, revision := range revisions { // the one before the oldest will do
-					page, err := s.History(t.Context(), s.org, revision, 100)
+					page, err := s.History(t.Context(), s.org, admin.After(revision), 100)
 					if isThere := revision.Count+1 >= history.Oldest.Count; isThere != (err == nil) || !isThere && authz.KindOf(err) != authz.Behind ||
 						isThere && len(page.Events) != 39-i {
 						t.Errorf("after %v, oldest %v: %d events, %v", revision, history.Oldest, len(page.Events), err)
@@ -167,29 +167,82 @@ func TestRetentionLowered(t *testing.T) {
 	s.retained(t, Config{ChangesKept: 3})
 }
 
-// Large changes come a few at a time, and all of them.
+// Large changes come in parts, each within a bound, and all of them. A single entity is
+// given even where it is larger.
 func TestHistoryOfLargeChanges(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		const changes = 14
+		const changes, records = 6, 900
 		name := strings.Repeat("x", admin.MaxName-8)
 		for i := range changes {
 			var edits []admin.Edit
-			for j := range 500 {
+			for j := range records {
 				edits = append(edits, put(admin.Record{Kind: authz.KindPatientGroup, ID: strconv.Itoa(j), Name: name + strconv.Itoa(i)}))
 			}
 			s.commit(t, edits...)
+			s.commit(t, put(admin.Record{Kind: authz.KindGroup, ID: "small", Name: strconv.Itoa(i)}))
 		}
-		pages, last := 0, authz.Revision{}
-		for more := true; more; pages++ {
-			page, err := s.History(t.Context(), s.org, last, 0)
+		var many []string
+		for j := range 3000 {
+			many = append(many, strings.Repeat("y", 200)+strconv.Itoa(j)+":view")
+		}
+		s.commit(t, put(admin.Record{Kind: authz.KindGroup, ID: "large", Permissions: many}), put(admin.Record{Kind: authz.KindGroup, ID: "after"}))
+
+		told := map[uint64]map[authz.Key]bool{}
+		var at admin.Place
+		for more := true; more; {
+			page, err := s.History(t.Context(), s.org, at, 0)
 			if err != nil || len(page.Events) == 0 {
-				t.Fatalf("after %v: %v", last, err)
+				t.Fatalf("after %v: %v", at, err)
 			}
-			last = page.Events[len(page.Events)-1].Revision
-			more = last != page.Newest
+			size := 0
+			for i, e := range page.Events {
+				if !e.Whole() && i > 0 && e.From == 0 {
+					t.Errorf("%v begins in the middle of a page", e.Revision)
+				}
+				for _, entity := range e.Entities {
+					for _, side := range []map[string]any{entity.Before, entity.After} {
+						text, _ := side["name"].(string)
+						size += len(text)
+						list, _ := side["permissions"].([]string)
+						size += len(strings.Join(list, ","))
+					}
+					if told[e.Revision.Count] == nil {
+						told[e.Revision.Count] = map[authz.Key]bool{}
+					}
+					if told[e.Revision.Count][entity.Key] {
+						t.Fatalf("%v of %v is told twice", entity.Key, e.Revision)
+					}
+					told[e.Revision.Count][entity.Key] = true
+				}
+				at = e.Next(len(e.Entities))
+			}
+			if size > maxEventBytes && (len(page.Events) > 1 || len(page.Events[0].Entities) > 1) {
+				t.Errorf("a page has %d bytes", size)
+			}
+			more = at != admin.After(page.Newest)
+			if token, err := admin.ParsePlace(at.String()); err != nil || token != at {
+				t.Fatalf("%v is read as %v, %v", at, token, err)
+			}
 		}
-		if pages < 3 || last.Count != changes {
-			t.Errorf("%d pages up to %v", pages, last)
+		for i := range uint64(changes) {
+			if len(told[2*i+1]) != records || len(told[2*i+2]) != 1 {
+				t.Errorf("change %d tells of %d records", 2*i+1, len(told[2*i+1]))
+			}
+		}
+		if len(told[2*changes+1]) != 2 {
+			t.Errorf("the last change tells of %d records", len(told[2*changes+1]))
+		}
+		first, err := s.History(t.Context(), s.org, admin.Place{}, 1)
+		if err != nil || first.Events[0].Whole() {
+			t.Fatalf("%v", err)
+		}
+		for _, place := range []admin.Place{
+			{Revision: first.Events[0].Revision, Entities: 5}, {Entities: 1 << 20}, {Revision: first.Newest, Entities: 1},
+		} {
+			page, err := s.History(t.Context(), s.org, place, 0)
+			if kind := authz.KindOf(err); err == nil && len(page.Events) > 0 || err != nil && kind != authz.Malformed && kind != authz.Behind {
+				t.Errorf("%v: %d changes, %v", place, len(page.Events), err)
+			}
 		}
 	})
 }

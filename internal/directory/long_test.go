@@ -27,7 +27,7 @@ func TestALongListIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, after := range []authz.Revision{last, {Count: last.Count}} { // with a nonce, and for any
-			history, err := s.History(t.Context(), s.org, after, 10)
+			history, err := s.History(t.Context(), s.org, admin.After(after), 10)
 			if err != nil || len(history.Events) != 1 {
 				t.Fatalf("the change after %s: %d events, %v", after, len(history.Events), err)
 			}

@@ -48,7 +48,7 @@ func everything(t *testing.T, c *Cache) map[string]error {
 	_, said["import"] = c.Import(ctx, exactOrganisation, strings.NewReader(`{"kind":"patient_group","id":"open"}`), ImportOptions{})
 	_, said["export"] = c.Export(ctx, exactOrganisation, new(bytes.Buffer))
 	_, said["audit"] = c.Audit(ctx, exactOrganisation, AuditConfig{})
-	_, said["history"] = c.History(ctx, exactOrganisation, authz.Revision{}, 10)
+	_, said["history"] = c.History(ctx, exactOrganisation, admin.Place{}, 10)
 	_, _, said["records"] = c.Records(ctx, exactOrganisation, keys)
 	_, said["list"] = c.List(ctx, exactOrganisation, authz.KindPatient, "", 10)
 	_, said["range"] = c.Range(ctx, exactOrganisation, search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1), Limit: 10}, authz.Freshness{})

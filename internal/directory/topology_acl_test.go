@@ -239,7 +239,7 @@ func administers(t *testing.T, url string) error {
 	if _, err := d.List(t.Context(), organisation, authz.KindPatient, "", 10); err != nil {
 		return err
 	}
-	history, err := d.History(t.Context(), organisation, authz.Revision{}, 10)
+	history, err := d.History(t.Context(), organisation, admin.Place{}, 10)
 	if err != nil {
 		return err
 	}

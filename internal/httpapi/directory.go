@@ -29,7 +29,7 @@ type Administration interface {
 		admin.RelatedPage, error)
 	// History returns changes after a revision, and Wait returns nil when there are
 	// some. A revision that is not remembered is Behind.
-	History(ctx context.Context, organisation string, actor admin.Actor, after authz.Revision, limit int) (admin.History, error)
+	History(ctx context.Context, organisation string, actor admin.Actor, after admin.Place, limit int) (admin.History, error)
 	Wait(ctx context.Context, organisation string, after authz.Revision) error
 	// Includes returns nil if what was read at the revision have includes the changes up to
 	// want. It does not, and the error is Behind, if want is of a history that was lost.

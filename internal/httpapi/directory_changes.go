@@ -11,16 +11,15 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// How many changes are read at a time, for a page and for each of many streams: one
-// may be of a thousand records.
+// How many changes are read at a time, for a page and for each of many streams.
 const (
 	pagePart   = 100
 	streamPart = 8
 )
 
-// enoughOfChanges ends a page of changes, in bytes, before it has as many as asked
-// for.
-const enoughOfChanges = 1 << 20
+// maxChanges is the most bytes of changes that a page has, and a part of one change in
+// a stream, unless a single record takes more.
+const maxChanges = 1<<20 - 1<<10
 
 // changes answers what changed after a revision (A3), as a page or, if that is what
 // the caller accepts, as a stream.
@@ -33,7 +32,7 @@ func (a *API) changes(x *exchange, actor admin.Actor) error {
 		}
 		return a.stream(x, actor, after)
 	}
-	after, err := revisionOf(given)
+	after, err := placeOf(given)
 	if err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func (a *API) changesByBody(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	after, err := revisionOf(f.texts["after"] + f.numbers["after"])
+	after, err := placeOf(f.texts["after"] + f.numbers["after"])
 	if err != nil {
 		return err
 	}
@@ -61,46 +60,53 @@ func (a *API) changesByBody(x *exchange, actor admin.Actor) error {
 	return x.history(actor, after, limit)
 }
 
-// revisionOf reads where changes begin: a token, the count of one alone, or
+// placeOf reads where changes begin: a token, the count of a revision alone, or
 // nothing for the oldest change that is remembered.
-func revisionOf(after string) (authz.Revision, error) {
+func placeOf(after string) (admin.Place, error) {
 	if after == "" {
-		return authz.Revision{}, nil
+		return admin.Place{}, nil
 	}
 	if count, err := strconv.ParseUint(after, 10, 64); err == nil {
-		return authz.Revision{Count: count}, nil
+		return admin.After(authz.Revision{Count: count}), nil
 	}
-	revision, err := authz.ParseRevision(after)
+	place, err := admin.ParsePlace(after)
 	if err != nil {
-		return revision, authz.Errorf(authz.Malformed, "after", "must be a revision, as Caregate-Revision or next said it, or its count")
+		return place, authz.Errorf(authz.Malformed, "after", "must be a revision, as Caregate-Revision or next said it, or its count")
 	}
-	return revision, nil
+	return place, nil
 }
 
 // history answers a page of changes. It ends at limit, at the newest change, or
-// when it is long enough.
-func (x *exchange) history(actor admin.Actor, after authz.Revision, limit int) error {
+// before it is too long. A change that is too long by itself is told in parts.
+func (x *exchange) history(actor admin.Actor, after admin.Place, limit int) error {
 	b := append(x.out[:0], `{"changes":[`...)
 	var h admin.History
 	var err error
-	for n := 0; ; {
+	for n, full := 0, false; !full; {
 		h, err = x.api.cfg.Administration.History(x.ctx, x.organisation(), actor, after, min(limit-n, pagePart))
 		if err != nil {
 			return err
 		}
+		full = len(h.Events) == 0
 		for i := range h.Events {
-			if n++; n > 1 {
+			begin := len(b)
+			if n > 0 {
 				b = append(b, ',')
 			}
-			b = appendChange(b, &h.Events[i])
-			after = h.Events[i].Revision
+			e, told := &h.Events[i], 0
+			b, told = appendChange(b, e, maxChanges)
+			if n > 0 && (len(b) > maxChanges || e.From+told < e.Of) { // it begins the next page
+				b, full = b[:begin], true
+				break
+			}
+			n++
+			after = e.Next(told)
+			full = full || after.Entities > 0
 		}
-		if len(h.Events) == 0 || n >= limit || len(b) > enoughOfChanges || after == h.Newest {
-			break
-		}
+		full = full || n >= limit || after.Revision == h.Newest
 	}
-	if after == (authz.Revision{}) || after.Nonce == "" && after.Count == h.Newest.Count {
-		after = h.Newest // a count alone is no token, and there is nothing between
+	if after == (admin.Place{}) || after.Nonce == "" && after.Count == h.Newest.Count && after.Entities == 0 {
+		after = admin.After(h.Newest) // a count alone is no token, and there is nothing between
 	}
 	if err := x.at(h.Newest); err != nil {
 		return err
@@ -113,8 +119,9 @@ func (x *exchange) history(actor admin.Actor, after authz.Revision, limit int) e
 	return nil
 }
 
-// appendChange appends one change.
-func appendChange(dst []byte, e *admin.Event) []byte {
+// appendChange appends one change with its first entities: as many as fit before dst has
+// most bytes, and one at least. told is how many they are.
+func appendChange(dst []byte, e *admin.Event, most int) (_ []byte, told int) {
 	dst = appendString(append(dst, `{"revision":`...), e.Revision.String())
 	dst = appendText(dst, "previous", e.Previous.String())
 	dst = appendText(dst, "at", e.At.UTC().Format(time.RFC3339Nano))
@@ -127,12 +134,22 @@ func appendChange(dst []byte, e *admin.Event) []byte {
 	}
 	dst = append(dst, `,"entities":[`...)
 	for i := range e.Entities {
+		begin := len(dst)
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendEntityChange(dst, &e.Entities[i])
+		if dst = appendEntityChange(dst, &e.Entities[i]); len(dst) > most && i > 0 {
+			dst = dst[:begin]
+			break
+		}
+		told++
 	}
-	return append(dst, `]}`...)
+	dst = append(dst, ']')
+	if e.From > 0 || told < e.Of {
+		dst = strconv.AppendInt(append(dst, `,"part":{"from":`...), int64(e.From), 10)
+		dst = append(strconv.AppendInt(append(dst, `,"of":`...), int64(e.Of), 10), '}')
+	}
+	return append(dst, '}'), told
 }
 
 func appendEntityChange(dst []byte, e *admin.EntityEvent) []byte {

@@ -158,8 +158,8 @@ func (s *scripted) List(_ context.Context, _ string, _ admin.Actor, _ authz.Kind
 	return s.list(after, limit)
 }
 
-func (s *scripted) History(ctx context.Context, _ string, _ admin.Actor, after authz.Revision, limit int) (admin.History, error) {
-	return s.history(ctx, after, limit)
+func (s *scripted) History(ctx context.Context, _ string, _ admin.Actor, after admin.Place, limit int) (admin.History, error) {
+	return s.history(ctx, after.Revision, limit)
 }
 
 func (s *scripted) Wait(ctx context.Context, _ string, after authz.Revision) error {

@@ -38,19 +38,19 @@ func (a *API) EndStreams() { a.streams.end.Do(func() { close(a.streams.ending) }
 
 // lastSeen returns where a stream begins: where the one before was cut off, else
 // after, else with what changes from now on.
-func (x *exchange) lastSeen(after string) (*authz.Revision, error) {
+func (x *exchange) lastSeen(after string) (*admin.Place, error) {
 	if given := x.request.Header["Last-Event-Id"]; len(given) > 0 {
-		revision, err := authz.ParseRevision(given[0])
+		place, err := admin.ParsePlace(given[0])
 		if err != nil || len(given) > 1 {
 			return nil, authz.Errorf(authz.Malformed, "Last-Event-ID", "must be the id of an event of this stream, or not there")
 		}
-		return &revision, nil
+		return &place, nil
 	}
 	if after == "" {
 		return nil, nil //nolint:nilnil // from now on
 	}
-	revision, err := revisionOf(after)
-	return &revision, err
+	place, err := placeOf(after)
+	return &place, err
 }
 
 // stream is one answer that follows the changes.
@@ -58,14 +58,14 @@ type stream struct {
 	*exchange
 	actor      admin.Actor
 	connection *http.ResponseController
-	after      authz.Revision
+	after      admin.Place
 	idle       int // times in a row that waiting ended and nothing was there
 }
 
 // stream answers with server-sent events (WHATWG HTML, section 9.2) until the
 // caller leaves, is no longer allowed to, is too slow, or the server stops. What
 // cannot be answered at all is an error before the stream begins.
-func (a *API) stream(x *exchange, actor admin.Actor, after *authz.Revision) error {
+func (a *API) stream(x *exchange, actor admin.Actor, after *admin.Place) error {
 	if a.streams.open.Add(1) > maxStreams {
 		a.streams.open.Add(-1)
 		return authz.Errorf(authz.TooMany, "", "%d streams of changes are open already; ask for pages, or come back", maxStreams)
@@ -77,7 +77,8 @@ func (a *API) stream(x *exchange, actor admin.Actor, after *authz.Revision) erro
 		if err != nil {
 			return err
 		}
-		after = &now
+		from := admin.After(now)
+		after = &from
 	}
 	s.after = *after
 	first, err := s.part()
@@ -109,7 +110,7 @@ func (a *API) stream(x *exchange, actor admin.Actor, after *authz.Revision) erro
 
 // newest returns the revision that the organisation has now.
 func (s *stream) newest() (authz.Revision, error) {
-	h, err := s.api.cfg.Administration.History(s.ctx, s.organisation(), s.actor, authz.Revision{}, 1)
+	h, err := s.api.cfg.Administration.History(s.ctx, s.organisation(), s.actor, admin.Place{}, 1)
 	return h.Newest, err
 }
 
@@ -148,9 +149,9 @@ func (s *stream) follow(h admin.History) {
 		if len(h.Events) > 0 {
 			s.idle = 0
 		} else {
-			s.after = h.Newest // with its nonce, if it began without
+			s.after = admin.After(h.Newest) // with its nonce, if it began without
 		}
-		if s.after == h.Newest && s.wait() != nil {
+		if s.after == admin.After(h.Newest) && s.wait() != nil {
 			return
 		}
 		// Whoever may no longer read stops here: the token is looked at again too.
@@ -188,7 +189,7 @@ func (s *stream) wait() error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.api.streams.pulse)
 	defer cancel()
-	err := s.api.cfg.Administration.Wait(ctx, s.organisation(), s.after)
+	err := s.api.cfg.Administration.Wait(ctx, s.organisation(), s.after.Revision)
 	switch {
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
@@ -201,27 +202,32 @@ func (s *stream) wait() error {
 	}
 }
 
-// send sends one change and goes on after it.
+// send sends one change, or as much of it as fits into an event, and goes on after it.
 func (s *stream) send(e *admin.Event) error {
-	b := append(s.out[:0], "id: "...)
-	b = append(b, e.Revision.String()...)
-	b = append(b, "\nevent: change\ndata: "...)
-	b = appendChange(b, e)
-	s.out = append(b, "\n\n"...)
-	if err := s.write(s.out); err != nil {
-		return err
+	for rest := *e; ; {
+		var told int
+		s.out, told = appendChange(s.out[:0], &rest, maxChanges)
+		next := rest.Next(told)
+		if err := s.write([]byte("id: "+next.String()+"\nevent: change\ndata: "), s.out, []byte("\n\n")); err != nil {
+			return err
+		}
+		s.after = next
+		if told == len(rest.Entities) {
+			return nil
+		}
+		rest.From, rest.Entities = rest.From+told, rest.Entities[told:]
 	}
-	s.after = e.Revision
-	return nil
 }
 
 // write sends bytes to a caller that takes them in time.
-func (s *stream) write(b []byte) error {
+func (s *stream) write(parts ...[]byte) error {
 	if err := s.connection.SetWriteDeadline(time.Now().Add(s.api.streams.write)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	if _, err := s.echo.Response().Write(b); err != nil {
-		return err
+	for _, b := range parts {
+		if _, err := s.echo.Response().Write(b); err != nil {
+			return err
+		}
 	}
 	return s.connection.Flush()
 }
