@@ -14,8 +14,9 @@ func (a *app) policyCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Report everything that is wrong with a policy",
 		Long: `Reports, each with its file and line, what does not compile (types against the
-schemas included), mistakes in the catalogue, and packages and rules without a
-title or a description in their METADATA.
+schemas included), mistakes in the catalogue and in the names that the policy
+declares for administration, and packages and rules without a title or a
+description in their METADATA.
 
 It warns where allow could not be turned into a filter for a list or a search;
 --require-fragment makes that an error.

@@ -113,7 +113,8 @@ func (s *serving) run(ctx context.Context) error {
 		return usagef("%s: names %q, and there are no facts of it: give --redis or --facts, or leave it out to run the example organisation",
 			named.name, s.facts.organisation)
 	}
-	if example && s.adminAddr == "" {
+	adminAsked := s.adminAddr != ""
+	if example && !adminAsked {
 		s.adminAddr = defaultAdminAddr
 	}
 	if err := errors.Join(s.jwt.check(), s.facts.checkChanges(), s.checkAddresses()); err != nil {
@@ -122,6 +123,14 @@ func (s *serving) run(ctx context.Context) error {
 	snapshot, err := s.policy.load(ctx)
 	if err != nil {
 		return err
+	}
+	if snapshot.Administration() == nil && s.adminAddr != "" {
+		if adminAsked { // it would refuse everybody
+			return usagef("%s: nobody can administer by this policy: its data declares no administration; add administration/data.json to the "+
+				"folder of --data, as policies/README.md says, or leave this out", s.app.source("admin-addr").name)
+		}
+		s.adminAddr = ""
+		log.Warn("administration is off: the policy's data declares no administration")
 	}
 	if reason := snapshot.General(); reason != nil {
 		log.Warn("the policy is evaluated by the general evaluator, more slowly", "reason", reason.Error())

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caregate/caregate/data"
 )
 
 // issuer signs tokens, with its key set in a file.
@@ -176,4 +179,46 @@ func TestServeRefusesHalfASetting(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAdministrationIsServedOnlyByAPolicyThatDeclaresIt starts with a policy by which
+// nobody could administer: asked for, it is refused, and with the example it is left out.
+func TestAdministrationIsServedOnlyByAPolicyThatDeclaresIt(t *testing.T) {
+	folder := t.TempDir()
+	catalogue, err := fs.ReadFile(data.Files(), "catalogue/data.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(folder, "catalogue"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "catalogue", "data.json"), catalogue, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"serve", "--data", folder, "--addr", "127.0.0.1:0", "--diagnostic-addr", "127.0.0.1:0"}
+	var stderr bytes.Buffer
+	if code := run(t.Context(), append(args, "--admin-addr", "127.0.0.1:0"), nil, strings.NewReader(""), io.Discard, &stderr); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	want := "--admin-addr: nobody can administer by this policy: its data declares no administration; add administration/data.json to the folder of --data"
+	if !strings.Contains(stderr.String(), want) {
+		t.Errorf("%s", stderr.String())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stderr.Reset()
+	if code := run(ctx, args, nil, strings.NewReader(""), stopper{stop}, &stderr); code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	if text := stderr.String(); !strings.Contains(text, "administration is off") || strings.Contains(text, defaultAdminAddr) {
+		t.Errorf("%s", text)
+	}
+}
+
+// stopper ends a process that has something to say: it serves.
+type stopper struct{ stop func() }
+
+func (s stopper) Write(text []byte) (int, error) {
+	s.stop()
+	return len(text), nil
 }

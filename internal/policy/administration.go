@@ -41,13 +41,23 @@ func (source *Source) readAdministration(catalogue *authz.Catalogue) (*authz.Adm
 
 // declaration is data.administration while it is read.
 type declaration struct {
-	source *Source
-	errs   []error
+	source   *Source
+	errs     []error   // each of them a Finding
+	warnings []Finding // of what is complete and in the catalogue
 }
 
 // wrong notes what is wrong at a place below data.administration, which is written with
 // slashes.
 func (r *declaration) wrong(place, format string, args ...any) error {
+	f := r.finding(place)
+	f.Text += " " + fmt.Sprintf(format, args...)
+	r.errs = append(r.errs, f)
+	return f
+}
+
+// finding returns a finding for a place that says nothing yet but its name, as Rego
+// writes it.
+func (r *declaration) finding(place string) Finding {
 	at := []string{administration}
 	if place != "" {
 		at = append(at, strings.Split(place, "/")...)
@@ -64,8 +74,6 @@ func (r *declaration) wrong(place, format string, args ...any) error {
 			f.Text += "." + part
 		}
 	}
-	f.Text += " " + fmt.Sprintf(format, args...)
-	r.errs = append(r.errs, f)
 	return f
 }
 

@@ -47,10 +47,10 @@ func (r *CheckReport) Errors() int {
 func (r *CheckReport) Warnings() int { return len(r.Findings) - r.Errors() }
 
 // Check reports everything that is wrong with a policy: what does not compile,
-// tests and types included; a catalogue that means nothing in some place;
-// packages and rules that do not say what they are for; and an `allow` outside
-// the fragment that can be turned into a filter. An error means that the check
-// itself failed.
+// tests and types included; a catalogue that means nothing in some place; names
+// that are declared for administration and mean nothing; packages and rules that
+// do not say what they are for; and an `allow` outside the fragment that can be
+// turned into a filter. An error means that the check itself failed.
 func Check(ctx context.Context, source *Source, config CheckConfig) (*CheckReport, error) {
 	report := &CheckReport{Modules: len(source.Modules), Tests: len(source.Tests)}
 	add := func(findings []Finding) {
@@ -78,6 +78,12 @@ func Check(ctx context.Context, source *Source, config CheckConfig) (*CheckRepor
 		report.Notes = append(report.Notes, "no data.catalogue, so whether allow can be turned into a filter was not checked")
 		return report, nil
 	}
+	wrong, notes, err := misdeclared(ctx, source, compiler, snapshot)
+	if err != nil {
+		return report, err
+	}
+	add(wrong)
+	report.Notes = append(report.Notes, notes...)
 	outside, err := Fragment(ctx, source)
 	for i := range outside {
 		outside[i].Warning = !config.RequireFragment
