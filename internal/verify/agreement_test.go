@@ -178,7 +178,7 @@ func TestAllShapesAgree(t *testing.T) {
 		for _, name := range []string{
 			"check", "batch", "explanation", "filter, SQLite", "filter, PostgreSQL", "filter, MariaDB", "filter, UCAST",
 			"resource search by 2", "resource search by 1000", "subject search by 2", "subject search by 1000",
-			"action search by 2", "action search by 1000",
+			"action search by 2", "action search by 1000", "directory, changes", "directory, reads",
 		} {
 			sh := total[name+", "+store]
 			t.Logf("%s: %d questions, %d compared, %d allowed", name+", "+store, sh.Asked, sh.Compared, sh.Allowed)

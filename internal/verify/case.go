@@ -74,12 +74,16 @@ type question struct {
 	sought  sought
 	request authz.Request   // without the name of what is looked for
 	batch   []authz.Request // when nothing is
+	acts    []act           // of administration
 }
 
 // text writes a question for a reader.
 func (q *question) text() string {
-	if q.sought == nothing {
+	switch q.sought {
+	case nothing:
 		return "each of:"
+	case administering:
+		return "may each of these be?"
 	}
 	subject, action, resource := named(q.request.Subject), encoded(q.request.Action.Name), named(q.request.Resource)
 	switch q.sought {

@@ -61,6 +61,10 @@ func (n rename) all(sc *scene, q *question) {
 	for i := range q.batch {
 		n.request(&q.batch[i])
 	}
+	q.acts = slices.Clone(q.acts)
+	for i := range q.acts {
+		n.act(&q.acts[i])
+	}
 }
 
 func (n rename) id(kind authz.Kind, id string) string {

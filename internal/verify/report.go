@@ -92,6 +92,10 @@ func (c *counterexample) disagreement(what string, seed uint64) (*Disagreement, 
 		for i := range rows {
 			d.Numbered = append(d.Numbered, number(i)+" "+rows[i].text())
 		}
+	case administering:
+		for i := range c.question.acts {
+			d.Numbered = append(d.Numbered, number(i)+" "+c.question.acts[i].text())
+		}
 	case nothing:
 		for i := range c.question.batch {
 			d.Numbered = append(d.Numbered, number(i)+" "+single(&c.question.batch[i]))

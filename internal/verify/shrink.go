@@ -228,6 +228,12 @@ func (s *shrinking) asked(ctx context.Context) bool {
 		q.batch = slices.Delete(slices.Clone(q.batch), min(from, n), min(to, n))
 		return s.best.scene.copied(), q
 	})
+	shorter = s.drop(ctx, len(s.best.question.acts), func(from, to int) (*scene, question) {
+		q := s.best.question
+		n := len(q.acts)
+		q.acts = slices.Delete(slices.Clone(q.acts), min(from, n), min(to, n))
+		return s.best.scene.copied(), q
+	}) || shorter
 	for _, name := range slices.Sorted(maps.Keys(s.best.question.request.Resource.Properties)) {
 		q := s.best.question
 		q.request.Resource.Properties = maps.Clone(q.request.Resource.Properties)

@@ -16,36 +16,47 @@ import (
 	"github.com/caregate/caregate/policies"
 )
 
-// edit replaces a text in one file of the policy.
+// edit replaces a text in one file of the policy, or of its data.
 type edit struct{ file, old, replacement string }
 
 // source reads the policy that the program comes with, edited.
 func source(t *testing.T, edits ...edit) *policy.Source {
 	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(policies.Files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(policies.Files, name)
-		files[name] = &fstest.MapFile{Data: text}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rego, documents := tree(t, policies.Files), tree(t, data.Files())
 	for _, e := range edits {
+		files := documents
+		if rego[e.file] != nil {
+			files = rego
+		}
 		text := string(files[e.file].Data)
 		if strings.Count(text, e.old) != 1 {
 			t.Fatalf("%s has %q %d times", e.file, e.old, strings.Count(text, e.old))
 		}
 		files[e.file] = &fstest.MapFile{Data: []byte(strings.Replace(text, e.old, e.replacement, 1))}
 	}
-	s, err := policy.Read(files, data.Files())
+	s, err := policy.Read(rego, documents)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// tree copies files so that they can be edited.
+func tree(t *testing.T, from fs.FS) fstest.MapFS {
+	t.Helper()
+	files := fstest.MapFS{}
+	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(from, name)
+		files[name] = &fstest.MapFile{Data: text}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func compiled(t *testing.T, s *policy.Source, config policy.Config) *policy.Snapshot {

@@ -16,7 +16,8 @@ import (
 type Config struct {
 	// Rules is the policy as it is served.
 	Rules authz.Rules
-	// Oracle is the same policy evaluated plainly.
+	// Oracle is the same policy evaluated plainly. What administration asks is what its
+	// Administration says; a policy that declares none has no such shapes.
 	Oracle authz.Policy
 	// Stores are where organisations are made; each is asked.
 	Stores []NamedStore
@@ -110,6 +111,11 @@ func (v *verifier) verify(ctx context.Context, of *sample) error {
 	organisation := v.fresh()
 	v.report.Organisations++
 	questions := g.questions(first, catalogue, of.questions)
+	if v.Rules.Administration() != nil && v.Oracle.Administration() != nil {
+		if of := g.acts(first); len(of) > 0 {
+			questions = append(questions, question{sought: administering, acts: of})
+		}
+	}
 	for _, s := range []*scene{first, later} {
 		w, err := v.open(ctx, s, organisation)
 		if err != nil {

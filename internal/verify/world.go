@@ -55,6 +55,7 @@ type shelf struct {
 	search    *search.Service
 	filters   *filter.Service
 	review    *review.Service
+	admin     *admin.Service
 	revision  authz.Revision
 }
 
@@ -102,6 +103,7 @@ func (v *verifier) open(ctx context.Context, s *scene, organisation string) (*wo
 		sh.search = search.NewService(sh.decisions, v.Rules, st, v)
 		sh.filters = filter.NewService(sh.decisions, v.Rules, st, mapping)
 		sh.review = review.NewService(sh.decisions, v.Rules, st)
+		sh.admin = admin.NewService(sh.decisions, trying{st})
 		if _, sh.revision, err = st.Records(ctx, w.organisation, nil); err != nil {
 			return nil, fmt.Errorf("%s: %w", st.Name, err)
 		}
@@ -160,6 +162,8 @@ func (w *world) ask(ctx context.Context, q *question) ([]answer, error) {
 
 func (w *world) askOf(ctx context.Context, sh *shelf, q *question) ([]answer, error) {
 	switch q.sought {
+	case administering:
+		return w.administer(ctx, sh, q.acts)
 	case nothing:
 		requests := make([]*authz.Request, len(q.batch))
 		for i := range q.batch {
