@@ -182,6 +182,9 @@ func (u ucast) wellFormed(t *testing.T) []ucast {
 		if err := json.Unmarshal(u.Value, &parts); err != nil {
 			t.Errorf("%v in %s", err, u.Value)
 		}
+		if len(parts) == 0 {
+			t.Errorf("%s of nothing, which a library may leave out", u.Operator)
+		}
 		var out []ucast
 		for _, part := range parts {
 			out = append(out, part.wellFormed(t)...)
@@ -294,7 +297,8 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 				if u.UCAST == nil || u.Where != nil || u.Args != nil || u.Matches != f.Matches {
 					t.Fatalf("UCAST %+v of what matches %q", u, f.Matches)
 				}
-				if leaves := u.UCAST.wellFormed(t); (len(leaves) == 0) != (u.Matches != "some") || len(leaves) == 0 && u.UCAST.Operator != map[string]string{"all": "and", "none": "or"}[u.Matches] {
+				leaves := u.UCAST.wellFormed(t)
+				if want := map[string]string{"all": "or", "none": "and"}[u.Matches]; want != "" && (u.UCAST.Operator != want || len(leaves) != 2) {
 					t.Errorf("%s as UCAST is %+v", u.Matches, *u.UCAST)
 				}
 				var shown []string

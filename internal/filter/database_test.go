@@ -85,6 +85,8 @@ func databases() []database {
 			"PostgreSQL not deterministic", filter.PostgreSQL, server(postgreSQL, "postgres", nil),
 			`varchar(256) COLLATE "loose"`, "boolean",
 		},
+		{"PostgreSQL citext", filter.PostgreSQL, server(postgreSQL, "postgres", nil), "citext", "boolean"},
+		{"PostgreSQL domain of citext", filter.PostgreSQL, server(postgreSQL, "postgres", nil), "folded", "boolean"},
 		{
 			"PostgreSQL with backslashes", filter.PostgreSQL,
 			server(postgreSQL, "postgres", map[string]string{"standard_conforming_strings": "off", "backslash_quote": "on", "default_query_exec_mode": "exec"}),
@@ -156,6 +158,8 @@ func newSchema(t *testing.T, d *database, w *world, number int, hostile bool) *s
 		s.exec(t, "DROP SCHEMA IF EXISTS "+s.in+" CASCADE")
 		s.exec(t, "CREATE SCHEMA "+s.in)
 		s.exec(t, "CREATE COLLATION IF NOT EXISTS public.loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)")
+		s.exec(t, "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public") // of postgresql-contrib
+		s.exec(t, "DO $$ BEGIN CREATE DOMAIN public.folded AS public.citext; EXCEPTION WHEN duplicate_object THEN END $$")
 	case filter.MySQL:
 		s.in = fmt.Sprintf("w%d", number)
 		s.exec(t, "DROP DATABASE IF EXISTS "+s.in)

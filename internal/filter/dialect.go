@@ -41,8 +41,9 @@ func (d Dialect) numbered() bool { return d == PostgreSQL || d == SQLServer }
 // exact writes a text so that it is compared by its bytes, or by what comes to the
 // same. A column may have any collation:
 //
-//   - PostgreSQL compares by bytes, but for collations that are not deterministic. A
-//     char(n) becomes text without the spaces that it is filled up with.
+//   - PostgreSQL compares by bytes, but for collations that are not deterministic, and for
+//     types that compare otherwise in every collation, as citext does: so it is text that is
+//     compared. A char(n) becomes text without the spaces that it is filled up with.
 //   - MySQL and MariaDB ignore case, accents and trailing spaces.
 //   - SQLite may ignore case (NOCASE) or trailing spaces (RTRIM), and compares with
 //     the affinity of the column: '01' is 1 for an INTEGER.
@@ -50,7 +51,7 @@ func (d Dialect) numbered() bool { return d == PostgreSQL || d == SQLServer }
 func (d Dialect) exact(text string) string {
 	switch d {
 	case PostgreSQL:
-		return text + ` COLLATE "C"`
+		return d.column(text) + ` COLLATE "C"`
 	case MySQL:
 		return "CAST(CONVERT(" + text + " USING utf8mb4) AS BINARY)"
 	case SQLServer:
@@ -58,6 +59,16 @@ func (d Dialect) exact(text string) string {
 	default:
 		return "CAST(" + text + " AS TEXT) COLLATE BINARY"
 	}
+}
+
+// column writes a column so that it is compared as text, in its own collation. For text and
+// varchar that is what PostgreSQL does by itself; of citext it would compare no more than
+// the lower case, and take rows that it has looked up for one case for those of another.
+func (d Dialect) column(column string) string {
+	if d == PostgreSQL && !strings.HasPrefix(column, "$") { // a parameter is text
+		return "CAST(" + column + " AS text)"
+	}
+	return column
 }
 
 // elements writes a query for the texts of the JSON array that a parameter is: once as
@@ -106,7 +117,7 @@ func (d Dialect) alike(a, b string) string {
 	if d == MySQL {
 		return a + " <=> " + b
 	}
-	return a + " = " + b
+	return d.column(a) + " = " + d.column(b)
 }
 
 // truth writes that a column is true, or that it is false or NULL.

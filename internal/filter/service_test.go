@@ -127,7 +127,10 @@ func TestAllAndNoneAreSaid(t *testing.T) {
 		t.Errorf("none is %q", f.Where)
 	}
 	ask(t, patients, left([]authz.Condition{})).matches("patient", filter.Some, `"p"."g" IS NOT NULL`, `"p"."id" IS NOT NULL`)
-	for dialect, want := range map[filter.Matches]string{filter.All: `{"type":"compound","operator":"and","value":[]}`, filter.None: `{"type":"compound","operator":"or","value":[]}`} {
+	for dialect, want := range map[filter.Matches]string{
+		filter.All:  `{"type":"compound","operator":"or","value":[{"type":"field","operator":"eq","field":"p.id","value":null},{"type":"field","operator":"ne","field":"p.id","value":null}]}`,
+		filter.None: `{"type":"compound","operator":"and","value":[{"type":"field","operator":"eq","field":"p.id","value":null},{"type":"field","operator":"ne","field":"p.id","value":null}]}`,
+	} {
 		policy := &rules{left: left()}
 		if dialect == filter.All {
 			policy.left = left([]authz.Condition{})

@@ -146,7 +146,7 @@ func (w *writer) again(v, parameter string) string {
 // serves, and then exactly.
 func (w *writer) equals(column, v string) {
 	p := w.parameter(v)
-	w.put("(", column, " = ", p, " AND ")
+	w.put("(", w.dialect.column(column), " = ", p, " AND ")
 	w.put(w.dialect.exact(column), " = ", w.dialect.exact(w.again(v, p)), ")")
 }
 
@@ -165,7 +165,7 @@ func (w *writer) among(n among) error {
 		w.equals(c, n.values[0])
 		return nil
 	}
-	w.put("(", c, " IN (")
+	w.put("(", w.dialect.column(c), " IN (")
 	parameters := make([]string, len(n.values))
 	for i, v := range n.values {
 		if parameters[i] = w.parameter(v); i > 0 {
@@ -203,7 +203,7 @@ func (w *writer) long(n among, column string) error {
 	w.put(not(n.not), "(")
 	if alias := w.alias(); !n.not && w.dialect.elements("", alias, false) != "" {
 		p = w.parameter(list)
-		w.put(column, " IN (", w.dialect.elements(p, alias, false), ") AND ")
+		w.put(w.dialect.column(column), " IN (", w.dialect.elements(p, alias, false), ") AND ")
 	}
 	if p == "" {
 		p = w.parameter(list)

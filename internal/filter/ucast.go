@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -21,11 +23,16 @@ type other struct {
 	Field string `json:"field"`
 }
 
-// writeUCAST writes a clause as UCAST. What always holds is an `and` of nothing, what
-// never does an `or` of nothing.
+// writeUCAST writes a clause as UCAST. What always or never holds is said of a column. A
+// condition without parts means one thing to one library and another to the next, and some
+// leave it out: with it would go what is not to be shown.
 func writeUCAST(n node, outer *source) (json.RawMessage, error) {
 	f := &fields{names: map[string]*source{outer.table.alias: outer}}
-	c, err := f.ucast(n)
+	write := f.ucast
+	if isTrue(n) || isFalse(n) {
+		write = func(n node) (condition, error) { return constant(isTrue(n), outer) }
+	}
+	c, err := write(n)
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +45,23 @@ func writeUCAST(n node, outer *source) (json.RawMessage, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-func compound(operator string, value ...any) condition {
-	if value == nil {
-		value = []any{}
+// constant writes what holds for every row, or for none: that a column is NULL or is not, or
+// that it is both.
+func constant(holds bool, outer *source) (condition, error) {
+	t := outer.table
+	names := []string{t.columns[authz.FactID], t.columns[authz.FactPatientGroup], t.columns[authz.FactRole], t.columns[authz.FactProvider]}
+	for _, name := range slices.Sorted(maps.Keys(t.references)) {
+		names = append(names, t.references[name].column)
 	}
+	i := slices.IndexFunc(names, func(name string) bool { return name != "" })
+	if i < 0 {
+		return condition{}, missing(t, authz.FactID)
+	}
+	name := label(column{outer, names[i]})
+	return compound(either(holds, "or", "and"), field("eq", name, nil), field("ne", name, nil)), nil
+}
+
+func compound(operator string, value ...any) condition {
 	return condition{Type: "compound", Operator: operator, Value: value}
 }
 
@@ -82,6 +102,7 @@ func (f *fields) ucast(n node) (condition, error) {
 	return condition{}, fmt.Errorf("a filter has no %T", n)
 }
 
+// several writes nodes that there are: what has none is written by constant.
 func (f *fields) several(operator string, nodes []node) (condition, error) {
 	value := make([]any, len(nodes))
 	for i, n := range nodes {
@@ -132,6 +153,9 @@ func (f *fields) joined(n joined) (condition, error) {
 			return condition{}, err
 		}
 		value = append(value, holds)
+	}
+	if len(value) == 1 {
+		return value[0].(condition), nil //nolint:forcetypeassert // conditions are all that was appended
 	}
 	return compound("and", value...), nil
 }

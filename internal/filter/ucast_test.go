@@ -92,6 +92,9 @@ func (o *orm) load(typ string, r *row) {
 // only of what is never NULL.
 func (o *orm) holds(c map[string]any, within string, item any) bool {
 	operator := c["operator"].(string)
+	if list, is := c["value"].([]any); is && len(list) == 0 {
+		panic(operator + " of nothing, which a library may leave out")
+	}
 	if c["type"] == "compound" {
 		for _, part := range c["value"].([]any) {
 			switch is := o.holds(part.(map[string]any), within, item); {
