@@ -2,12 +2,7 @@ package directory
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"net"
-	"sync"
-	"sync/atomic"
-	"syscall"
 )
 
 // The bounds on what servers announce. The client makes room for a reply when its
@@ -33,87 +28,22 @@ const (
 // answer has, or what is no reply.
 var errAnnounced = errors.New("the reply is not within the bounds on replies")
 
-// allowance is what all connections of a directory may still announce together.
-type allowance struct{ taken atomic.Int64 }
-
-func (a *allowance) take(n int64) bool {
-	if a.taken.Add(n) <= maxReplies {
-		return true
-	}
-	a.taken.Add(-n)
-	return false
-}
-
-func (a *allowance) give(n int64) { a.taken.Add(-n) }
-
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
-// bound makes a dialer whose connections end when a server announces too much.
-func (a *allowance) bound(dial dialer) dialer {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		b := &boundConn{Conn: conn, replies: replies{all: a}}
-		if raw, ok := conn.(syscall.Conn); ok {
-			return &rawBoundConn{b, raw}, nil
-		}
-		return b, nil
-	}
-}
-
-// boundConn is a connection that is read by one goroutine at a time.
-type boundConn struct {
-	net.Conn
-
-	mu      sync.Mutex // Close may come at any time
-	replies replies
-	failed  bool
-}
-
-// rawBoundConn is one of which the client can see that the other side has ended it.
-type rawBoundConn struct {
-	*boundConn
-	syscall.Conn
-}
-
-// Close is that of boundConn.
-func (c *rawBoundConn) Close() error { return c.boundConn.Close() }
-
-// Read reads, and shows nothing of what is out of bounds.
-func (c *boundConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failed || !c.replies.see(p[:n]) {
-		c.failed = true
-		return 0, errAnnounced
-	}
-	return n, err
-}
-
-// Close gives back what the replies had taken.
-func (c *boundConn) Close() error {
-	c.mu.Lock()
-	c.failed = true
-	c.replies.end()
-	c.mu.Unlock()
-	return c.Conn.Close()
-}
+// readOnly is how the error of a server begins that is no master.
+const readOnly = "-READONLY"
 
 // replies follows what a server says, in RESP2 or RESP3, as far as it announces what
 // is to come. It takes the same memory whatever that is. What it does not know is out
 // of bounds: servers send no attributes and no streamed strings or lists unless they
 // are asked to.
 type replies struct {
-	all *allowance
+	all *connections
 
-	bytes   int64             // of a text that are still to come, with its end
-	line    int               // bytes of the line so far, 0 before its first one
-	kind    byte              // the first byte of the line
-	number  int64             // that the line has so far
-	last    byte              // the last byte of the line so far
+	bytes   int64 // of a text that are still to come, with its end
+	line    int   // bytes of the line so far, 0 before its first one
+	kind    byte  // the first byte of the line
+	number  int64 // that the line has so far
+	last    byte  // the last byte of the line so far
+	begins  [len(readOnly)]byte
 	nesting int               // lists around the next element
 	open    [maxNesting]int64 // elements that each of them still lacks
 	cost    int64             // of the reply so far
@@ -148,10 +78,14 @@ func (r *replies) see(b []byte) bool {
 // part takes a part of a line.
 func (r *replies) part(b []byte) bool {
 	if r.line == 0 {
-		r.kind, r.number, r.last = b[0], 0, b[0]
+		r.kind, r.number, r.last, r.begins = b[0], 0, b[0], [len(readOnly)]byte{}
 	}
 	switch r.kind {
-	case '+', '-', ':', '_', ',', '#', '(':
+	case '-':
+		if r.line < len(r.begins) {
+			copy(r.begins[r.line:], b)
+		}
+	case '+', ':', '_', ',', '#', '(':
 	case '$', '!', '=', '*', '~', '>', '%':
 		for i, c := range b {
 			if i == 0 && r.line == 0 {
@@ -183,6 +117,10 @@ func (r *replies) lineEnds() bool {
 	r.line = 0
 	number := max(r.number, 0)
 	switch r.kind {
+	case '-':
+		if string(r.begins[:]) == readOnly {
+			r.all.renew()
+		}
 	case '$', '!', '=':
 		if !r.announce(number) {
 			return false

@@ -29,8 +29,7 @@ type server struct {
 	cluster  *redis.ClusterOptions
 	sentinel *redis.FailoverOptions
 	within   bool // in this process: it answers as soon as it can, and contexts say how long that may be
-	// announced bounds what all clients together read at a time.
-	announced *allowance
+	conns    *connections
 }
 
 // parseURL reads the URL of a Redis server, cluster or Sentinel.
@@ -39,7 +38,7 @@ func parseURL(text string) (server, error) {
 	if text == "" || !found {
 		return server{}, badURL("is not a URL; write redis://host:6379, or unix:///path")
 	}
-	s := server{announced: new(allowance)}
+	s := server{conns: new(connections)}
 	var err error
 	base, kind, _ := strings.Cut(scheme, "+")
 	switch {
@@ -118,6 +117,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 		o.MaintNotificationsConfig = quiet
 		o.PoolSize = cmp.Or(connections, o.PoolSize)
 		o.Dialer = s.dialer(o.DialTimeout)
+		setDefault(&o.ConnMaxLifetime, connLifetime)
 		client := redis.NewClusterClient(&o)
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(&clusterHook{client.ReloadState}) })
 		return client
@@ -127,6 +127,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.PoolSize = cmp.Or(connections, o.PoolSize)
 		o.Dialer = s.dialer(o.DialTimeout)
+		setDefault(&o.ConnMaxLifetime, connLifetime)
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
@@ -136,6 +137,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 			o.ReadTimeout, o.WriteTimeout = forever, forever
 		} else {
 			o.Dialer = s.dialer(o.DialTimeout)
+			setDefault(&o.ConnMaxLifetime, connLifetime)
 		}
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.PipelinePoolSize = true, true, noPipelinePool
 		o.MaintNotificationsConfig = quiet
@@ -147,7 +149,7 @@ func (s server) pooled(bulk bool, connections int) redis.UniversalClient {
 // dialer returns what connects to servers, Sentinels too. A client that is given one
 // leaves encryption to it.
 func (s server) dialer(timeout time.Duration) dialer {
-	return s.announced.bound(redis.NewDialer(&redis.Options{DialTimeout: timeout, TLSConfig: *s.tls()}))
+	return s.conns.over(redis.NewDialer(&redis.Options{DialTimeout: timeout, TLSConfig: *s.tls()}))
 }
 
 // limits are the options that the three kinds of client have in common.

@@ -170,7 +170,7 @@ func OpenEmbedded(cfg Config) (*Directory, error) {
 		Addr:   "embedded",
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return store.Dial() },
 	}
-	d := newDirectory(cfg, server{single: options, within: true})
+	d := newDirectory(cfg, server{single: options, within: true, conns: new(connections)})
 	d.embedded = store
 	return d, nil
 }

@@ -160,6 +160,7 @@ func (f *follower) reset(generation uint64, why string) {
 	f.history, f.promises, f.loads = history{}, nil, loads{}
 	f.mu.Unlock()
 	f.cache.counts.resets.Add(1)
+	f.cache.server.conns.renew() // some may lead to the server of one history, some to that of the other
 	f.cache.cfg.Logger.Warn("facts dropped from the cache: "+why,
 		slog.String("organisation", f.organisation), slog.Uint64("revision", was.Count))
 	if err := f.begin(f.currentGeneration()); errors.Is(err, errGone) {
