@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,13 +24,17 @@ func startFor(t *testing.T, arguments ...string) *redistest.Server {
 	return s
 }
 
+// settleReplica is how long a replica may take to have what its master has.
+const settleReplica = 20 * time.Second
+
+func portOf(s *redistest.Server) string { return strconv.Itoa(s.Port) }
+
 // replicate makes one server the replica of another, and waits until it has all.
 func replicate(t *testing.T, replica, master *redistest.Server) {
 	t.Helper()
-	host, port, _ := strings.Cut(master.Addr(), ":")
-	_, err := replica.Do("REPLICAOF", host, port)
+	_, err := replica.Do("REPLICAOF", "127.0.0.1", portOf(master))
 	must(t)(err)
-	must(t)(redistest.Await(20*time.Second, "the replica has what its master has", replica.Follows))
+	must(t)(redistest.Await(settleReplica, "the replica has what its master has", replica.Follows))
 }
 
 // everything is all that a directory is asked to do.
