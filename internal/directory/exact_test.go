@@ -31,7 +31,8 @@ const exactStaleness = 400 * time.Millisecond
 type trial struct {
 	t        *testing.T
 	server   *redistest.Server
-	direct   *Directory // without a proxy between
+	at       atomic.Pointer[redistest.Server] // where the address of the sidecars leads
+	direct   *Directory                       // without a proxy between
 	sidecars []*sidecar
 
 	// gate is held for reading by whoever changes something, for writing by who
@@ -94,10 +95,11 @@ func newTrial(t *testing.T, n int, configure func(*Cache)) *trial {
 	}
 	t.Cleanup(server.Kill)
 	x := &trial{t: t, server: server, tried: map[string][]admin.Edit{}, answers: map[authz.Revision][]exactAnswer{}}
+	x.at.Store(server)
 	x.direct = x.open(server.URL(), 0)
 	snapshot := exactPolicy(t)
 	for range n {
-		proxy, err := redistest.NewProxy(server.Addr)
+		proxy, err := redistest.NewProxy(func() string { return x.at.Load().Addr() })
 		if err != nil {
 			t.Fatal(err)
 		}

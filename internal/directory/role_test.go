@@ -24,7 +24,7 @@ func startFor(t *testing.T, arguments ...string) *redistest.Server {
 	return s
 }
 
-// settleReplica is how long a replica may take to have what its master has.
+// settleReplica is how long a replica may take to have what its master has, on a busy machine.
 const settleReplica = 20 * time.Second
 
 func portOf(s *redistest.Server) string { return strconv.Itoa(s.Port) }
