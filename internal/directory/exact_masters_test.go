@@ -38,7 +38,13 @@ func newPair(t *testing.T, configure func(*Cache)) *pair {
 }
 
 func (p *pair) do(s *redistest.Server, args ...string) {
-	if _, err := s.Do(args...); err != nil {
+	_, err := s.Do(args...)
+	p.check(err)
+}
+
+// check is for those beside the test, which cannot end it.
+func (p *pair) check(err error) {
+	if err != nil {
 		p.t.Error(err)
 	}
 }
@@ -50,13 +56,11 @@ func (p *pair) isolate(s *redistest.Server) { p.do(s, "REPLICAOF", "127.0.0.1", 
 func (p *pair) copied() {
 	meant := p.meant.Load()
 	p.do(p.other, "REPLICAOF", "127.0.0.1", portOf(meant))
-	if err := redistest.Await(settleReplica, "the replica has what its master has", func() bool {
+	p.check(redistest.Await(settleReplica, "the replica has what its master has", func() bool {
 		want, err := meant.Offset()
 		have, err2 := p.other.Offset()
 		return err == nil && err2 == nil && have >= want && p.other.Follows()
-	}); err != nil {
-		p.t.Error(err)
-	}
+	}))
 	p.isolate(p.other)
 }
 
@@ -122,9 +126,41 @@ func (p *pair) flip(context.Context) {
 		time.Sleep(100 * time.Millisecond) // the connections of direct are too old then
 		if n, err := p.meant.Load().Do("EXISTS", headOfExact); err != nil || n == int64(0) {
 			_, err := p.change(p.direct, rand.New(rand.NewPCG(uint64(p.number.Load()), 6)), wholeClinic)
-			must(p.t)(err)
+			p.check(err)
 		}
 	})
+}
+
+// toDisk has the server that is meant write all changes to its disk from now on.
+func (p *pair) toDisk(when string) {
+	p.gate.Lock()
+	defer p.gate.Unlock()
+	s := p.meant.Load()
+	p.do(s, "CONFIG", "SET", "appendfsync", when)
+	p.do(s, "CONFIG", "SET", "appendonly", "yes")
+	p.check(redistest.Await(settleReplica, "the server has written its log anew", func() bool {
+		info, err := s.Do("INFO", "persistence")
+		text, _ := info.(string)
+		return err == nil && strings.Contains(text, "aof_enabled:1") && strings.Contains(text, "aof_rewrite_in_progress:0") &&
+			strings.Contains(text, "aof_rewrite_scheduled:0")
+	}))
+}
+
+// killed lets the disk of the server that is meant take nothing, then kills the server,
+// and returns the newest revision that was acknowledged.
+func (p *pair) killed(ctx context.Context) (newest authz.Revision) {
+	s := p.meant.Load()
+	_, err := s.StallDisk()
+	p.check(err)
+	sleep(ctx, 1500*time.Millisecond) // it lets the disk write once a second
+	p.lose(func() {
+		h, err := p.direct.History(p.t.Context(), exactOrganisation, authz.Revision{}, 1)
+		p.check(err)
+		newest = h.Newest
+		s.Kill()
+		p.check(s.RestartWith("--appendonly", "yes"))
+	})
+	return newest
 }
 
 // Every decision is exact, and as recent as a lease says, whatever is behind the address:
@@ -140,6 +176,18 @@ func TestEveryDecisionIsExactWhateverIsBehindTheAddress(t *testing.T) {
 	if p.phase("two masters in turns", 13, n, repeat(400*time.Millisecond, p.flip)) == 0 {
 		t.Error("nobody noticed another master")
 	}
+	p.toDisk("everysec")
+	lost := 0
+	p.phase("a slow disk", 14, n, repeat(400*time.Millisecond, func(ctx context.Context) {
+		before := p.killed(ctx)
+		after, err := p.direct.History(t.Context(), exactOrganisation, authz.Revision{}, 1)
+		p.check(err)
+		lost += int(before.Count - after.Newest.Count)
+	}))
+	if lost == 0 {
+		t.Error("a slow disk lost nothing: the test shows little")
+	}
+	t.Logf("a slow disk lost %d changes that had been acknowledged", lost)
 	p.clean()
 	for _, s := range p.sidecars {
 		if own := p.edit(s); !p.includes(s, own) {
@@ -171,6 +219,42 @@ func TestTheTestOfExactnessNoticesAReplicaThatIsBelieved(t *testing.T) {
 		}
 	}
 	t.Fatal("sidecars that believe a replica passed")
+}
+
+// A server that is killed while its disk takes nothing comes back without changes that it
+// acknowledged, unless it waits for the disk with each.
+func TestWhatAKilledServerComesBackWith(t *testing.T) {
+	t.Parallel()
+	for when, loses := range map[string]bool{"everysec": true, "always": false} {
+		server := startFor(t, "--appendonly", "yes", "--appendfsync", when)
+		d := openFor(t, server.URL())
+		t.Cleanup(func() { closed(t, d) })
+		_, err := d.Import(t.Context(), exactOrganisation, strings.NewReader(strings.Join(smallClinic(), "\n")), ImportOptions{})
+		must(t)(err)
+		_, err = server.StallDisk()
+		must(t)(err)
+		var last admin.Committed
+		op := admin.Link
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			last, err = d.Commit(t.Context(), exactOrganisation, admin.Change{Edits: []admin.Edit{access(op, "open")}})
+			must(t)(err)
+			if op = admin.Link; last.Revision.Count%2 == 0 {
+				op = admin.Unlink
+			}
+		}
+		server.Kill()
+		must(t)(server.Restart())
+		h, err := d.History(t.Context(), exactOrganisation, authz.Revision{}, 1)
+		if err != nil {
+			h, err = d.History(t.Context(), exactOrganisation, authz.Revision{}, 1) // on a new connection
+		}
+		must(t)(err)
+		if lost := last.Revision.Count - h.Newest.Count; lost > 0 != loses {
+			t.Errorf("appendfsync %s: %d changes were lost that had been acknowledged", when, lost)
+		} else {
+			t.Logf("appendfsync %s: %d changes were lost that had been acknowledged", when, lost)
+		}
+	}
 }
 
 // What is connected to the other one of two masters comes to the one to which the

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,7 @@ type Server struct {
 	config    string // a file of settings, for a Sentinel; it rewrites it
 	arguments []string
 	command   *exec.Cmd
+	resume    func() // the disk, if it is stalled
 }
 
 // Start starts redis-server on a free port, with dir to keep things in, and waits
@@ -82,6 +84,12 @@ func (s *Server) Restart() error {
 	return err
 }
 
+// RestartWith is Restart with further arguments, from now on.
+func (s *Server) RestartWith(arguments ...string) error {
+	s.arguments = append(slices.Clone(s.arguments), arguments...)
+	return s.Restart()
+}
+
 // FreePort returns a port that nobody listens on at the moment.
 func FreePort() (int, error) {
 	var config net.ListenConfig
@@ -105,6 +113,10 @@ func (s *Server) PID() int { return s.command.Process.Pid }
 // Kill ends the server at once, as a crash does.
 func (s *Server) Kill() {
 	_ = s.command.Process.Kill()
+	if s.resume != nil {
+		s.resume()
+		s.resume = nil
+	}
 	_ = s.command.Wait()
 }
 
