@@ -154,7 +154,7 @@ func (p *pair) killed(ctx context.Context) (newest authz.Revision) {
 	p.check(err)
 	sleep(ctx, 1500*time.Millisecond) // it lets the disk write once a second
 	p.lose(func() {
-		h, err := p.direct.History(p.t.Context(), exactOrganisation, authz.Revision{}, 1)
+		h, err := p.direct.History(p.t.Context(), exactOrganisation, admin.Place{}, 1)
 		p.check(err)
 		newest = h.Newest
 		s.Kill()
@@ -180,7 +180,7 @@ func TestEveryDecisionIsExactWhateverIsBehindTheAddress(t *testing.T) {
 	lost := 0
 	p.phase("a slow disk", 14, n, repeat(400*time.Millisecond, func(ctx context.Context) {
 		before := p.killed(ctx)
-		after, err := p.direct.History(t.Context(), exactOrganisation, authz.Revision{}, 1)
+		after, err := p.direct.History(t.Context(), exactOrganisation, admin.Place{}, 1)
 		p.check(err)
 		lost += int(before.Count - after.Newest.Count)
 	}))
@@ -244,9 +244,9 @@ func TestWhatAKilledServerComesBackWith(t *testing.T) {
 		}
 		server.Kill()
 		must(t)(server.Restart())
-		h, err := d.History(t.Context(), exactOrganisation, authz.Revision{}, 1)
+		h, err := d.History(t.Context(), exactOrganisation, admin.Place{}, 1)
 		if err != nil {
-			h, err = d.History(t.Context(), exactOrganisation, authz.Revision{}, 1) // on a new connection
+			h, err = d.History(t.Context(), exactOrganisation, admin.Place{}, 1) // on a new connection
 		}
 		must(t)(err)
 		if lost := last.Revision.Count - h.Newest.Count; lost > 0 != loses {

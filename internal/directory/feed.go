@@ -186,7 +186,7 @@ func (f *follower) next(after authz.Revision) ([]change, error) {
 	}
 	if err != nil {
 		f.records = max(1, f.records/2)
-		return nil, err
+		return nil, unavailable(f.ctx, err)
 	}
 	f.records = min(2*f.records, feedCount)
 	var changes []change
