@@ -45,7 +45,7 @@ type serving struct {
 	tlsCert, tlsKey, tlsClientCA   string
 	allowUnauthenticated           bool
 	maxBody                        int64
-	maxBatch, maxInFlight          int
+	maxBatch, maxInFlight, maxLong int
 	requestTimeout                 time.Duration
 	shutdownDelay, shutdownTimeout time.Duration
 }
@@ -85,6 +85,8 @@ store, of which nothing is kept, and prints what to try.`,
 	flags.Int64Var(&s.maxBody, "max-body", httpapi.DefaultMaxBody, "refuse requests of more than this many `bytes`")
 	flags.IntVar(&s.maxBatch, "max-batch", httpapi.DefaultMaxBatch, "refuse batches of more than this many `evaluations`")
 	flags.IntVar(&s.maxInFlight, "max-in-flight", httpapi.DefaultMaxInFlight, "refuse `requests` while this many are being answered")
+	flags.IntVar(&s.maxLong, "max-long-answers", 0,
+		"work out this `many` explanations, reviews, previews and filtered lists at a time, 0 for half of the processors; they give way to decisions")
 	flags.DurationVar(&s.requestTimeout, "request-timeout", httpapi.DefaultRequestTimeout, "give up on a request after this long")
 	flags.DurationVar(&s.shutdownDelay, "shutdown-delay", 0, "when told to stop, say not ready and answer on for this long")
 	flags.DurationVar(&s.shutdownTimeout, "shutdown-timeout", 10*time.Second, "then wait this long for requests in flight")
@@ -321,6 +323,7 @@ func (s *serving) api(
 		MaxBody:        s.maxBody,
 		MaxBatch:       s.maxBatch,
 		MaxInFlight:    s.maxInFlight,
+		MaxLong:        s.maxLong,
 		RequestTimeout: s.requestTimeout,
 		Tokens:         tokens,
 		AdminTokens:    adminTokens,

@@ -174,7 +174,13 @@ type filter struct {
 // are at an end, or enough was looked at. All of them are decided on at one revision:
 // a page ends where the facts changed.
 func (f *filter) run(ctx context.Context, after string, read func(context.Context, string, int) (Page, error)) error {
+	ctx, end, err := authz.LongWork(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	for scanned := 0; scanned < maxScan; {
+		authz.GiveWay(ctx)
 		var chunk Page
 		var visible []bool
 		err := again(ctx, func() (err error) {

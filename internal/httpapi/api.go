@@ -81,6 +81,10 @@ type Config struct {
 	// RequestTimeout limits the time for one answer; explanations, reviews and previews
 	// have ten times as long, up to 20 s. 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
+	// MaxLong limits the explanations with remedies, reviews, previews and lists filtered
+	// for a team member that are worked out at once; few more wait, and others are told to
+	// come back. 0 means half of the processors, and one at least.
+	MaxLong int
 	// MaxInFlight limits the requests answered at once, on the decisions and on
 	// the admin listener each; more are told to come back. 0 means DefaultMaxInFlight.
 	MaxInFlight int
@@ -140,6 +144,7 @@ type API struct {
 	streams     *streams
 	pages       *pages
 	hosts       hosts
+	pace        *authz.Pace // of long answers
 }
 
 // New returns an API that answers as cfg says.
@@ -150,7 +155,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Organisation == "" {
 		return nil, errors.New("httpapi: Config.Organisation is required: name the organisation that answers on paths without one")
 	}
-	if cfg.MaxBody < 0 || cfg.MaxBatch < 0 || cfg.RequestTimeout < 0 || cfg.MaxInFlight < 0 {
+	if cfg.MaxBody < 0 || cfg.MaxBatch < 0 || cfg.RequestTimeout < 0 || cfg.MaxInFlight < 0 || cfg.MaxLong < 0 {
 		return nil, errors.New("httpapi: a limit cannot be negative; 0 means its default")
 	}
 	cfg.MaxBody = cmp.Or(cfg.MaxBody, DefaultMaxBody)
@@ -174,7 +179,10 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: make the key of page tokens: %w", err)
 	}
-	a := &API{cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages, hosts: hosts}
+	a := &API{
+		cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages, hosts: hosts,
+		pace: authz.NewPace(cfg.MaxLong),
+	}
 	if cfg.PublicURL != "" {
 		m, err := newMetadata(cfg.PublicURL, cfg.Searcher != nil)
 		if err != nil {

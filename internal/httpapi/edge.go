@@ -126,6 +126,11 @@ func (s *surface) admit(x *exchange) error {
 	}
 	x.deadline = newDeadline(x.ctx, x.start.Add(limit))
 	x.ctx = x.deadline
+	if s == s.api.admin || x.route.looks {
+		x.ctx = authz.WithPace(x.ctx, s.api.pace)
+	} else {
+		s.api.pace.Decision()
+	}
 	return nil
 }
 

@@ -47,7 +47,8 @@ const maxInUse = 100
 //	changed                 412     the record is not the version that If-Match names
 //	too-large               413     the body or a batch is over its limit
 //	unsupported-media-type  415     the body is compressed
-//	too-many                429     too many requests in flight; Retry-After says when
+//	too-many                429     too many requests in flight, or too many explanations, reviews, previews and
+//	                                filtered lists are being worked out; Retry-After says when
 //	internal                500     a fault of the service; its log has the cause
 //	unsupported             501     the policy has no answer of this form: it cannot be turned into a filter, or counted
 //	unavailable             503     the facts cannot be read now

@@ -17,7 +17,7 @@ func (s *Service) Member(
 	ctx context.Context, organisation, member string, viewer Viewer, fresh authz.Freshness,
 ) (out *MemberReview, stated authz.Stated, err error) {
 	key := authz.Key{Kind: authz.KindTeamMember, ID: member}
-	stated, err = s.reviewed(ctx, organisation, key, viewer, fresh, func(facts *authz.Facts, c *counter) error {
+	stated, err = s.reviewed(ctx, organisation, key, viewer, fresh, func(ctx context.Context, facts *authz.Facts, c *counter) error {
 		out, err = s.member(ctx, member, withSources(facts.Get(key), facts), c)
 		return err
 	})
@@ -32,7 +32,7 @@ func (s *Service) Patient(
 	ctx context.Context, organisation, patient string, viewer Viewer, fresh authz.Freshness,
 ) (out *PatientReview, stated authz.Stated, err error) {
 	key := authz.Key{Kind: authz.KindPatient, ID: patient}
-	stated, err = s.reviewed(ctx, organisation, key, viewer, fresh, func(facts *authz.Facts, c *counter) error {
+	stated, err = s.reviewed(ctx, organisation, key, viewer, fresh, func(ctx context.Context, facts *authz.Facts, c *counter) error {
 		out, err = s.patient(ctx, facts.Get(key), c)
 		return err
 	})
@@ -46,7 +46,7 @@ func (s *Service) Patient(
 // revision.
 func (s *Service) reviewed(
 	ctx context.Context, organisation string, key authz.Key, viewer Viewer, fresh authz.Freshness,
-	review func(*authz.Facts, *counter) error,
+	review func(context.Context, *authz.Facts, *counter) error,
 ) (authz.Stated, error) {
 	stated := authz.Stated{Policy: s.rules.Digest()}
 	if err := s.mayReview(ctx, organisation, viewer); err != nil {
@@ -56,13 +56,18 @@ func (s *Service) reviewed(
 	if admin.ValidID(key.ID) { // nothing else is called so
 		r.IDs = []string{key.ID}
 	}
-	err := atOneRevision(ctx, func() error {
+	ctx, end, err := authz.LongWork(ctx)
+	if err != nil {
+		return stated, err
+	}
+	defer end()
+	err = atOneRevision(ctx, func() error {
 		found, err := s.store.Range(ctx, organisation, r, fresh)
 		if err != nil {
 			return err
 		}
 		stated.Revision = found.Revision
-		return review(found.Facts, s.counter(organisation, found.Revision))
+		return review(ctx, found.Facts, s.counter(organisation, found.Revision))
 	})
 	return stated, err
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// pageSize is how much is read at once.
-const pageSize = 1000
+// pageSize is how much is read at once: little, for a decision that has to read waits
+// meanwhile.
+const pageSize = 200
 
 // patientReference is the reference that a residual may be about in place of the
 // patient itself: that of what belongs to a patient.

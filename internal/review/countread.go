@@ -142,6 +142,7 @@ func (c *counter) readNamed(ctx context.Context, patients []string) error {
 func (c *counter) pagesOf(ctx context.Context, r search.Range, visit func(*search.Found) error) error {
 	r.At, r.Limit = &c.at, pageSize
 	for {
+		authz.GiveWay(ctx)
 		found, err := c.store.Range(ctx, c.organisation, r, authz.Freshness{})
 		if err != nil {
 			return err

@@ -91,6 +91,11 @@ func (s *Service) explain(
 		Service: s, counter: s.counter(organisation, stated.Revision), question: asked, needs: permissionIn(e.Decision.Context),
 		counted: map[string]int{},
 	}
+	ctx, end, err := authz.LongWork(ctx)
+	if err != nil {
+		return nil, stated, err
+	}
+	defer end()
 	e.Remedies, e.More, err = t.remedies(ctx)
 	return e, stated, err
 }

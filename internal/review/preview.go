@@ -67,8 +67,13 @@ func (s *Service) Preview(
 	if err := change.Check(); err != nil {
 		return nil, stated, err
 	}
+	ctx, end, err := authz.LongWork(ctx)
+	if err != nil {
+		return nil, stated, err
+	}
+	defer end()
 	var out *Preview
-	err := atOneRevision(ctx, func() error {
+	err = atOneRevision(ctx, func() error {
 		previewed, err := s.store.Preview(ctx, organisation, change)
 		if err != nil {
 			return err
@@ -180,7 +185,9 @@ func (t *Tally) plus(u *Tally) {
 	}
 }
 
+// inTime gives way to decisions, and is an error once there is no time left.
 func inTime(ctx context.Context) error {
+	authz.GiveWay(ctx)
 	if ctx.Err() == nil {
 		return nil
 	}

@@ -78,7 +78,7 @@ func (t *trial) remedies(ctx context.Context) (out []Remedy, more bool, err erro
 			more = true
 			continue
 		}
-		if ctx.Err() != nil {
+		if authz.GiveWay(ctx); ctx.Err() != nil {
 			return nil, false, &authz.Error{Kind: authz.Timeout, Message: "not everything that might allow it was tried in time", Err: ctx.Err()}
 		}
 		allowed, err := t.allows(ctx, &c)
@@ -100,6 +100,7 @@ func (t *trial) remedies(ctx context.Context) (out []Remedy, more bool, err erro
 		}
 	}
 	for _, c := range work {
+		authz.GiveWay(ctx)
 		r := Remedy{Edit: c.edit, Text: c.text, Members: 1}
 		if c.holders == "" {
 			r.Patients, err = t.patients(ctx, &c)
@@ -157,6 +158,7 @@ func (t *trial) others(ctx context.Context) (roles, groups []*authz.Fact, more b
 func (c *counter) facts(ctx context.Context, r search.Range, most int) (out []*authz.Fact, more bool, err error) {
 	r.At, r.Facts = &c.at, true
 	for {
+		authz.GiveWay(ctx)
 		r.Limit = min(pageSize, most-len(out)+1) // one beyond shows that there are more
 		found, err := c.store.Range(ctx, c.organisation, r, authz.Freshness{})
 		switch {

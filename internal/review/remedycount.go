@@ -106,6 +106,7 @@ func (t *trial) patientsOfAll(ctx context.Context, c *candidate) (members, patie
 		return members, -1, err
 	}
 	for _, h := range holders {
+		authz.GiveWay(ctx)
 		n, err := t.opensTo(ctx, r, c, h.fact, h.fact, h.held)
 		if err != nil || n < 0 {
 			return members, n, err
