@@ -23,8 +23,11 @@ const (
 // appendfsync everysec keeps what it acknowledges for up to two seconds in memory
 // alone. Kill and the function that is returned end it; one of them has to be called.
 func (s *Server) StallDisk() (resume func(), err error) {
-	thread, err := s.thread("bio_aof")
-	if err != nil {
+	var thread int
+	if err := Await(settle, "the server has started the thread", func() bool {
+		thread, err = s.thread("bio_aof")
+		return err == nil
+	}); err != nil {
 		return nil, err
 	}
 	started, end, ended := make(chan error), make(chan bool), make(chan bool)

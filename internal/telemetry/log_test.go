@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 	"testing/slogtest"
 
@@ -88,12 +90,22 @@ func TestTheHandlerKeepsTheRulesOfSlog(t *testing.T) {
 	}, func(t *testing.T) map[string]any { return logged(t, &out) })
 }
 
+// What the SDK complains about is logged in words of ours: a collector may repeat what
+// it was sent.
 func TestSDKErrorsAreLogged(t *testing.T) {
 	var out bytes.Buffer
 	ReportSDKErrors(NewLogger(&out, slog.LevelInfo))
 	t.Cleanup(func() { ReportSDKErrors(slog.New(slog.DiscardHandler)) })
-	otel.Handle(errors.New("no collector"))
-	if line := logged(t, &out); line["msg"] != "opentelemetry" || line["error"] != "no collector" || line["level"] != "WARN" {
-		t.Errorf("logged %v", line)
+	for want, err := range map[string]error{
+		"the collector did not take the spans; see its log":                     errors.New("400 Bad Request (body: p-1)"),
+		"the collector did not answer in time; check that it runs, and its URL": fmt.Errorf("traces export: %w", context.DeadlineExceeded),
+		"the collector cannot be reached; check that it runs, and its URL":      &net.OpError{Op: "dial", Err: errors.New("p-1")},
+		"the sending of spans was broken off":                                   context.Canceled,
+	} {
+		out.Reset()
+		otel.Handle(err)
+		if line := logged(t, &out); line["msg"] != "opentelemetry" || line["error"] != want || line["level"] != "WARN" {
+			t.Errorf("logged %v, expected %q", line, want)
+		}
 	}
 }

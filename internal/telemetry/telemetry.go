@@ -2,8 +2,10 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 
@@ -111,7 +113,7 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	if err := t.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("send the last spans: %w", err)
+		return fmt.Errorf("send the last spans: %s", exportProblem(err))
 	}
 	return nil
 }
@@ -122,7 +124,23 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 // command calls it, once, before New.
 func ReportSDKErrors(logger *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.Warn("opentelemetry", "error", err.Error())
+		logger.Warn("opentelemetry", "error", exportProblem(err))
 	}))
 	otel.SetLogger(logr.FromSlogHandler(logger.Handler()))
+}
+
+// exportProblem says in words of our own why spans did not arrive. The error holds what
+// the collector answered, which may hold what it was sent.
+func exportProblem(err error) string {
+	var refused net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &refused) && refused.Timeout():
+		return "the collector did not answer in time; check that it runs, and its URL"
+	case errors.Is(err, context.Canceled):
+		return "the sending of spans was broken off"
+	case refused != nil:
+		return "the collector cannot be reached; check that it runs, and its URL"
+	default:
+		return "the collector did not take the spans; see its log"
+	}
 }
