@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -13,11 +16,14 @@ import (
 	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
-// The sizes of a subject's sets that the residual of a probe is compared for. A
-// rule that walks such a set leaves an alternative for each element of it.
+// The sizes of a subject's sets that a probe is compared for, with equal steps between
+// them. What is left of a rule that walks such a set grows with it, and so the rule has no
+// answer for a large one; where it walks two of them, one inside of the other, its cost grows
+// by more with each step.
 const (
 	fewElements  = 2
-	manyElements = 5
+	moreElements = 5
+	manyElements = 8
 )
 
 // Fragment reports where `allow` leaves the fragment that partial evaluation
@@ -48,22 +54,27 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	}
 	f := fragment{seen: map[string]int{}}
 	f.shapes(compiler)
-	many := probes(catalogue, source.Data, manyElements)
+	more, many := probes(catalogue, source.Data, moreElements), probes(catalogue, source.Data, manyElements)
 	for i, p := range probes(catalogue, source.Data, fewElements) {
-		few, err := partial(ctx, &p, func(expr *ast.Expr) {
+		var steps [3]map[Finding]int
+		few, err := partial(ctx, &p, comprehensions{left: func(expr *ast.Expr) {
 			f.add(expr.Location, "comprehension", fmt.Sprintf("a comprehension is left where %s; %s", &p, whyForm))
-		})
+		}, steps: &steps[0]})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", &p, err)
 		}
 		f.residual(&p, few)
-		all, err := partial(ctx, &many[i], func(*ast.Expr) {})
+		grown, err := partial(ctx, &more[i], comprehensions{steps: &steps[1]})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", &p, err)
 		}
-		if len(few.Queries) != len(all.Queries) {
-			f.enumerates(&p, few, all)
+		if f.enumerates(&p, few, grown, steps) {
+			continue
 		}
+		if _, err := partial(ctx, &many[i], comprehensions{steps: &steps[2]}); err != nil {
+			return nil, fmt.Errorf("%s: %w", &p, err)
+		}
+		f.nested(&p, steps)
 	}
 	for i := range f.findings {
 		if n := f.counts[i]; n > 1 {
@@ -76,7 +87,7 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 
 func newPartial(
 	ctx context.Context, compiler *ast.Compiler, data map[string]any,
-) (func(context.Context, *probe, func(*ast.Expr)) (*rego.PartialQueries, error), error) {
+) (func(context.Context, *probe, comprehensions) (*rego.PartialQueries, error), error) {
 	query, err := rego.New(append(bounded.Options(),
 		rego.Query(query(entryAllow)),
 		rego.Compiler(compiler),
@@ -86,9 +97,9 @@ func newPartial(
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, p *probe, comprehension func(*ast.Expr)) (*rego.PartialQueries, error) {
+	return func(ctx context.Context, p *probe, tracer comprehensions) (*rego.PartialQueries, error) {
 		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
-			rego.EvalQueryTracer(comprehensions{comprehension}))
+			rego.EvalQueryTracer(tracer))
 	}, nil
 }
 
@@ -152,31 +163,69 @@ func (f *fragment) residual(p *probe, left *rego.PartialQueries) {
 	}
 }
 
-// enumerates reports a rule that leaves an alternative for each element of a set
-// of the subject's: it is the one that leaves more of them for larger sets.
-func (f *fragment) enumerates(p *probe, few, many *rego.PartialQueries) {
-	count := places(few)
-	for _, query := range many.Queries {
+// enumerates reports a rule that leaves more for larger sets of the subject's: an alternative,
+// or a condition, for each element. It says whether there is one.
+func (f *fragment) enumerates(p *probe, few, more *rego.PartialQueries, steps [3]map[Finding]int) bool {
+	count := map[Finding]int{}
+	total := 0
+	expressions(few, func(expr *ast.Expr) { count[at(expr.Location)]++; total++ })
+	expressions(more, func(*ast.Expr) { total-- })
+	if total >= 0 {
+		return false
+	}
+	var grown *ast.Expr
+	expressions(more, func(expr *ast.Expr) {
+		place := at(expr.Location)
+		if count[place]--; count[place] < 0 && grown == nil {
+			grown = expr
+		}
+	})
+	location := grown.Location
+	if location == nil { // it was made, of what was evaluated more often
+		location = steepest(func(place Finding) int { return steps[1][place] - steps[0][place] }, steps[1])
+	}
+	f.add(location, "enumerates", fmt.Sprintf("one alternative or condition like `%s` would be left for each element of a set of the subject's where %s; "+
+		"ask whether the fact is `in` the set, or `not` in it", readable(grown), p))
+	return true
+}
+
+// expressions calls f for each expression of a residual, those of rules that were made included.
+func expressions(left *rego.PartialQueries, f func(*ast.Expr)) {
+	for _, query := range left.Queries {
 		for _, expr := range query {
-			if places(many)[at(expr.Location)] <= count[at(expr.Location)] {
-				continue
+			f(expr)
+		}
+	}
+	for _, module := range left.Support {
+		for _, rule := range module.Rules {
+			for _, expr := range rule.Body {
+				f(expr)
 			}
-			f.add(expr.Location, "enumerates", fmt.Sprintf("one alternative like `%s` would be left for each element of a set of the subject's where %s; "+
-				"ask whether the fact is `in` the set", readable(expr), p))
-			return
 		}
 	}
 }
 
-// places counts the expressions of a residual by where they stand in the policy.
-func places(left *rego.PartialQueries) map[Finding]int {
-	count := map[Finding]int{}
-	for _, query := range left.Queries {
-		for _, expr := range query {
-			count[at(expr.Location)]++
+// nested reports the place whose evaluations grow by more with each step of the sizes.
+func (f *fragment) nested(p *probe, steps [3]map[Finding]int) {
+	bend := func(place Finding) int { return steps[2][place] - 2*steps[1][place] + steps[0][place] }
+	if location := steepest(bend, steps[2]); location != nil {
+		f.add(location, "nested", fmt.Sprintf("its cost grows with the square of the subject's groups, or faster, where %s; "+
+			"walk one set, and ask whether its elements are `in` the other, or use &, | and -", p))
+	}
+}
+
+// steepest returns the place of a file where something grows the most, nil where nothing does.
+func steepest(growth func(Finding) int, places map[Finding]int) *ast.Location {
+	var location *ast.Location
+	most := 0
+	for _, place := range slices.SortedFunc(maps.Keys(places), func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row))
+	}) {
+		if n := growth(place); n > most && place.File != "" {
+			location, most = &ast.Location{File: place.File, Row: place.Row}, n
 		}
 	}
-	return count
+	return location
 }
 
 // readable writes an expression without the numbers of made-up variables.

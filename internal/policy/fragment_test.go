@@ -1,9 +1,11 @@
 package policy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
 )
 
@@ -74,5 +76,94 @@ func TestFragmentSaysWhatLeavesIt(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the check passes answers, however many groups somebody is in: the forms are asked for
+// each number, and each is either refused by the check or answered.
+func TestWhatIsInTheFragmentHoldsForAnyNumber(t *testing.T) {
+	const helpers = `
+_walks if {
+	some g in input.subject.access
+	g == input.resource.patient_group
+}
+
+_set contains g if some g in input.subject.access
+
+_same(x) if {
+	some g in input.subject.access
+	g == x
+}
+
+_not_walks if not _walks
+
+_both contains g if {
+	some g in input.subject.access
+	some h in input.subject.booking
+	g == h
+}
+`
+	passed := map[string]bool{}
+	for form, passes := range map[string]bool{
+		"input.resource.patient_group in input.subject.access":                                          true,
+		"not input.resource.patient_group in input.subject.access":                                      true,
+		"input.resource.patient_group in _set":                                                          true,
+		"not input.resource.patient_group in _set":                                                      true,
+		"input.resource.patient_group in (input.subject.access & input.subject.booking)":                true,
+		"input.resource.patient_group in (input.subject.access | input.subject.groups)":                 true,
+		"count([g | some g in input.subject.access; startswith(g, \"x\")]) == 0":                        true,
+		"every g in input.subject.access { not g in {\"x\"} }":                                          true,
+		"input.subject.id in input.resource.care_team":                                                  true,
+		"not input.subject.id in input.resource.care_team":                                              true,
+		"input.subject.permissions[\"patient:view\"]":                                                   true,
+		"every g in input.subject.access { g != input.resource.patient_group }":                         false,
+		"every p, _ in input.subject.permissions { p != input.resource.patient_group }":                 false,
+		"every g in input.subject.access { not g in input.resource.care_team }":                         false,
+		"some g in input.subject.access\n\tg == input.resource.patient_group":                           false,
+		"some g in input.subject.groups\n\tg in input.resource.care_team":                               false,
+		"some g in input.subject.permissions[\"patient:view\"].groups\n\tg in input.resource.care_team": false,
+		"not _walks":                          false,
+		"_walks":                              false,
+		"_not_walks":                          false,
+		"not _not_walks":                      false,
+		"_same(input.resource.patient_group)": false,
+		"not _same(input.resource.patient_group)":            false,
+		"_set[input.resource.patient_group]":                 false,
+		"input.subject.access[input.resource.patient_group]": false,
+		"input.resource.patient_group in _both":              false,
+	} {
+		source := written(t, one("package authz\n\nallow if {\n\tinput.subject.type == \"team_member\"\n\tinput.resource.type == \"patient\"\n\t"+form+"\n}\n"+helpers), map[string]string{
+			"catalogue/data.json": `{"types": {"patient": {"facts": "patient", "actions": {"view": {}}}, "team_member": {"facts": "team_member"}}}`,
+		})
+		found := fragment(t, source)
+		if passed[form] = len(found) == 0; passed[form] != passes {
+			t.Errorf("%s: the check finds %q", form, found)
+		}
+		if !passed[form] {
+			if !strings.Contains(found[0], "authz/authz.rego:") {
+				t.Errorf("%s: no place in %q", form, found)
+			}
+			continue
+		}
+		s := compiled(t, source, policy.Config{})
+		for _, n := range []int{0, 1, 33, 512, 5000} {
+			facts := memory{role("r0", "patient:view"), member("m0", "r0")}
+			for i := range n {
+				facts[1].Access = append(facts[1].Access, fmt.Sprintf("g%d", i))
+			}
+			facts[1].Booking, facts[1].Groups = facts[1].Access, facts[1].Access
+			survey(t, s, facts, request("team_member:m0", "view", "patient:"), authz.Open{}, func(q authz.Question) {
+				r, err := s.Residual(t.Context(), q, authz.Open{})
+				if err != nil {
+					t.Errorf("%s of %d groups: %v", form, n, err)
+					return
+				}
+				for _, all := range r.Any {
+					if len(r.Any)*len(all) > 4 {
+						t.Errorf("%s of %d groups leaves %d alternatives", form, n, len(r.Any))
+					}
+				}
+			})
+		}
 	}
 }

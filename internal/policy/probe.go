@@ -106,9 +106,17 @@ func subjectTerm(typ string, kind authz.Kind, known permissions, scopes bool, si
 		if scopes {
 			held = append(held, known.scope...)
 		}
+		for _, id := range ids { // of which no action needs any
+			held = append(held, probeID+":"+id)
+		}
+		from := make([]*ast.Term, len(ids))
+		for i, id := range ids {
+			from[i] = ast.StringTerm(id)
+		}
 		grants := make([]pair, len(held))
 		for i, permission := range held {
-			grants[i] = pair{ast.StringTerm(permission), ast.ObjectTerm(item("role", ast.StringTerm(probeID)))}
+			grants[i] = pair{ast.StringTerm(permission), ast.ObjectTerm(
+				item("role", ast.StringTerm(probeID)), item("groups", ast.ArrayTerm(from...)))}
 		}
 		pairs = append(pairs,
 			item("role", ast.StringTerm(probeID)), item("permissions", ast.ObjectTerm(grants...)),

@@ -54,7 +54,7 @@ func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuer
 		rego.EvalParsedUnknowns(unknowns(o.leaves)),
 		rego.EvalTransaction(p.txn),
 		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalQueryTracer(comprehensions{func(expr *ast.Expr) { where = append(where, place(expr.Location, whyForm)) }}),
+		rego.EvalQueryTracer(comprehensions{left: func(expr *ast.Expr) { where = append(where, place(expr.Location, whyForm)) }}),
 	)
 	if err == nil {
 		err = ctx.Err() // under a not partial evaluation goes on after an error
@@ -72,7 +72,10 @@ func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuer
 // comprehensions tells of each comprehension that partial evaluation leaves. Those have
 // types, and a body that has a type error is left out as one that cannot hold, even where
 // the error is under a not.
-type comprehensions struct{ left func(*ast.Expr) }
+type comprehensions struct {
+	left  func(*ast.Expr)  // nil for nobody
+	steps *map[Finding]int // where not nil, how often what stands at each place was evaluated
+}
 
 // Enabled implements topdown.QueryTracer.
 func (comprehensions) Enabled() bool { return true }
@@ -83,7 +86,13 @@ func (comprehensions) Config() topdown.TraceConfig { return topdown.TraceConfig{
 // TraceEvent implements topdown.QueryTracer.
 func (c comprehensions) TraceEvent(e topdown.Event) {
 	expr, ok := e.Node.(*ast.Expr)
-	if e.Op != topdown.SaveOp || !ok {
+	if ok && e.Op == topdown.EvalOp && c.steps != nil {
+		if *c.steps == nil {
+			*c.steps = map[Finding]int{}
+		}
+		(*c.steps)[at(expr.Location)]++
+	}
+	if e.Op != topdown.SaveOp || !ok || c.left == nil {
 		return
 	}
 	ast.WalkTerms(expr, func(t *ast.Term) bool {
