@@ -1,11 +1,13 @@
 package policy_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
@@ -157,5 +159,26 @@ func TestFunctionsThatAreNotForPoliciesAreNamed(t *testing.T) {
 	}
 	if _, classed := errors.AsType[*authz.Error](err); classed {
 		t.Errorf("%v is no finding", err)
+	}
+}
+
+// What an operator has to know of a policy that takes too long is the rule that does.
+func TestARuleThatTakesTooLongIsNamed(t *testing.T) {
+	s := compiled(t, written(t, one(`package authz
+
+allow if _slow
+
+_slow if count([1 |
+	some a in numbers.range(1, 9000)
+	some b in numbers.range(1, 9000)
+	some c in numbers.range(1, 9000)
+	a + b == c
+]) > 0
+`), nil), policy.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	d, err := s.Decide(ctx, asking(request("user:ada", "read", "document:d")))
+	if d.Allow || authz.KindOf(err) != authz.Timeout || !strings.Contains(err.Error(), "in the rule data.authz._slow") {
+		t.Errorf("%+v, %v", d, err)
 	}
 }

@@ -89,6 +89,9 @@ func (s *Snapshot) watched(ctx context.Context, q *classQuestion) (authz.Decisio
 	d, err := s.decideBy(func(entries ...string) ([]*ast.Term, error) {
 		return s.planned.watch(ctx, input, watch, entries)
 	})
+	if err != nil && ctx.Err() != nil {
+		return authz.Decision{}, evaluationError(ctx, err) // there is no time for another evaluation
+	}
 	if err != nil {
 		return s.evaluate(ctx, q.Question)
 	}

@@ -83,7 +83,7 @@ func TestBuiltinErrorsNeverAllow(t *testing.T) {
 			r := request("user:mark", "view", "patient:p-1")
 			r.Context = map[string]any{"x": "no number"}
 			d, err := ask(t, s, nil, r)
-			if d.Allow || err == nil || authz.KindOf(err) != authz.Internal {
+			if d.Allow || err == nil || authz.KindOf(err) != authz.Malformed {
 				t.Errorf("%s, %s: %v, %v", body, evaluator, d, err)
 			}
 		}

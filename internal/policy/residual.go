@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -60,7 +61,7 @@ func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuer
 		err = ctx.Err() // under a not partial evaluation goes on after an error
 	}
 	if err != nil {
-		return nil, evaluationError(ctx, err)
+		return nil, err
 	}
 	if len(where) > 0 {
 		slices.Sort(where)
@@ -105,6 +106,22 @@ func (c comprehensions) TraceEvent(e topdown.Event) {
 	})
 }
 
+// leftOf is partials.evaluate with its errors classed.
+func (s *Snapshot) leftOf(ctx context.Context, query *rego.PreparedPartialQuery, o *opened) (*rego.PartialQueries, error) {
+	left, err := s.partials.evaluate(ctx, query, o)
+	if err == nil {
+		return left, nil
+	}
+	err = s.blame(err, o.input, func(input *ast.Term) error {
+		_, err := s.partials.evaluate(ctx, query, &opened{input: input, leaves: o.leaves, exists: o.exists})
+		return err
+	})
+	if _, classed := errors.AsType[*authz.Error](err); classed {
+		return nil, err
+	}
+	return nil, evaluationError(ctx, err)
+}
+
 // Residual implements authz.Rules.
 func (s *Snapshot) Residual(ctx context.Context, q authz.Question, open authz.Open) (*authz.Residual, error) {
 	key := s.residuals.key(s.memo, q, open)
@@ -115,7 +132,7 @@ func (s *Snapshot) Residual(ctx context.Context, q authz.Question, open authz.Op
 	if err != nil {
 		return nil, err
 	}
-	left, err := s.partials.evaluate(ctx, s.partials.allow, o)
+	left, err := s.leftOf(ctx, s.partials.allow, o)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +152,7 @@ func (s *Snapshot) Routes(ctx context.Context, q authz.Question, open authz.Open
 	if err != nil {
 		return nil, err
 	}
-	left, err := s.partials.evaluate(ctx, s.partials.routes, o)
+	left, err := s.leftOf(ctx, s.partials.routes, o)
 	if err != nil {
 		return nil, err
 	}

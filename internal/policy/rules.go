@@ -3,6 +3,8 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +14,9 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 )
+
+// listedCandidates is the member of the context in which callers name candidates.
+const listedCandidates = "candidates"
 
 // Candidates implements authz.Rules. A candidate is an id in a set or an array, or a
 // member of an object, whose value is then its properties.
@@ -23,9 +28,9 @@ func (s *Snapshot) Candidates(ctx context.Context, q authz.Question, what string
 	if err != nil {
 		return nil, false, err
 	}
-	values, err := s.whole.evaluate(ctx, input, entryCandidates)
+	values, err := s.evaluateFor(ctx, s.whole, input, entryCandidates)
 	if err != nil {
-		return nil, false, evaluationError(ctx, err)
+		return nil, false, err
 	}
 	if values[0] == nil {
 		return nil, false, nil
@@ -59,11 +64,37 @@ func (s *Snapshot) Candidates(ctx context.Context, q authz.Question, what string
 	default:
 		wrong = true
 	}
+	if _, listed := q.Context[listedCandidates]; listed && wrong {
+		// Without the caller's list the policy's candidates are as they should be.
+		r := *q.Request
+		r.Context = maps.Clone(r.Context)
+		delete(r.Context, listedCandidates)
+		q.Request = &r
+		if _, _, err := s.Candidates(ctx, q, what); err == nil {
+			return nil, false, authz.Errorf(authz.Malformed, "context."+listedCandidates, "must be an array of ids, or an object of ids and the properties of each")
+		}
+	}
 	if wrong {
 		return nil, false, shapeError("what data.authz.candidates has for a type is no set of ids and no object of ids and their properties")
 	}
 	slices.SortFunc(out, func(a, b authz.CandidateEntity) int { return strings.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(out, func(a, b authz.CandidateEntity) bool { return a.ID == b.ID }), true, nil
+}
+
+// evaluateFor evaluates an entry point, and classes the error.
+func (s *Snapshot) evaluateFor(ctx context.Context, by evaluator, input *ast.Term, entry string) ([]*ast.Term, error) {
+	values, err := by.evaluate(ctx, input, entry)
+	if err == nil {
+		return values, nil
+	}
+	err = s.blame(err, input, func(input *ast.Term) error {
+		_, err := by.evaluate(ctx, input, entry)
+		return err
+	})
+	if _, classed := errors.AsType[*authz.Error](err); classed {
+		return nil, err
+	}
+	return nil, evaluationError(ctx, err)
 }
 
 // propertiesOf reads an object as a request has it.
@@ -92,9 +123,9 @@ func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (json.RawMessa
 	if err != nil {
 		return nil, err
 	}
-	values, err := s.evaluator.evaluate(ctx, input, entryAccount)
+	values, err := s.evaluateFor(ctx, s.evaluator, input, entryAccount)
 	if err != nil {
-		return nil, evaluationError(ctx, err)
+		return nil, err
 	}
 	return objectJSON("data.authz.explanation.account", values[0])
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // Snapshot is one version of a policy with its data: immutable, safe for
@@ -31,6 +32,7 @@ type Snapshot struct {
 	classes   classes
 	partials  *partials
 	residuals residualMemo
+	given     given
 	general   error // why the general evaluator is used, nil when it is not
 	names     names
 	actions   map[string]*ast.Term
@@ -104,7 +106,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if s.partials, err = newPartials(ctx, untyped, s.has, store, txn); err != nil {
 		return nil, err
 	}
-	s.evaluator, s.whole = general, general
+	s.evaluator, s.whole, s.given = general, general, givenIn(compiler.Modules)
 	if config.General {
 		return s, nil
 	}
@@ -214,8 +216,15 @@ func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decisi
 	if err != nil {
 		return authz.Decision{}, err
 	}
-	d, err := s.decideBy(func(entries ...string) ([]*ast.Term, error) {
-		return s.evaluator.evaluate(ctx, input, entries...)
+	decide := func(input *ast.Term) (authz.Decision, error) {
+		return s.decideBy(func(entries ...string) ([]*ast.Term, error) {
+			return s.evaluator.evaluate(ctx, input, entries...)
+		})
+	}
+	d, err := decide(input)
+	err = s.blame(err, input, func(input *ast.Term) error {
+		_, err := decide(input)
+		return err
 	})
 	if _, classed := errors.AsType[*authz.Error](err); err != nil && !classed {
 		err = evaluationError(ctx, err)
@@ -244,7 +253,11 @@ func (s *Snapshot) decideBy(evaluate func(entries ...string) ([]*ast.Term, error
 // left out: it repeats values, and they may be identifiers.
 func evaluationError(ctx context.Context, err error) error {
 	if ctx.Err() != nil || topdown.IsCancel(err) {
-		return &authz.Error{Kind: authz.Timeout, Message: "the policy was not evaluated in time"}
+		message := "the policy was not evaluated in time"
+		if stopped, ok := errors.AsType[*machine.Stopped](err); ok {
+			message += "; it was in the rule " + stopped.Rule
+		}
+		return &authz.Error{Kind: authz.Timeout, Message: message}
 	}
 	message := "the policy failed"
 	if e, ok := errors.AsType[*topdown.Error](err); ok {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -110,6 +111,7 @@ func (e *Evaluation) call(index int, input, data *ast.Term, args []*ast.Term) *a
 		e.fail(fmt.Errorf("%s: calls nest deeper than %d", f.name, depthLimit))
 	}
 	if e.cancelled(); e.err != nil {
+		e.stopped(f)
 		return nil
 	}
 	base := len(e.stack)
@@ -136,6 +138,7 @@ func (e *Evaluation) call(index int, input, data *ast.Term, args []*ast.Term) *a
 	e.stack = e.stack[:base]
 	e.depth--
 	if e.err != nil {
+		e.stopped(f)
 		return nil
 	}
 	if f.memo {
@@ -175,6 +178,22 @@ func (e *Evaluation) fail(err error) signal {
 		e.err = err
 	}
 	return failed
+}
+
+// Stopped is the error of an evaluation that was cancelled, with the rule that it was in.
+type Stopped struct {
+	Rule string // as data.authz.allow
+}
+
+func (s *Stopped) Error() string { return s.Rule + ": " + errCancelled.Error() }
+
+func (*Stopped) Unwrap() error { return errCancelled }
+
+// stopped names the innermost rule that was cancelled.
+func (e *Evaluation) stopped(f *function) {
+	if e.err == error(errCancelled) {
+		e.err = &Stopped{Rule: strings.TrimPrefix(f.name, "g0.")}
+	}
 }
 
 // errCancelled is the error that OPA gives for a cancelled query.
