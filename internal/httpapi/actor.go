@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/review"
 )
 
 // Verifier knows callers by signed tokens.
@@ -38,6 +39,10 @@ const (
 // administering is a handler that knows who acts. The zero actor is a trusted
 // service that acts for nobody: on the admin listener it is the operator's.
 type administering func(x *exchange, actor admin.Actor) error
+
+// lookingOn is a handler of the decisions listener that knows who looks. The zero viewer is
+// a service that looks for nobody.
+type lookingOn func(x *exchange, viewer review.Viewer) error
 
 // identified makes a handler of the admin listener ask who calls.
 func (a *API) identified(h handler) handler {
@@ -108,12 +113,12 @@ func (a *API) callerBy(x *exchange, tokens *Tokens) (bearer Bearer, signed bool,
 // decisions may ask here too, as one who acts for nobody; they may say for whom they act,
 // and a signed token says it as well, both as on the admin listener: where signed tokens
 // are taken and callers bear no others, nothing else counts.
-func (a *API) looking(h administering) handler {
+func (a *API) looking(h lookingOn) handler {
 	return func(x *exchange) error {
 		tokens := a.cfg.Tokens
 		_, claims := signedToken(x.request.Header["Authorization"])
 		if tokens == nil && a.cfg.Verifier != nil && !claims && len(x.request.Header[headerActor]) == 0 {
-			return h(x, admin.Actor{})
+			return h(x, review.Viewer{})
 		}
 		bearer, signed, err := a.callerBy(x, tokens)
 		if err != nil {
@@ -123,19 +128,19 @@ func (a *API) looking(h administering) handler {
 		if err != nil {
 			return err
 		}
-		return h(x, actor)
+		return h(x, review.Viewer{Actor: actor, Own: signed})
 	}
 }
 
 // administrator is looking for what administrators alone are told. Whether somebody is
 // one is decided behind it.
-func (a *API) administrator(h administering) handler {
-	return a.looking(func(x *exchange, actor admin.Actor) error {
-		if actor == (admin.Actor{}) {
+func (a *API) administrator(h lookingOn) handler {
+	return a.looking(func(x *exchange, viewer review.Viewer) error {
+		if viewer.Actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
 				"nobody is named, and administrators alone are told; send the id of the team member who asks, or their own signed token")
 		}
-		return h(x, actor)
+		return h(x, viewer)
 	})
 }
 

@@ -31,7 +31,7 @@ type Reviewer interface {
 }
 
 // explain answers a decision with its account. A deny is a 200.
-func (a *API) explain(x *exchange, actor admin.Actor) error {
+func (a *API) explain(x *exchange, viewer review.Viewer) error {
 	if err := x.read(); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (a *API) explain(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	why, stated, err := a.cfg.Reviewer.Explain(x.ctx, x.organisation(), request, review.Viewer{Actor: actor}, fresh)
+	why, stated, err := a.cfg.Reviewer.Explain(x.ctx, x.organisation(), request, viewer, fresh)
 	if err != nil {
 		a.cfg.Observer.DecisionMade(x.ctx, Failed)
 		return err

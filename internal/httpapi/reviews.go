@@ -1,13 +1,12 @@
 package httpapi
 
 import (
-	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/review"
 )
 
 // review answers what a team member sees, or who sees a patient.
-func (a *API) review(x *exchange, actor admin.Actor) error {
+func (a *API) review(x *exchange, viewer review.Viewer) error {
 	f, err := x.fields(map[string]want{typeMember: wantText, typePatient: wantText})
 	if err != nil {
 		return err
@@ -19,7 +18,7 @@ func (a *API) review(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	id, viewer := f.texts[f.names[0]], review.Viewer{Actor: actor}
+	id := f.texts[f.names[0]]
 	var stated authz.Stated
 	if f.names[0] == typeMember {
 		var r *review.MemberReview
@@ -50,7 +49,7 @@ func unknown(typ string) error {
 }
 
 // preview answers what edits would do to who sees whom.
-func (a *API) preview(x *exchange, actor admin.Actor) error {
+func (a *API) preview(x *exchange, viewer review.Viewer) error {
 	if err := x.read(); err != nil {
 		return err
 	}
@@ -62,7 +61,7 @@ func (a *API) preview(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	p, stated, err := a.cfg.Reviewer.Preview(x.ctx, x.organisation(), edits, review.Viewer{Actor: actor}, fresh)
+	p, stated, err := a.cfg.Reviewer.Preview(x.ctx, x.organisation(), edits, viewer, fresh)
 	if err != nil {
 		return placed(err, func(field string) string { return inEdits(field, edits) })
 	}

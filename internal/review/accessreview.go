@@ -9,7 +9,8 @@ import (
 	"github.com/caregate/caregate/internal/search"
 )
 
-// Member reviews what a team member sees. Errors: Forbidden for a viewer who is no
+// Member reviews what a team member sees. A viewer is told how many, and by name of those
+// whom they may view only; a member whom they may not view is not found (A5). Errors: Forbidden for a viewer who is no
 // administrator; NotFound for an organisation that does not exist; Behind for facts
 // that do not include fresh.AtLeast; Unsupported for a policy whose patients cannot
 // be counted by index and group; Unavailable when the facts kept changing; Timeout.
@@ -21,6 +22,9 @@ func (s *Service) Member(
 		out, err = s.member(ctx, member, withSources(facts.Get(key), facts), c)
 		return err
 	})
+	if err == nil && out.Found {
+		err = s.known(organisation, viewer).inMember(ctx, member, out)
+	}
 	if err != nil {
 		return nil, stated, err
 	}
@@ -36,6 +40,9 @@ func (s *Service) Patient(
 		out, err = s.patient(ctx, facts.Get(key), c)
 		return err
 	})
+	if err == nil && out.Found {
+		err = s.known(organisation, viewer).inPatient(ctx, patient, out)
+	}
 	if err != nil {
 		return nil, stated, err
 	}
@@ -97,7 +104,11 @@ func (s *Service) administrator(ctx context.Context, organisation string, viewer
 	if viewer.Operator || viewer.Actor == (admin.Actor{}) {
 		return viewer.Operator, nil
 	}
-	d, _, err := s.decisions.Decide(ctx, organisation, administers(viewer.Actor), authz.Freshness{Full: true})
+	administers := s.known(organisation, viewer).duty(authz.Explain, "explanations")
+	if administers == nil {
+		return false, nil
+	}
+	d, _, err := s.decisions.Decide(ctx, organisation, administers, authz.Freshness{Full: true})
 	return d.Allow && err == nil, err
 }
 

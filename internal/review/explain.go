@@ -15,6 +15,9 @@ type Viewer struct {
 	Actor admin.Actor
 	// Operator sees everything, whoever they are: the command on the operator's machine.
 	Operator bool
+	// Own says that the actor asks by their own token, and no service that is trusted with
+	// decisions about everybody does.
+	Own bool
 }
 
 // Explanation is a decision with its account.
@@ -43,9 +46,11 @@ const (
 )
 
 // Explain decides r and says why, all from the facts of one revision. An administrator
-// is an operator, or an actor who may update settings (A1). Errors are those of
-// authz.Service's Decide; Unavailable also when the facts changed too often to try
-// what would change a deny.
+// is an operator, or an actor who has the duty authz.Explain (A1). Who asks by their own
+// token asks about themselves, unless they administer, and is answered as if whom they may
+// not view did not exist (A5); a trusted service is told of these what a decision says, and
+// no more. Errors are those of authz.Service's Decide; Forbidden; Unavailable also when the
+// facts changed too often to try what would change a deny.
 func (s *Service) Explain(
 	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
 ) (e *Explanation, stated authz.Stated, err error) {
@@ -64,17 +69,31 @@ func (s *Service) Explain(
 func (s *Service) explain(
 	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
 ) (*Explanation, authz.Stated, error) {
-	requests := []*authz.Request{r}
-	if !viewer.Operator && viewer.Actor != (admin.Actor{}) {
-		requests = append(requests, administers(viewer.Actor))
+	k, requests := s.known(organisation, viewer), []*authz.Request{r}
+	if administers := k.duty(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
+		requests = append(requests, administers)
 	}
 	e := &Explanation{}
 	var asked authz.Question
+	var facts *authz.Facts
 	administrator := false
 	stated, err := s.decisions.Consider(ctx, organisation, requests, fresh, func(all []authz.Considered) error {
+		administrator = viewer.Operator || len(all) > 1 && all[1].Decision.Allow
+		if viewer.Own && !administrator && (admin.Actor{Type: r.Subject.Type, ID: r.Subject.ID}) != viewer.Actor {
+			return authz.Errorf(authz.Forbidden, "subject",
+				"is somebody else than the token speaks for; ask about yourself, or as an administrator, or have a service ask that bears a token")
+		}
+		facts = all[0].Question.Facts
+		hidden, err := k.hidden(ctx, all[0].Question)
+		if err != nil {
+			return err
+		}
+		if len(hidden) > 0 && viewer.Own {
+			return s.explainWithout(ctx, organisation, r, facts, hidden, e, &asked)
+		}
+		administrator = administrator && len(hidden) == 0
 		*e = Explanation{Decision: all[0].Decision}
 		asked = all[0].Question
-		administrator = viewer.Operator || len(all) > 1 && all[1].Decision.Allow
 		return s.account(ctx, e, asked)
 	})
 	if err != nil {
@@ -96,17 +115,22 @@ func (s *Service) explain(
 		return nil, stated, err
 	}
 	defer end()
-	e.Remedies, e.More, err = t.remedies(ctx)
+	if e.Remedies, e.More, err = t.remedies(ctx); err == nil {
+		e.Remedies, err = k.named(ctx, facts, e.Remedies)
+	}
 	return e, stated, err
 }
 
-// administers is the question whether an actor is an administrator (A1).
-func administers(actor admin.Actor) *authz.Request {
-	return &authz.Request{
-		Subject:  authz.Entity{Type: actor.Type, ID: actor.ID},
-		Action:   authz.Action{Name: "update"},
-		Resource: authz.Entity{Type: "settings", ID: "explanations"},
-	}
+// explainWithout is the answer if some did not exist.
+func (s *Service) explainWithout(
+	ctx context.Context, organisation string, r *authz.Request, facts *authz.Facts, hidden []authz.Key, e *Explanation, asked *authz.Question,
+) error {
+	over := authz.NewService(reading{without(facts, hidden)}, s.rules)
+	_, err := over.Consider(ctx, organisation, []*authz.Request{r}, authz.Freshness{}, func(all []authz.Considered) error {
+		*e, *asked = Explanation{Decision: all[0].Decision}, all[0].Question
+		return s.account(ctx, e, *asked)
+	})
+	return err
 }
 
 // account says why q was decided as e has it, at both levels.

@@ -89,7 +89,8 @@ func TestExplainForWhom(t *testing.T) {
 	}{
 		"nobody":                        {review.Viewer{}, false},
 		"an operator":                   {operator, true},
-		"an administrator":              {actor("ines"), true},
+		"an administrator":              {actor("amara"), true},
+		"one who may not view them":     {actor("ines"), false},
 		"who may update settings":       {actor("elena"), true},
 		"who may not":                   {actor("mark"), false},
 		"who is not there":              {actor("gone"), false},

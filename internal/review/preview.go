@@ -53,7 +53,8 @@ type Tally struct {
 }
 
 // Preview says what edits would do to who sees whom, and changes nothing. Whether the
-// viewer may make the edits is not looked at. Errors are those of Member; those of
+// viewer may make the edits is not looked at, but only whom they may view they may name,
+// and only those are named to them (A5). Errors are those of Member; those of
 // admin.Store's Commit about the edits, with fields as edits[2].record.role; and
 // TooLarge past MaxAffected.
 func (s *Service) Preview(
@@ -72,6 +73,11 @@ func (s *Service) Preview(
 		return nil, stated, err
 	}
 	defer end()
+	k := s.known(organisation, viewer)
+	everybody, err := k.mayName(ctx, edits)
+	if err != nil {
+		return nil, stated, err
+	}
 	var out *Preview
 	err = atOneRevision(ctx, func() error {
 		previewed, err := s.store.Preview(ctx, organisation, change)
@@ -82,6 +88,12 @@ func (s *Service) Preview(
 		out, err = s.preview(ctx, organisation, &previewed)
 		return err
 	})
+	if err == nil {
+		err = k.inPreview(ctx, out)
+	}
+	if err != nil && !everybody {
+		err = unnamed(err)
+	}
 	if err != nil {
 		return nil, stated, err
 	}
