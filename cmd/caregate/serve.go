@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,6 +109,10 @@ store, of which nothing is kept, and prints what to try.`,
 // run serves until ctx ends.
 func (s *serving) run(ctx context.Context) error {
 	log := s.app.log
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which would end the process, and never may
+	defer signal.Stop(hangups)
+	go sayHangups(ctx, hangups, log)
 	embedded, err := s.facts.embedded(s.app)
 	if err != nil {
 		return err
@@ -170,6 +177,19 @@ func (s *serving) run(ctx context.Context) error {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// sayHangups says what SIGHUP does: files of tokens and certificates are read again when
+// they change, without it, and nothing else is read twice.
+func sayHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-hangups:
+			log.Info("SIGHUP changes nothing: files of tokens and certificates are read again by themselves, and for everything else restart")
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // checkAddresses refuses addresses at which strangers could ask.

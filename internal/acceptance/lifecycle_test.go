@@ -242,3 +242,22 @@ func TestStrippedBinaryIsSmall(t *testing.T) {
 	}
 	t.Logf("%.1f MB", float64(info.Size())/1e6)
 }
+
+// TestSIGHUPEndsNothing sends what a terminal that closes sends, or an operator who
+// expects files to be read again: the server answers on, and says what it does.
+func TestSIGHUPEndsNothing(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--facts", writeFacts(t, merge(nil, clinic()...)))
+	for range 3 {
+		if err := s.command.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, startTimeout, "the log says what SIGHUP does", func() bool { return strings.Contains(s.log.String(), "SIGHUP changes nothing") })
+	if got := s.health("/health/live"); got != http.StatusOK {
+		t.Errorf("/health/live answers %d after SIGHUP", got)
+	}
+	if r := post(t, s.decisions()+"/access/v1/evaluation", soundQuestion); !decode[decision](t, r).allowed() {
+		t.Errorf("%v after SIGHUP", r)
+	}
+}
