@@ -116,18 +116,20 @@ func (g *generator) organisation() records {
 // be left to administer the organisation (A4), what members hold stays as it is.
 func (g *generator) changed(rs records) records {
 	out := g.redrawn(rs, true)
-	if rs.administered() && !out.administered() {
-		out = g.redrawn(rs, false)
+	for _, lists := range [][]string{{"*:*"}, {"*:*", "user:*"}} {
+		if rs.administered(lists) && !out.administered(lists) {
+			return g.redrawn(rs, false)
+		}
 	}
 	return out
 }
 
-// administered reports whether a member holds user:*.
-func (rs records) administered() bool {
+// administered reports whether a member has a role or a group that lists one of permissions.
+func (rs records) administered(permissions []string) bool {
 	granting := map[authz.Key]bool{}
 	for i := range rs {
 		r := &rs[i]
-		if slices.Contains(r.Permissions, "user:*") || slices.Contains(r.Permissions, "*:*") {
+		if slices.ContainsFunc(permissions, func(p string) bool { return slices.Contains(r.Permissions, p) }) {
 			granting[r.Key()] = true
 		}
 		if r.Kind == authz.KindTeamMember && (granting[authz.Key{Kind: authz.KindRole, ID: r.Role}] ||
