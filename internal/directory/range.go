@@ -12,21 +12,18 @@ import (
 	"github.com/caregate/caregate/internal/search"
 )
 
-// The most of a range. A page ends earlier once its facts have maxPageFields fields
+// The most of a range. A page ends earlier once its facts have maxRangeFields fields
 // in all, or maxAgain times an id of it was in a further index as well, so that none
 // takes long.
 const (
-	maxIndexes = 10_000 // and as many further ids
-	maxAgain   = 20_000
+	maxIndexes     = 10_000 // and as many further ids
+	maxRangeFields = 10_000
+	maxAgain       = 2_000
 )
 
-// Range implements search.Store: one script, one snapshot, which reads of each index
-// no more than a few ids at a time and compares the next of each. A limit that is not
-// from 1 to 1,000 is taken as 1,000. A page may have fewer ids, one at least if there
-// is one, where their facts are very long or they are in very many of the indexes:
-// More says whether there are others. Ids outside the limits on ids are those of
-// nothing. More than 10,000 indexes or further ids are TooLarge.
-func (d *Directory) Range(
+// rangeOnce reads a range by one script, one snapshot, which reads of each index
+// no more than a few ids at a time and compares the next of each.
+func (d *Directory) rangeOnce(
 	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
 ) (search.Found, error) {
 	names, err := indexNames(r.Kind, r.Indexes)
@@ -41,7 +38,7 @@ func (d *Directory) Range(
 		return search.Found{}, tooWide()
 	}
 	args := append(basisArgs(r.At, r.Basis), "page", string(r.Kind), r.After, clamp(r.Limit, search.MaxLimit),
-		flagOf(r.Facts), maxPageFields, maxAgain, len(names))
+		flagOf(r.Facts), maxRangeFields, maxAgain, len(names))
 	args = append(append(args, names...), further...)
 	h, reply, err := d.readRange(ctx, organisation, args)
 	if err != nil {

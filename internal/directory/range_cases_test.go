@@ -98,7 +98,7 @@ func TestRangeEndsEarly(t *testing.T) {
 			first int
 		}{
 			{asked, maxAgain/(groups-1) + 1},
-			{search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Limit: 1000, Facts: true}, maxPageFields/(groups+4) + 1},
+			{search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Limit: 1000, Facts: true}, maxRangeFields/(groups+4) + 1},
 		} {
 			var got []string
 			for more := true; more; {
