@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,18 +10,13 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/review"
 )
 
 // The rules of an audit that are the policy's. Both are advice.
 const (
 	rulePermission directory.Rule = "P4" // the catalogue has every permission
 	ruleScope      directory.Rule = "V7" // who sees all patients may open them
-)
-
-// The permissions of V7.
-const (
-	viewAll = "patient:view_all"
-	view    = "patient:view"
 )
 
 func titleOf(rule directory.Rule) string {
@@ -39,18 +35,26 @@ func titleOf(rule directory.Rule) string {
 // that were listed.
 type reviewer struct {
 	policy authz.Policy
+	sight  *review.Blind
 	// grants says of each permission that was listed whether the policy knows it.
 	grants map[string]bool
 	// unknown are the permissions of a role or group that grant nothing, and blind
-	// the members to whom one gives View All Patients and nothing gives patient:view.
+	// the members to whom one gives View All Patients and nothing opens a patient.
 	unknown map[authz.Key][]string
-	blind   map[authz.Key]map[string]bool
+	blind   map[blindness]map[string]bool
 }
 
-func newReviewer(policy authz.Policy) *reviewer {
+// blindness is a permission that shows all patients, where it comes from, and what is lacking
+// for one of them to be opened, as it is said.
+type blindness struct {
+	by                authz.Key
+	permission, lacks string
+}
+
+func newReviewer(rules authz.Rules) *reviewer {
 	return &reviewer{
-		policy: policy, grants: map[string]bool{},
-		unknown: map[authz.Key][]string{}, blind: map[authz.Key]map[string]bool{},
+		policy: rules, sight: review.NewBlind(rules), grants: map[string]bool{},
+		unknown: map[authz.Key][]string{}, blind: map[blindness]map[string]bool{},
 	}
 }
 
@@ -62,28 +66,27 @@ func (r *reviewer) review(ctx context.Context, fact *authz.Fact, facts *authz.Fa
 	if fact.Kind != authz.KindTeamMember {
 		return r.reviewListed(ctx, fact)
 	}
-	held, err := r.policy.Permissions(ctx, fact, facts)
-	if err != nil {
+	permission, grant, lacks, err := r.sight.Member(ctx, fact, facts)
+	if err != nil || permission == "" {
 		return err
 	}
-	all, has := held[viewAll]
-	if _, opens := held[view]; !has || opens {
-		return nil
+	of := blindness{permission: permission, lacks: strings.Join(lacks, " and ")}
+	if of.lacks == "" {
+		of.lacks = "a permission to view one"
 	}
-	if all.Role != "" {
-		r.addBlind(authz.Key{Kind: authz.KindRole, ID: all.Role}, fact.ID)
+	add := func(kind authz.Kind, id string) {
+		if of.by = (authz.Key{Kind: kind, ID: id}); r.blind[of] == nil {
+			r.blind[of] = map[string]bool{}
+		}
+		r.blind[of][fact.ID] = true
 	}
-	for _, group := range all.Groups {
-		r.addBlind(authz.Key{Kind: authz.KindGroup, ID: group}, fact.ID)
+	if grant.Role != "" {
+		add(authz.KindRole, grant.Role)
+	}
+	for _, group := range grant.Groups {
+		add(authz.KindGroup, group)
 	}
 	return nil
-}
-
-func (r *reviewer) addBlind(by authz.Key, member string) {
-	if r.blind[by] == nil {
-		r.blind[by] = map[string]bool{}
-	}
-	r.blind[by][member] = true
 }
 
 // reviewListed looks at the permissions of a role or group: one is known if the
@@ -115,15 +118,18 @@ func (r *reviewer) reviewListed(ctx context.Context, fact *authz.Fact) error {
 // findings returns what there is to say, in order.
 func (r *reviewer) findings() []directory.Finding {
 	var found []directory.Finding
-	for _, key := range sortedKeys(r.blind) {
-		members := slices.Sorted(maps.Keys(r.blind[key]))
+	for _, of := range slices.SortedFunc(maps.Keys(r.blind), func(a, b blindness) int {
+		return cmp.Or(compareKeys(a.by, b.by), strings.Compare(a.permission, b.permission), strings.Compare(a.lacks, b.lacks))
+	}) {
+		members := slices.Sorted(maps.Keys(r.blind[of]))
 		found = append(found, directory.Finding{
-			Rule: ruleScope, Kind: string(key.Kind), ID: directory.Printable(key.ID), Advice: true,
-			What:   fmt.Sprintf("grants %s to %s without %s, so that they open no record: %s", viewAll, counted(len(members), "member"), view, first(members)),
-			Remedy: "grant " + view + " as well, or leave it if lists and reports are all that they are to see",
+			Rule: ruleScope, Kind: string(of.by.Kind), ID: directory.Printable(of.by.ID), Advice: true,
+			What: fmt.Sprintf("grants %s to %s without %s, so that they open no record: %s",
+				of.permission, counted(len(members), "member"), of.lacks, first(members)),
+			Remedy: "grant " + of.lacks + " as well, or leave it if lists and reports are all that they are to see",
 		})
 	}
-	for _, key := range sortedKeys(r.unknown) {
+	for _, key := range slices.SortedFunc(maps.Keys(r.unknown), compareKeys) {
 		found = append(found, directory.Finding{
 			Rule: rulePermission, Kind: string(key.Kind), ID: directory.Printable(key.ID), Advice: true,
 			What:   "lists what the catalogue does not have, so that it grants nothing: " + first(r.unknown[key]),
@@ -133,10 +139,8 @@ func (r *reviewer) findings() []directory.Finding {
 	return found
 }
 
-func sortedKeys[V any](m map[authz.Key]V) []authz.Key {
-	return slices.SortedFunc(maps.Keys(m), func(a, b authz.Key) int {
-		return strings.Compare(string(a.Kind)+":"+a.ID, string(b.Kind)+":"+b.ID)
-	})
+func compareKeys(a, b authz.Key) int {
+	return strings.Compare(string(a.Kind)+":"+a.ID, string(b.Kind)+":"+b.ID)
 }
 
 // first names the first few of a list.

@@ -37,7 +37,8 @@ func (a *app) policyVerifyCommand() *cobra.Command {
 		Long: `Makes random organisations and asks about each, before and after a change, the same
 in every shape: checks one by one, in a batch, with an explanation, by a search in small
 pages and in large ones, and by a filter, executed in an embedded SQLite and as UCAST. Each answer
-is compared with a plain evaluation of the policy. With --facts it does the same with
+is compared with a plain evaluation of the policy; and so is whether administration lets random
+people change and read what they try to. With --facts it does the same with
 an organisation of yours first; of a large one it takes samples.
 
 Where answers disagree it prints the smallest organisation that it finds in which they

@@ -11,17 +11,18 @@ const (
 	MaxExamples = 5
 )
 
-// The notes on a member who has a route to patients and does not hold patient:view:
-// they see nobody (V7).
+// The notes on a member who has a route to patients and may view none of them (V7), for want
+// of patient:view by the default policy.
 const (
-	NoteViewAllWithoutView = "view_all_without_view" // the route is patient:view_all
+	NoteViewAllWithoutView = "view_all_without_view" // the route is a permission
 	NoteRouteWithoutView   = "route_without_view"    // it is another one
 )
 
 // MemberReview is what one team member sees, true at one revision.
 type MemberReview struct {
 	Found bool // false: there is no such member, and nothing else counts
-	// Permitted says whether the member holds patient:view at all.
+	// Permitted says whether the member holds the permission that viewing a patient takes, as
+	// the policy names it: patient:view, by the default one (V7).
 	Permitted bool
 	// Patients is how many patients they may view.
 	Patients int
@@ -44,15 +45,15 @@ type MemberRoute struct {
 	Causes   Causes
 }
 
-// Causes are the facts that make a route. Which are given depends on the route; all are
-// empty for a route that this package knows nothing of.
+// Causes are the facts that a route stands on, of those that the policy's rule for it looks
+// at. All are empty for a rule that looks at others, or that cannot be said of nobody in
+// particular.
 type Causes struct {
-	// Groups are the patient groups of Access, each with how many patients it has
-	// (patient_group_access).
+	// Groups are the patient groups of Access, each with how many patients it has (V2).
 	Groups []GroupCount
-	// Grant is the role and the groups that grant patient:view_all (view_all_patients).
+	// Grant is the role and the groups that grant the permission which is a route (V1).
 	Grant *authz.Grant
-	// CareTeam is how many patients the member looks after (care_team).
+	// CareTeam is how many patients the member looks after (V3).
 	CareTeam int
 }
 

@@ -2,14 +2,17 @@ package review_test
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/policies"
 )
 
 // TestReviewsAreEnumerations reviews everybody of random organisations.
@@ -205,5 +208,34 @@ func TestUnknown(t *testing.T) {
 		if authz.KindOf(err) != authz.Behind {
 			t.Errorf("at a revision that is not there: %v", err)
 		}
+	}
+}
+
+// TestRoutesAreKnownByWhatTheyStandOn renames the routes and the permission that is one: what
+// a review says of their causes comes from the rules and not from names.
+func TestRoutesAreKnownByWhatTheyStandOn(t *testing.T) {
+	text, err := fs.ReadFile(policies.Files, "authz/visibility/visibility.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := strings.NewReplacer(
+		`"view_all_patients"`, `"everywhere"`, `"patient_group_access"`, `"wards"`, `"care_team" if`, `"own" if`, `"patient:view_all"`, `"stock:view"`,
+	).Replace(string(text))
+	w := newWard(t, embedded(t), rulesOf(t, map[string]string{"authz/visibility/visibility.rego": renamed}), "renamed")
+	w.load(
+		`{"kind":"role","id":"reader","permissions":["patient:view","stock:view"]}`,
+		`{"kind":"patient_group","id":"g"}`,
+		`{"kind":"team_member","id":"m","role":"reader","access":["g"]}`,
+		`{"kind":"patient","id":"p","patient_group":"g","care_team":["m"]}`,
+	)
+	got, _, err := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
+	if err != nil || len(got.Routes) != 3 || !got.Permitted {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	all, own, wards := got.Routes[0], got.Routes[1], got.Routes[2]
+	if all.Name != "everywhere" || all.Causes.Grant == nil || all.Causes.Grant.Role != "reader" ||
+		own.Name != "own" || own.Causes.CareTeam != 1 || own.Causes.Grant != nil ||
+		wards.Name != "wards" || len(wards.Causes.Groups) != 1 || wards.Causes.CareTeam != 0 {
+		t.Errorf("%+v", got.Routes)
 	}
 }

@@ -90,8 +90,12 @@ func (s *Service) mayReview(ctx context.Context, organisation string, viewer Vie
 		return authz.Errorf(authz.Forbidden, "",
 			"reviews and previews are for administrators; ask as a team member who may update settings, or have settings:update granted")
 	}
+	ask, declared := s.rules.Administration().Question(authz.ViewPatient)
+	if !declared {
+		return undeclared()
+	}
 	member, known := s.decisions.Lookup(memberType, nobody)
-	patient, also := s.decisions.Lookup(patientType, nobody)
+	patient, also := s.decisions.Lookup(ask.Resource, nobody)
 	if !known || !also || member.Kind != authz.KindTeamMember || patient.Kind != authz.KindPatient {
 		return authz.Errorf(authz.Unsupported, "",
 			"the catalogue of this policy has no team_member and patient with the facts of the directory, and so nobody's sight can be reviewed")
@@ -134,7 +138,9 @@ func (s *Service) member(ctx context.Context, member string, facts *authz.Facts,
 		return nil, err
 	}
 	out, ways := &MemberReview{Found: true}, newWays(lens)
-	_, out.Permitted = grants[viewPatient]
+	if out.Permitted, err = c.permitted(ctx, fact, facts, grants, sight); err != nil {
+		return nil, err
+	}
 	err = c.each(ctx, apart, func(patient *authz.Fact, many int) {
 		look := lens.look(0, &authz.Candidate{Fact: patient})
 		if look.allowed {
@@ -165,6 +171,10 @@ func (s *Service) memberRoutes(
 	if !l.routed {
 		return nil, nil
 	}
+	bases, err := c.bases(ctx)
+	if err != nil {
+		return nil, err
+	}
 	groups, err := c.sizes(ctx)
 	if err != nil {
 		return nil, err
@@ -175,15 +185,15 @@ func (s *Service) memberRoutes(
 	}
 	out := []MemberRoute{}
 	for i, name := range l.names {
-		care := 0
-		if name == routeCareTeam {
+		care, of := 0, bases[name]
+		if of.careTeam {
 			team, err := c.team(ctx, member.ID)
 			if err != nil {
 				return nil, err
 			}
 			care = len(team)
 		}
-		route := w.route(i, name, member, grants, sizes, care)
+		route := w.route(i, name, of, member, grants, sizes, care)
 		if route.Patients > 0 || route.Causes.any() {
 			out = append(out, route)
 		}
@@ -191,24 +201,21 @@ func (s *Service) memberRoutes(
 	return out, nil
 }
 
-// route writes out a route without examples. sizes are of the patient groups, and care is
+// route writes out a route without examples, with what it stands on as its causes. sizes are of the patient groups, and care is
 // how many patients the member looks after.
 func (w *ways) route(
-	i int, name string, member *authz.Fact, grants map[string]authz.Grant, sizes map[string]int, care int,
+	i int, name string, of basis, member *authz.Fact, grants map[string]authz.Grant, sizes map[string]int, care int,
 ) MemberRoute {
 	out := MemberRoute{Name: name, Patients: w.led[i].patients, Alone: w.alone[i].patients}
-	switch name {
-	case routeAccess:
+	if of.access {
 		for _, group := range slices.Sorted(slices.Values(member.Access)) {
 			out.Causes.Groups = append(out.Causes.Groups, GroupCount{Group: group, Patients: sizes[group]})
 		}
-	case routeViewAll:
-		if grant, held := grants[viewAll]; held {
-			out.Causes.Grant = &grant
-		}
-	case routeCareTeam:
+	}
+	if of.careTeam {
 		out.Causes.CareTeam = care
 	}
+	_, out.Causes.Grant = of.grant(grants)
 	return out
 }
 

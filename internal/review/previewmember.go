@@ -108,15 +108,19 @@ func (c *comparison) outcome(ctx context.Context, m *someone, d *delta, apart ma
 	if err != nil {
 		return nil, err
 	}
+	bases, err := c.bases(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range out.Still.Routes {
-		care := 0
-		if r.Name == routeCareTeam {
+		care, of := 0, bases[r.Name]
+		if of.careTeam {
 			if care, err = c.careAfter(ctx, m.id); err != nil {
 				return nil, err
 			}
 		}
 		i := slices.Index(d.lens.names, r.Name)
-		out.Remaining = append(out.Remaining, d.ways.route(i, r.Name, member, grants, c.after, care))
+		out.Remaining = append(out.Remaining, d.ways.route(i, r.Name, of, member, grants, c.after, care))
 	}
 	return out, nil
 }

@@ -9,21 +9,9 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// What is asked about sight: view of a patient by a team member.
-const (
-	memberType  = "team_member"
-	patientType = "patient"
-	viewAction  = "view"
-	viewPatient = "patient:view"
-	viewAll     = "patient:view_all"
-)
-
-// The routes whose causes this package knows (V1-V3).
-const (
-	routeViewAll  = "view_all_patients"
-	routeAccess   = "patient_group_access"
-	routeCareTeam = "care_team"
-)
+// memberType is the type of those whose sight is asked about. What they are asked to do, to
+// which type, the policy declares: its question for viewing a patient.
+const memberType = string(authz.KindTeamMember)
 
 // maxRoutes is the most routes that a policy may have to be reviewed: one bit each.
 const maxRoutes = 64
@@ -110,6 +98,9 @@ func (s *sight) settle(reference string, known *authz.Candidate) *sight {
 	return out
 }
 
+// names returns the names of the routes, in order.
+func (s *sight) names() []string { return slices.Sorted(maps.Keys(s.routes)) }
+
 // all returns every residual of a sight.
 func (s *sight) all() []*authz.Residual {
 	return append(slices.Collect(maps.Values(s.routes)), s.allow)
@@ -118,14 +109,13 @@ func (s *sight) all() []*authz.Residual {
 // sight asks the policy. What is not looked up by the directory as a team member and
 // as a patient cannot be reviewed.
 func (c *counter) sight(ctx context.Context, member, patient string, open authz.Open, facts *authz.Facts) (*sight, error) {
-	r := &authz.Request{
-		Subject:  authz.Entity{Type: memberType, ID: member},
-		Action:   authz.Action{Name: viewAction},
-		Resource: authz.Entity{Type: patientType, ID: patient},
+	r, err := c.viewing(member, patient)
+	if err != nil {
+		return nil, err
 	}
 	out := &sight{}
 	over := authz.NewService(reading{facts}, c.rules)
-	_, err := over.Survey(ctx, c.organisation, r, open, authz.Freshness{}, func(q *authz.Survey) error {
+	_, err = over.Survey(ctx, c.organisation, r, open, authz.Freshness{}, func(q *authz.Survey) error {
 		var err error
 		if out.allow, err = c.rules.Residual(ctx, q.Question, open); err != nil {
 			return err
@@ -144,6 +134,42 @@ func (c *counter) sight(ctx context.Context, member, patient string, open authz.
 		return nil, err
 	}
 	return out, nil
+}
+
+// viewing is the question whether a member may view a patient.
+func (c *counter) viewing(member, patient string) (*authz.Request, error) {
+	ask, declared := c.rules.Administration().Question(authz.ViewPatient)
+	if !declared {
+		return nil, undeclared()
+	}
+	return &authz.Request{
+		Subject:  authz.Entity{Type: memberType, ID: member},
+		Action:   authz.Action{Name: ask.Action},
+		Resource: authz.Entity{Type: ask.Resource, ID: patient},
+	}, nil
+}
+
+// permitted reports whether a member holds the permission that viewing a patient takes. The
+// policy names it in its answer about a patient who is made up; of one that does not, a member
+// is permitted to whom any patient could be open.
+func (c *counter) permitted(
+	ctx context.Context, member *authz.Fact, facts *authz.Facts, grants map[string]authz.Grant, of *sight,
+) (bool, error) {
+	r, err := c.viewing(member.ID, nobody)
+	if err != nil {
+		return false, err
+	}
+	patient := &authz.Fact{Key: authz.Key{Kind: authz.KindPatient, ID: nobody}, Found: true}
+	with := authz.NewFacts(true, facts.Revision, append(facts.All(), patient)...)
+	d, _, err := authz.NewService(reading{with}, c.rules).Decide(ctx, c.organisation, r, authz.Freshness{})
+	if err != nil {
+		return false, err
+	}
+	if takes := permissionIn(d.Context); takes != "" {
+		_, held := grants[takes]
+		return held, nil
+	}
+	return !of.allow.Never(), nil
 }
 
 // withSources returns a member with their role and groups, out of facts that may hold many
@@ -174,6 +200,12 @@ type reading struct{ facts *authz.Facts }
 // Read implements authz.Directory.
 func (r reading) Read(context.Context, string, []authz.Key, authz.Freshness) (*authz.Facts, error) {
 	return r.facts, nil
+}
+
+// undeclared is the error for a policy that does not say by which question a patient is viewed.
+func undeclared() error {
+	return authz.Errorf(authz.Unsupported, "",
+		"the policy declares no administration, and so nobody's sight can be reviewed; add data.administration to it, which names the questions")
 }
 
 // uncountable is the error for a policy that says yes by something else than groups,
