@@ -225,6 +225,16 @@ func TestADutyThatNobodyIsAllowedIsPointedOut(t *testing.T) {
 	}
 }
 
+// TestAWildcardThatTheStoreDoesNotKeepIsPointedOut declares another permission for the
+// administration of members, which grants as much.
+func TestAWildcardThatTheStoreDoesNotKeepIsPointedOut(t *testing.T) {
+	report := check(t, editedData(t, [3]string{administrationFile, `"users": "user:*"`, `"users": "*:*"`}), policy.CheckConfig{})
+	want := "data/administration/data.json:35: data.administration.users is *:*, and the store keeps the last holder of user:* only (A4)"
+	if report.Errors() != 0 || report.Warnings() != 1 || !strings.HasPrefix(report.Findings[0].String(), want) {
+		t.Errorf("%v", report.Findings)
+	}
+}
+
 // TestAPolicyOfAnotherDomainDeclaresNothing and passes.
 func TestAPolicyOfAnotherDomainDeclaresNothing(t *testing.T) {
 	for name, documents := range map[string]map[string]string{

@@ -23,8 +23,8 @@ func misdeclared(ctx context.Context, source *Source, compiler *ast.Compiler, s 
 	}
 	d := &declaration{source: source}
 	a := s.administration
-	for _, p := range []struct{ name, permission, stands string }{
-		{"everything", a.Everything, "all permissions"}, {"users", a.Users, "the administration of members, roles and groups"},
+	for _, p := range []struct{ name, permission, kept, stands string }{
+		{"everything", a.Everything, "*:*", "all permissions"}, {"users", a.Users, "user:*", "the administration of members, roles and groups"},
 	} {
 		held, err := s.granted(ctx, &authz.Fact{Key: authz.Key{Kind: authz.KindRole, ID: probeID}, Permissions: []string{p.permission}})
 		if err != nil {
@@ -34,6 +34,13 @@ func misdeclared(ctx context.Context, source *Source, compiler *ast.Compiler, s 
 			d.wrong(p.name, "is %s, of which the policy's grants make nothing, so that nobody could ever hold %s by it%s",
 				p.permission, p.stands, suggestion(p.permission, permissionNames(source.Data), "; name a permission that data.authz.grants grants"))
 			continue
+		}
+		if p.permission != p.kept {
+			f := d.finding(p.name)
+			f.Text += fmt.Sprintf(" is %s, and the store keeps the last holder of %s only (A4): see to it yourself that somebody always holds %s",
+				p.permission, p.kept, p.permission)
+			f.Warning = true
+			d.warnings = append(d.warnings, f)
 		}
 		if err := d.denied(ctx, s, p.name, p.permission); err != nil {
 			return nil, nil, err
