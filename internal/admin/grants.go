@@ -16,8 +16,7 @@ import (
 //     not and gets with a role or a group: the actor has to hold them, wherever
 //     from. Wildcards count as the policy reads them. A permission that the policy
 //     makes nothing of today, and the one that stands for all that there will ever be,
-//     the actor has to hold as it is listed, or hold the one for all. A role or a group
-//     that the actor does not see is given by whoever holds that one;
+//     the actor has to hold as it is listed, or hold the one for all;
 //   - sight of the patients of a patient group, with Access to it: the actor has to
 //     see them, whoever they are. That is so for a group without patients as well, and for
 //     one that the change itself makes: a group may be meant by those who are to come, or
@@ -96,12 +95,9 @@ func (p *permit) give(ctx context.Context, field string, g *growth) error {
 	if p.listed[p.names.Everything] {
 		return nil
 	}
-	before, after, unseen, err := p.sources(ctx, g)
+	before, after, err := p.sources(ctx, g)
 	if err != nil {
 		return err
-	}
-	if unseen {
-		return refused(field, "it would give a role or a group that the actor does not see, and so cannot say what it grants (A4)")
 	}
 	lacking, err := p.lacking(ctx, before, after)
 	if err == nil && len(lacking) > 0 {
@@ -111,50 +107,35 @@ func (p *permit) give(ctx context.Context, field string, g *growth) error {
 }
 
 // sources returns where permissions come from before and after an edit, as the edits so far
-// leave the roles and the groups. What the actor does not see is left out, and unseen says
-// that some of it is new.
-func (p *permit) sources(ctx context.Context, g *growth) (before, after []source, unseen bool, err error) {
+// leave the roles and the groups. Those that the actor does not see are left out: they
+// were there before, for what is new has to be seen.
+func (p *permit) sources(ctx context.Context, g *growth) (before, after []source, err error) {
 	if g.now.Kind != authz.KindTeamMember {
-		return []source{{g.was.Key(), g.was.Permissions}}, []source{{g.now.Key(), g.now.Permissions}}, false, nil
+		return []source{{g.was.Key(), g.was.Permissions}}, []source{{g.now.Key(), g.now.Permissions}}, nil
 	}
-	had := sourcesOf(g.was.Role, g.was.Groups)
-	for _, key := range had {
-		s, seen, err := p.source(ctx, key)
-		if err != nil {
-			return nil, nil, false, err
-		}
-		if seen {
-			before = append(before, s)
-		}
+	if before, err = p.granting(ctx, sourcesOf(g.was.Role, g.was.Groups)); err == nil {
+		after, err = p.granting(ctx, sourcesOf(g.now.Role, g.now.Groups))
 	}
-	for _, key := range sourcesOf(g.now.Role, g.now.Groups) {
-		s, seen, err := p.source(ctx, key)
-		if err != nil {
-			return nil, nil, false, err
-		}
-		if seen {
-			after = append(after, s)
-		} else if !slices.Contains(had, key) {
-			unseen = true
-		}
-	}
-	return before, after, unseen, nil
+	return before, after, err
 }
 
-// source returns what a role or a group grants as the edits so far leave it, and whether the
-// actor sees that, or wrote it.
-func (p *permit) source(ctx context.Context, key authz.Key) (source, bool, error) {
-	if e := p.draft.entities[key]; e != nil && e.judged && (e.changed || e.deleted) {
-		s := source{key: key}
-		if e.now != nil {
-			s.permissions = e.now.Permissions
+func (p *permit) granting(ctx context.Context, keys []authz.Key) ([]source, error) {
+	var out []source
+	for _, key := range keys {
+		s := source{key, p.fact(key).Permissions}
+		if e := p.draft.entities[key]; e != nil && (e.changed || e.deleted) {
+			s.permissions = nil
+			if e.now != nil {
+				s.permissions = e.now.Permissions
+			}
+		} else if sees, err := p.sees(ctx, key); err != nil {
+			return nil, err
+		} else if !sees {
+			continue
 		}
-		if !e.hidden || e.now != nil && e.now.Permissions != nil {
-			return s, true, nil
-		}
+		out = append(out, s)
 	}
-	sees, err := p.sees(ctx, key)
-	return source{key, p.fact(key).Permissions}, sees, err
+	return out, nil
 }
 
 // lacking returns the permissions that sources give together, others did not, and the actor

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -29,11 +30,11 @@ import (
 // bookings with it, and who may delete a patient their bookings.
 //
 // What an actor does not see answers as what does not exist (A5), because it is not there
-// for these questions: a record that the actor does not see is taken as one without
-// anything in it, so that everything an edit says is something new, and what the edit
-// could need is asked for, whether the record has it already or not. It is known to be
-// there only where the policy allows what is done to it. See A5 in policies/README.md for
-// what can be told apart all the same.
+// for these questions: not as what an edit is made to, nor as what it refers to. Nothing is
+// changed that the actor does not see, for the revision counts changes. What an edit takes
+// is asked first, and as it is written: it is the same for what is hidden, what does not
+// exist and what has it already. See A5 in policies/README.md for what can be told
+// apart all the same.
 
 // permit judges edits one after the other, each on what the ones before it left, and
 // returns the first reason against them.
@@ -58,38 +59,15 @@ type permit struct {
 
 // versions refuses what is expected of the version of a record that the actor does not see:
 // they cannot know it.
-func (p *permit) versions(ctx context.Context, expect []Expectation) error {
+func (p *permit) versions(expect []Expectation) error {
 	for _, x := range expect {
 		e := p.draft.entities[x.Key]
-		if x.Since == (authz.Revision{}) || e == nil {
-			continue
-		}
-		knows, err := p.knows(ctx, x.Key, e)
-		if err != nil {
-			return err
-		}
-		if !knows {
+		if x.Since != (authz.Revision{}) && e != nil && (e.stored == nil || e.hidden) {
 			return authz.Errorf(authz.Changed, x.Field,
 				"the record is not the version that the request is about, or is not for this actor to see; read it again and decide anew")
 		}
 	}
 	return nil
-}
-
-// told returns the outcome of the edits as far as the actor may know it. That nothing changed
-// says what an entity is like, and so whoever does not see it is not told.
-func (p *permit) told(ctx context.Context, done Committed) (Committed, error) {
-	if done.Changed {
-		return done, nil
-	}
-	for key, e := range p.draft.entities {
-		knows, err := p.knows(ctx, key, e)
-		if err != nil {
-			return Committed{}, err
-		}
-		done.Changed = done.Changed || !knows
-	}
-	return done, nil
 }
 
 func (p *permit) edit(ctx context.Context, field string, e *Edit) error {
@@ -141,16 +119,6 @@ func (p *permit) target(ctx context.Context, field string, key authz.Key) (*enti
 	return e, nil
 }
 
-// blind reports whether an actor writes to something of which they see nothing, nor would if
-// it were there.
-func (p *permit) blind(ctx context.Context, key authz.Key, e *entity) (bool, error) {
-	if e.hidden || e.now != nil {
-		return e.hidden, nil
-	}
-	sees, err := p.sees(ctx, key)
-	return !sees, err
-}
-
 // dutiesOf returns the duties of making, changing and deleting an entity of a kind, but for
 // a booking.
 func dutiesOf(kind authz.Kind) (create, update, remove authz.Duty) {
@@ -180,6 +148,78 @@ func (p *permit) creates(ctx context.Context, field string, key authz.Key) error
 	return err
 }
 
+// there reports an entity that the actor does not see as one that does not exist; that one
+// which they would see does not is for the store to say. The policy has allowed what is to be
+// done: if that was asked of the facts about a patient, who is then there, they may know.
+func (p *permit) there(ctx context.Context, field string, key authz.Key, e *entity) error {
+	if e.now != nil {
+		return nil
+	}
+	switch {
+	case key.Kind == authz.KindPatient && e.stored != nil:
+		return nil
+	case key.Kind != authz.KindPatient && key.Kind != authz.KindBooking:
+		if sees, err := p.sees(ctx, key); err != nil || sees {
+			return err
+		}
+	}
+	return at(field, notFound(key.Kind))
+}
+
+// refers reports something that a record is to refer to, and that the actor does not see, as
+// what does not exist. What their own record names they know.
+func (p *permit) refers(ctx context.Context, field string, kind authz.Kind, ids ...string) error {
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		key := authz.Key{Kind: kind, ID: id}
+		if e := p.draft.entities[key]; e != nil && e.now != nil || kind == authz.KindPatientGroup && slices.Contains(p.member.Access, id) {
+			continue
+		}
+		sees, err := p.sees(ctx, key)
+		if err != nil {
+			return err
+		}
+		if !sees {
+			return bad(field, "names a %s that the organisation does not have, or that is not for this actor to see; create it first, or correct the id",
+				strings.ReplaceAll(string(kind), "_", " "))
+		}
+	}
+	return nil
+}
+
+// refersTo is refers for everything that a record says and did not before.
+func (p *permit) refersTo(ctx context.Context, w *whole) error {
+	if w.now.Role != w.was.Role {
+		if err := p.refers(ctx, w.field+".role", authz.KindRole, w.now.Role); err != nil {
+			return err
+		}
+	}
+	if w.now.PatientGroup != w.was.PatientGroup {
+		if err := p.refers(ctx, w.field+".patient_group", authz.KindPatientGroup, w.now.PatientGroup); err != nil {
+			return err
+		}
+	}
+	for _, list := range []struct {
+		name     string
+		kind     authz.Kind
+		was, now []string
+	}{
+		{"groups", authz.KindGroup, w.was.Groups, w.now.Groups},
+		{"access", authz.KindPatientGroup, w.was.Access, w.now.Access},
+		{"booking", authz.KindPatientGroup, w.was.Booking, w.now.Booking},
+		{"care_team", authz.KindTeamMember, w.was.CareTeam, w.now.CareTeam},
+	} {
+		for _, id := range added(list.was, list.now) {
+			if err := p.refers(ctx, fmt.Sprintf("%s.%s[%d]", w.field, list.name, slices.Index(list.now, id)), list.kind, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // takes notes that an id is that of something which the actor does not see, where they
 // wanted it for something new. It cannot be made, and this much they are told.
 func (p *permit) takes(field string) {
@@ -195,7 +235,6 @@ type whole struct {
 	// hidden: was has only what the actor wrote themself, for they do not see the rest, or
 	// there is nothing.
 	hidden bool
-	blind  bool // and it is not that they would see it if it were there
 	// fields says which fields were written, nil for all of them.
 	fields *Patch
 }
@@ -222,28 +261,24 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 	update := e.now != nil || edit.patch != nil
 	if e.now == nil {
 		w.was, w.hidden = &Record{Kind: r.Kind, ID: r.ID}, true
-		if e.hidden && !update {
-			_, duty, _ := dutiesOf(r.Kind)
-			if update, err = p.allows(ctx, question{duty: duty, id: r.ID}); err != nil {
-				return err
-			}
-		}
 	}
 	if edit.patch != nil {
 		w.now = edit.patch.over(w.was)
-		if w.blind, err = p.blind(ctx, r.Key(), e); err != nil {
-			return err
-		}
 	}
 	if r.Kind == authz.KindPatient && e.isNew() { // who was not there before this change is still being registered
 		update = false
 	}
 	if update {
-		err = p.updates(ctx, field, w)
+		if err = p.updates(ctx, field, w); err == nil {
+			err = p.there(ctx, field, r.Key(), e)
+		}
 	} else if err = p.creates(ctx, field, r.Key()); err == nil {
 		err = p.fills(ctx, field, w)
 	}
 	if err != nil {
+		return err
+	}
+	if err := p.refersTo(ctx, w); err != nil {
 		return err
 	}
 	if e.hidden && !update {
@@ -263,9 +298,6 @@ func (p *permit) updates(ctx context.Context, field string, w *whole) error {
 		if err := p.permits(ctx, field, question{duty: cmp.Or(part.duty, update), id: w.now.ID}); err != nil {
 			return err
 		}
-	}
-	if err := w.possible(); err != nil {
-		return err
 	}
 	if w.now.Kind == authz.KindPatient {
 		return p.updatesTeam(ctx, w)
@@ -299,18 +331,6 @@ func (w *whole) parts() []part {
 	default:
 		return []part{{"", true}}
 	}
-}
-
-// possible refuses what depends on the rest of a team member's record, for an actor who does
-// not see it.
-func (w *whole) possible() error {
-	if !w.blind || w.fields == nil {
-		return nil
-	}
-	if w.fields.Booking != nil || w.fields.IsProvider != nil && !*w.fields.IsProvider {
-		return refused(w.field, "whether it is possible depends on a record that the actor does not see")
-	}
-	return nil
 }
 
 // updatesTeam judges the manual places of a patient who is there. All of them are

@@ -31,13 +31,13 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 		w.was = &Record{Kind: edit.Key.Kind, ID: edit.Key.ID}
 	}
 	w.now = edit.Fields.over(w.was)
-	if w.blind, err = p.blind(ctx, edit.Key, e); err != nil {
-		return err
-	}
-	if err := w.possible(); err != nil {
+	if err := p.there(ctx, field+".key", edit.Key, e); err != nil {
 		return err
 	}
 	if err := p.gives(ctx, w); err != nil {
+		return err
+	}
+	if err := p.refersTo(ctx, w); err != nil {
 		return err
 	}
 	if e.now != nil || e.hidden {
@@ -105,20 +105,32 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	} else {
 		*list = without(*list, edit.To)
 	}
+	if edit.Relation == CareTeam && e.now == nil { // a patient whom the actor does not see
+		if edit.Op == Unlink {
+			return at(field+".from", notFound(kind))
+		}
+		return p.showPatient(ctx, field+".from", edit.From)
+	}
+	if err := p.there(ctx, field+".from", key, e); err != nil {
+		return err
+	}
 	if isNew {
 		if err := p.joins(ctx, field, edit, e, was, &r); err != nil {
 			return err
 		}
 	}
-	if e.now != nil || e.hidden {
+	if e.now != nil {
 		e.now, e.changed = &r, true
 	}
 	return nil
 }
 
-// joins judges an edge that is not there as far as the actor sees. It is the same question
-// for one that is there, and for ends that do not exist.
+// joins judges an edge that is not there yet.
 func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity, was, now *Record) error {
+	_, to := edit.Relation.Ends()
+	if err := p.refers(ctx, field+".to", to, edit.To); err != nil {
+		return err
+	}
 	switch edit.Relation {
 	case CareTeam:
 		if e.isNew() {
@@ -129,12 +141,8 @@ func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity,
 		return p.showGroup(ctx, field+".to", edit.To)
 	case InGroup:
 		return p.give(ctx, field+".to", &growth{was: was, now: now})
-	default: // Booking shows nobody (B2), and takes a provider (B1)
-		blind, err := p.blind(ctx, now.Key(), e)
-		if err != nil || !blind || now.IsProvider || e.stored != nil && e.stored.IsProvider {
-			return err
-		}
-		return at(field+".from", notFound(now.Kind))
+	default: // Booking shows nobody (B2)
+		return nil
 	}
 }
 
@@ -154,6 +162,9 @@ func (p *permit) remove(ctx context.Context, field string, edit *Edit) error {
 		duty = authz.DeleteBooking
 	}
 	if err := p.permits(ctx, field, question{duty: duty, id: edit.Key.ID}); err != nil {
+		return err
+	}
+	if err := p.there(ctx, field+".key", edit.Key, e); err != nil {
 		return err
 	}
 	if edit.Cascade && edit.Key.Kind == authz.KindPatientGroup {

@@ -63,7 +63,8 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := example(t, p)
-			c.commit(role("empty"), group("hollow"), patientGroup("vacant"), link(admin.Access, "ruth", "vacant"),
+			c.commit(role("empty"), group("hollow"), patientGroup("vacant"), link(admin.Access, "ruth", "vacant"), group("guides", "settings:view"),
+				link(admin.InGroup, "mark", "guides"), link(admin.InGroup, "jordan", "guides"),
 				link(admin.InGroup, "ruth", "records-officers"), link(admin.InGroup, "ruth", "administrators"))
 			store := &interfering{Store: c.store, before: func(commit int) {
 				if commit == 1 {

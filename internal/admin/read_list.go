@@ -46,7 +46,8 @@ func (s *Service) List(
 // as Store.Related does. For a team member patients and bookings are filtered as by
 // List, and those of a patient take sight of the patient; those of another entity which
 // is not for the actor to see are none if it does not exist. Who has a role or is in a group
-// takes view on the role or group, and who has Access or Booking the duty to view those.
+// takes view on the role or group, and who has Access or Booking the duty to view those; of
+// them only members whom the actor sees are told.
 func (s *Service) Related(
 	ctx context.Context, organisation string, actor Actor, relation Relation, to, after string, limit int,
 ) (RelatedPage, error) {
@@ -58,15 +59,13 @@ func (s *Service) Related(
 	if kind == "" {
 		return RelatedPage{}, bad("relation", "is no relation; write role, group, access, booking, patient_group, care_team, patient or provider")
 	}
-	if actor.nobody() || !isHidden(kind) {
-		page, err := s.store.Related(ctx, organisation, relation, to, after, limit)
-		if actor.nobody() {
-			return page, err
+	if actor.nobody() {
+		return s.store.Related(ctx, organisation, relation, to, after, limit)
+	}
+	if !isHidden(kind) {
+		if err := s.mayAsk(ctx, organisation, actor, membersOf(relation, to)); err != nil {
+			return RelatedPage{}, err
 		}
-		if mayErr := s.mayAsk(ctx, organisation, actor, membersOf(relation, to)); mayErr != nil {
-			return RelatedPage{}, mayErr
-		}
-		return page, err
 	}
 	if toKind == authz.KindPatient {
 		if _, _, err := s.Get(ctx, organisation, actor, authz.Key{Kind: toKind, ID: to}); err != nil {

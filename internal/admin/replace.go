@@ -29,8 +29,8 @@ func SetTag(ids []string) string {
 // changes meanwhile it is looked at again.
 //
 // Relation is RoleOf, InGroup, Access, Booking or CareTeam. CareTeam is about
-// manual places and about the patients whom the actor sees, which are those that
-// Related lists: others keep theirs, and so do bookings.
+// manual places: bookings keep theirs. It is about those whom the actor sees, which are
+// those that Related lists: others stay as they are.
 //
 // ifMatch, when not empty, is the SetTag of the set that Related lists in all its
 // pages; if it is another set by now the error is of kind Changed. Errors are as for
@@ -84,7 +84,11 @@ func (s *Service) replacement(
 		return nil, err
 	}
 	p.looked.at(key, sinceOf(records[0]))
-	if records[0] == nil {
+	sees, err := s.seenOf(ctx, organisation, actor, kind, []string{to}, &p.looked)
+	if err != nil {
+		return nil, err
+	}
+	if records[0] == nil || len(sees) == 0 {
 		p.outcome = notFound(kind)
 		return p, nil
 	}
@@ -97,21 +101,21 @@ func (s *Service) replacement(
 		return nil, err
 	}
 	p.looked.whole(revision)
-	listed, seen, readable := current, current, true
+	listed := current
 	if relation == CareTeam {
 		listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.looked)
-		seen = listed
 	} else {
-		seen, readable, err = s.seenOf(ctx, organisation, actor, relation, to, current, ids, &p.looked)
+		listed, err = s.seenOf(ctx, organisation, actor, authz.KindTeamMember, current, &p.looked)
+		current = listed
 	}
 	if err != nil {
 		return nil, err
 	}
-	if ifMatch != "" && (!readable || ifMatch != SetTag(listed)) {
+	if ifMatch != "" && ifMatch != SetTag(listed) {
 		p.outcome = authz.Errorf(authz.Changed, "", "the set is not the one that the request is about; read it again")
 	}
 	// A place that a booking made stays one when the set is read and written back.
-	joining, leaving := added(seen, ids), added(ids, current)
+	joining, leaving := added(listed, ids), added(ids, current)
 	if len(joining)+len(leaving) > MaxEdits {
 		p.outcome = tooLarge("ids", "change more than %d records; link and unlink them in several changes", MaxEdits)
 		return p, nil
@@ -154,38 +158,29 @@ func idField(field string, joining, ids []string) string {
 	return fmt.Sprintf("ids[%d]", slices.Index(ids, joining[n]))
 }
 
-// seenOf returns who of the set there is need not be asked about once more: those whose
-// records the actor sees. That of another is the same question whether they are in it or
-// not. Readable says whether the actor may read the set at all.
+// seenOf returns which entities of a kind the actor sees.
 func (s *Service) seenOf(
-	ctx context.Context, organisation string, actor Actor, relation Relation, to string, current, ids []string, l *looked,
-) (seen []string, readable bool, err error) {
-	wanted := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
+	ctx context.Context, organisation string, actor Actor, kind authz.Kind, ids []string, l *looked,
+) (seen []string, err error) {
+	keys := make([]authz.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = authz.Key{Kind: kind, ID: id}
 	}
-	var both []authz.Key
-	for _, id := range current {
-		if wanted[id] {
-			both = append(both, authz.Key{Kind: authz.KindTeamMember, ID: id})
-		}
-	}
-	j, err := s.judge(ctx, organisation, actor, both)
+	j, err := s.judge(ctx, organisation, actor, keys)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	l.consultation(j.read)
-	for _, key := range both {
+	for _, key := range keys {
 		sees, err := j.sees(ctx, key)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if sees {
 			seen = append(seen, key.ID)
 		}
 	}
-	readable, err = j.allows(ctx, membersOf(relation, to))
-	return seen, readable, err
+	return seen, nil
 }
 
 // manualPlaces returns which patients of a member the actor sees, and on whose care

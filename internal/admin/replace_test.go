@@ -55,6 +55,7 @@ func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
 	if _, err := change("elena", p, admin.Patch{CareTeam: &team}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	c.commit(group("guides", "settings:view"), link(admin.InGroup, "mark", "guides"))
 	if _, err := change("mark", key(authz.KindPatient, "p-4"), admin.Patch{Fields: admin.Fields{PatientGroup: new("diabetes")}}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -29,6 +30,9 @@ func runRules(t *testing.T, cases []ruleCase) {
 			c := example(t, p)
 			if tc.field == "" {
 				c.allow(tc.actor, tc.edits...)
+			} else if field, hidden := strings.CutPrefix(tc.field, "!"); hidden { // as what does not exist (A5)
+				_, err := c.Apply(t.Context(), organisation, tc.actor, tc.edits, admin.Options{})
+				c.refused(err, max(authz.KindOf(err), authz.Malformed), field, tc.reason)
 			} else {
 				c.deny(tc.actor, tc.field, tc.reason, tc.edits...)
 			}
@@ -57,14 +61,17 @@ func TestA1WhoMayChangeWhat(t *testing.T) {
 		{"and not without", member("jordan"), edits(unlink(admin.Access, "mark", "diabetes")), "edits[0]", "settings:update"},
 		{"a patient group is made with settings:update", member("elena"), edits(patientGroup("new")), "", ""},
 		{"and not without", member("jordan"), edits(patientGroup("new")), "edits[0]", "settings:update"},
-		{"a patient is registered with patient:create", member("jordan"), edits(patient("new", "maternity")), "", ""},
+		{"a patient is registered with patient:create", member("jordan"), edits(patient("new", "diabetes")), "", ""},
+		{"in a group that one knows", member("jordan"), edits(patient("new", "maternity")), "!edits[0].record.patient_group", "patient group"},
 		{"and not without", member("elena"), edits(patient("new", "maternity")), "edits[0]", "patient:create"},
 		{"a patient is deleted with patient:delete", member("jordan"), edits(cascade(authz.KindPatient, "p-1")), "", ""},
 		{"and not without", member("mark"), edits(cascade(authz.KindPatient, "p-1")), "edits[0]", "patient:delete"},
 		{"and only one whom one sees", member("jordan"), edits(cascade(authz.KindPatient, "p-7")), "edits[0]", "patient_not_visible"},
-		{"a manual place is ended with settings:update", member("ines"), edits(unlink(admin.CareTeam, "p-1", "mark")), "", ""},
+		{"a manual place is ended with settings:update", member("elena"), edits(unlink(admin.CareTeam, "p-1", "mark")), "", ""},
+		{"by whoever sees the patient", member("ines"), edits(unlink(admin.CareTeam, "p-1", "mark")), "!edits[0].from", "no such patient"},
 		{"and not without", member("mark"), edits(unlink(admin.CareTeam, "p-1", "mark")), "edits[0]", "settings:update"},
-		{"a booking is deleted with settings:update", member("ines"), edits(remove(authz.KindBooking, "b-1")), "", ""},
+		{"a booking is deleted with settings:update", member("amara"), edits(remove(authz.KindBooking, "b-1")), "", ""},
+		{"by whoever sees it", member("ines"), edits(remove(authz.KindBooking, "b-1")), "!edits[0].key", "no such booking"},
 		{"and not without", member("mark"), edits(remove(authz.KindBooking, "b-1")), "edits[0]", "settings:update"},
 		{"one edit that is refused refuses all", member("elena"), edits(patientGroup("new"), staff("new")), "edits[1]", "user:create"},
 	})
@@ -95,13 +102,15 @@ func TestA1APutIsJudgedByWhatItChanges(t *testing.T) {
 
 func TestV5AMoveTakesUpdateAndSight(t *testing.T) {
 	runRules(t, []ruleCase{
-		{"by Access", member("mark"), edits(move("p-2", "maternity")), "", ""},
-		{"by the care team", member("mark"), edits(move("p-4", "maternity")), "", ""},
-		{"as a Put", member("mark"), edits(patient("p-2", "maternity")), "", ""},
+		{"by Access", member("jordan"), edits(move("p-2", "cardiology")), "", ""},
+		{"by the care team", member("mark"), edits(move("p-4", "diabetes")), "", ""},
+		{"as a Put", member("jordan"), edits(patient("p-2", "cardiology")), "", ""},
+		{"into a group that one knows", member("mark"), edits(move("p-2", "maternity")), "!edits[0].fields.patient_group", "patient group"},
+		{"which does not tell it from none", member("mark"), edits(move("p-2", "nothing")), "!edits[0].fields.patient_group", "patient group"},
 		{"not of one whom one does not see", member("mark"), edits(move("p-7", "diabetes")), "edits[0]", "patient_not_visible"},
 		{"nor as a Put", member("li"), edits(patient("p-7", "diabetes")), "edits[0]", "denies create on patient"},
 		{"not without the permission", member("elena"), edits(move("p-7", "diabetes")), "edits[0]", "patient:update"},
-		{"of one registered by the same change", member("jordan"), edits(patient("new", "maternity"), move("new", "diabetes")), "", ""},
+		{"of one registered by the same change", member("jordan"), edits(patient("new", "cardiology"), move("new", "diabetes")), "", ""},
 	})
 }
 

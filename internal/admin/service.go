@@ -191,14 +191,11 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	if err != nil {
 		return Committed{}, err
 	}
-	if err := permit.versions(ctx, o.IfMatch); err != nil {
+	if err := permit.versions(o.IfMatch); err != nil {
 		return Committed{}, err
 	}
 	if p.outcome != nil {
 		return Committed{}, p.outcome
-	}
-	if permit.taken != nil {
-		return Committed{}, permit.taken
 	}
 	change := Change{
 		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision, AtLeast: o.AtLeast,
@@ -208,6 +205,9 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 		e.IfMatch = true
 		change.Expect = append(change.Expect, e)
 	}
+	if permit.taken != nil {
+		return Committed{}, s.taken(ctx, organisation, permit, change)
+	}
 	// Where nothing is to be done the store says whether that is so still.
 	done, err := s.store.Commit(ctx, organisation, change)
 	if err != nil {
@@ -216,7 +216,20 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 	if len(p.edits) == 1 {
 		done.Before = p.looked.since[p.edits[0].target()]
 	}
-	return permit.told(ctx, done)
+	return done, nil
+}
+
+// taken returns the error for a change that would make something whose id another thing has,
+// which the actor does not see. Everything else that is wrong with it comes first, so that
+// only a change that could be made is told from one that cannot.
+func (s *Service) taken(ctx context.Context, organisation string, p *permit, change Change) error {
+	change.Expect = nil
+	switch _, err := s.store.Preview(ctx, organisation, change); authz.KindOf(err) {
+	case authz.Malformed, authz.NotFound, authz.Unavailable, authz.Timeout, authz.TooLarge:
+		return err
+	default:
+		return p.taken
+	}
 }
 
 // again calls f until its error is not about facts that changed meanwhile, but not

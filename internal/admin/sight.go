@@ -195,20 +195,3 @@ func (j *judge) seesReferring(ctx context.Context, key authz.Key) (bool, error) 
 		return true, nil
 	}
 }
-
-// knows reports whether an entity is one that the actor sees, or would see if it were
-// there: then it is no secret from them whether something became of it.
-func (j *judge) knows(ctx context.Context, key authz.Key, e *entity) (bool, error) {
-	switch {
-	case e.isNew():
-		return true, nil
-	case key.Kind == authz.KindBooking && e.stored != nil:
-		return j.seesBooking(ctx, &e.stored.Record)
-	case key.Kind == authz.KindBooking:
-		return j.seesBookings(ctx, nobody)
-	case key.Kind == authz.KindPatient && e.stored == nil:
-		return j.seesGroup(ctx, nobody)
-	default:
-		return j.sees(ctx, key)
-	}
-}

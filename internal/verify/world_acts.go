@@ -246,7 +246,10 @@ func (a *warden) mayChange(ctx context.Context, e *admin.Edit) (bool, error) {
 			authz.KindRole: authz.DeleteRole, authz.KindGroup: authz.DeleteGroup, authz.KindTeamMember: authz.DeleteTeamMember,
 			authz.KindPatient: authz.DeletePatient, authz.KindBooking: authz.DeleteBooking,
 		}[e.Key.Kind]
-		return a.may(ctx, duty, e.Key.ID, "", "")
+		return all(
+			func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+			func() (bool, error) { return a.knows(ctx, e.Key) },
+		)
 	case admin.Book: // B3, B4
 		if a.member() == nil && e.Record.Patient != a.actor.ID {
 			return false, nil
@@ -259,6 +262,20 @@ func (a *warden) mayChange(ctx context.Context, e *admin.Edit) (bool, error) {
 		}
 		return a.may(ctx, authz.CancelBooking, b.ID, b.Patient, "")
 	}
+}
+
+// knows reports whether the actor may know of what an edit is made to (A5): a patient of
+// whom the policy allows it, and what they see.
+func (a *warden) knows(ctx context.Context, key authz.Key) (bool, error) {
+	if key.Kind == authz.KindPatient {
+		return true, nil
+	}
+	sees, err := a.sees(ctx, key)
+	if err != nil || sees || key.Kind != authz.KindBooking {
+		return sees, err
+	}
+	b := a.booking(key)
+	return a.may(ctx, authz.CancelBooking, b.ID, b.Patient, "")
 }
 
 // all reports whether each of several questions, asked in order, is answered with yes.
@@ -278,6 +295,7 @@ func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
 	}[e.Key.Kind]
 	return all(
 		func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+		func() (bool, error) { return a.knows(ctx, e.Key) },
 		func() (bool, error) {
 			was := a.known[e.Key]
 			switch e.Key.Kind {
@@ -300,6 +318,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 	from := authz.Key{Kind: kind, ID: e.From}
 	return all(
 		func() (bool, error) { return a.may(ctx, duty, e.From, "", "") },
+		func() (bool, error) { return a.sees(ctx, from) },
 		func() (bool, error) {
 			if e.Op == admin.Unlink || e.Relation == admin.Booking { // B2
 				return true, nil
