@@ -23,7 +23,7 @@ build: ## build bin/caregate as the sidecar is: static, stripped, and without po
 .PHONY: test
 test: redis-server databases ## run all tests, Go's and the policy's
 	$(GO) test -race -timeout 20m ./...
-	$(GO) test -timeout 20m ./internal/review ./internal/verify # properties have fewer cases under the race detector
+	$(GO) test -timeout 20m ./internal/review ./internal/verify ./internal/secrecy # properties have fewer cases under the race detector
 	$(GO) run ./cmd/caregate policy test
 	$(GO) run ./cmd/caregate policy verify --policies policies --data data
 
