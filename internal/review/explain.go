@@ -88,6 +88,13 @@ func (s *Service) explain(
 		if err != nil {
 			return err
 		}
+		if viewer.Own && !administrator && !all[0].Decision.Allow {
+			referred, err := k.referring(ctx, all[0].Question)
+			if err != nil {
+				return err
+			}
+			hidden = append(hidden, referred...)
+		}
 		if len(hidden) > 0 && viewer.Own {
 			return s.explainWithout(ctx, organisation, r, facts, hidden, e, &asked)
 		}

@@ -123,6 +123,27 @@ func (k *known) hidden(ctx context.Context, q authz.Question) (out []authz.Key, 
 	return out, nil
 }
 
+// referring returns the members and patient groups that a question is about or refers to and that
+// the viewer may not view, but for groups that their own record names.
+func (k *known) referring(ctx context.Context, q authz.Question) (out []authz.Key, err error) {
+	for _, f := range append(referred(q), q.Resource) {
+		if f == nil || !f.Found || f.Kind != authz.KindTeamMember && f.Kind != authz.KindPatientGroup {
+			continue
+		}
+		if q.Subject != nil && f.Kind == authz.KindPatientGroup && slices.Contains(q.Subject.Access, f.ID) {
+			continue
+		}
+		views, err := k.views(ctx, q.Facts, f.Key)
+		if err != nil {
+			return nil, err
+		}
+		if !views {
+			out = append(out, f.Key)
+		}
+	}
+	return out, nil
+}
+
 func referred(q authz.Question) (out []*authz.Fact) {
 	for _, reference := range q.References {
 		out = append(out, reference.Fact)

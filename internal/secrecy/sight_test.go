@@ -10,7 +10,7 @@ import (
 )
 
 // question is an evaluation about the actor.
-type question struct{ action, typ, id, patient, provider string }
+type question struct{ action, typ, id, patient, provider, group string }
 
 // allows asks the policy, as any service would.
 func (s *side) allows(ctx context.Context, organisation string, a actor, questions []question) ([]bool, error) {
@@ -23,6 +23,9 @@ func (s *side) allows(ctx context.Context, organisation string, a actor, questio
 		}
 		if q.provider != "" {
 			properties["provider"] = q.provider
+		}
+		if q.group != "" {
+			properties["patient_group"] = q.group
 		}
 		items[i] = object{"action": object{"name": q.action}, "resource": object{"type": q.typ, "id": q.id, "properties": properties}}
 	}
@@ -82,6 +85,8 @@ func doing(all []key) (out []question) {
 	var patients, members []string
 	for _, k := range all {
 		switch k.kind {
+		case "patient_group":
+			out = append(out, question{action: "view", typ: "report", id: "any", group: k.id})
 		case "patient":
 			patients = append(patients, k.id)
 			for _, action := range []string{"view", "update", "delete"} {
