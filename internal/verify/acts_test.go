@@ -89,7 +89,7 @@ func TestAdministrationFollowsAnEditedPolicy(t *testing.T) {
 // says of its own question agrees, and is not what the rules say (A1).
 func TestAWrongDutyIsCaught(t *testing.T) {
 	for name, e := range map[string]edit{
-		"Access by view":                  {administrationFile, `"access.update": {"action": "update"`, `"access.update": {"action": "view"`},
+		"groups by view":                  {administrationFile, `"group.update": {"action": "update"`, `"group.update": {"action": "view"`},
 		"members by settings":             {administrationFile, `"team_member.update": {"action": "update", "resource": "user"}`, `"team_member.update": {"action": "update", "resource": "settings"}`},
 		"cancelling by viewing":           {administrationFile, `"booking.cancel": {"action": "cancel"`, `"booking.cancel": {"action": "view"`},
 		"patients are read by a deletion": {administrationFile, `"patient.view": {"action": "view"`, `"patient.view": {"action": "delete"`},
