@@ -161,7 +161,7 @@ func (p *permit) lacking(ctx context.Context, before, after []source) ([]string,
 	had, everything := listed(before), p.names.Everything
 	for _, s := range after {
 		for _, permission := range s.permissions {
-			if had[permission] || had[everything] || p.judge.listed[permission] {
+			if had[permission] || had[everything] || p.listed[permission] {
 				continue
 			}
 			today, err := p.expand(ctx, []source{{s.key, []string{permission}}})

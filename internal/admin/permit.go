@@ -321,7 +321,7 @@ func (w *whole) parts() []part {
 		booking := w.writes(func(p *Patch) bool { return p.Booking != nil }) && differ(w.was.Booking, w.now.Booking)
 		own := w.was.Name != w.now.Name || w.was.Role != w.now.Role || w.was.IsProvider != w.now.IsProvider || !sameSet(w.was.Groups, w.now.Groups)
 		if w.hidden {
-			own = w.writes(func(p *Patch) bool { return p.Fields.any() || p.Groups != nil })
+			own = w.writes(func(p *Patch) bool { return p.any() || p.Groups != nil })
 		}
 		return []part{{"", own || !access && !booking}, {authz.UpdateAccess, access}, {authz.UpdateBooking, booking}}
 	case authz.KindPatient:

@@ -195,12 +195,12 @@ func (p *permit) unused(ctx context.Context, field string, key authz.Key) error 
 // removePatients asks for the deletion of every patient of a group: of any there may be,
 // and of those there are.
 func (p *permit) removePatients(ctx context.Context, field, group string) error {
-	any, err := p.ofGroup(ctx, authz.DeletePatient, group)
+	ofAny, err := p.ofGroup(ctx, authz.DeletePatient, group)
 	if err != nil {
 		return err
 	}
-	if !any.Allow {
-		return p.because(field, question{duty: authz.DeletePatient}, any)
+	if !ofAny.Allow {
+		return p.because(field, question{duty: authz.DeletePatient}, ofAny)
 	}
 	if err := p.draft.uncounted[group]; err != nil {
 		return err

@@ -101,7 +101,7 @@ func (s *Service) replacement(
 		return nil, err
 	}
 	p.looked.whole(revision)
-	listed := current
+	var listed []string
 	if relation == CareTeam {
 		listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.looked)
 	} else {

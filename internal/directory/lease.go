@@ -133,7 +133,7 @@ func (c *Cache) believed(now time.Time) time.Time { return now.Add(c.cfg.MaxStal
 func (f *follower) readHead() (head, error) {
 	bounded, cancel := context.WithTimeout(f.ctx, f.cache.factsTimeout)
 	defer cancel()
-	return f.cache.Directory.readHead(bounded, f.cache.Directory.facts, f.organisation)
+	return f.cache.readHead(bounded, f.cache.Directory.facts, f.organisation)
 }
 
 // readHead looks at the head by way of a client.

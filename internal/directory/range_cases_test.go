@@ -274,7 +274,7 @@ func TestRangeOfCache(t *testing.T) {
 			}
 		}
 		doubtful, err := NewCache(s.Directory, CacheConfig{MinReplicas: 1})
-		if s.Directory.embedded != nil {
+		if s.embedded != nil {
 			if err == nil {
 				t.Error("the embedded store is asked for replicas")
 			}

@@ -29,7 +29,8 @@ func (source *Source) readAdministration(catalogue *authz.Catalogue) (*authz.Adm
 	r := &declaration{source: source}
 	members, ok := raw.(map[string]any)
 	if !ok {
-		return nil, r.wrong("", "is no object; it has questions, everything, users and routes")
+		r.wrong("", "is no object; it has questions, everything, users and routes")
+		return nil, errors.Join(r.errs...)
 	}
 	r.only(members, "", "member", []string{"questions", "everything", "users", "routes"})
 	a := &authz.Administration{
@@ -48,11 +49,10 @@ type declaration struct {
 
 // wrong notes what is wrong at a place below data.administration, which is written with
 // slashes.
-func (r *declaration) wrong(place, format string, args ...any) error {
+func (r *declaration) wrong(place, format string, args ...any) {
 	f := r.finding(place)
 	f.Text += " " + fmt.Sprintf(format, args...)
 	r.errs = append(r.errs, f)
-	return f
 }
 
 // finding returns a finding for a place that says nothing yet but its name, as Rego

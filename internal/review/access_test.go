@@ -154,7 +154,7 @@ func TestWithoutView(t *testing.T) {
 func TestWhoMayReview(t *testing.T) {
 	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
 	w.load(
-		`{"kind":"role","id":"owner","permissions":["settings:update"]}`,
+		`{"kind":"role","id":"owner","permissions":["settings:update","user:view","patient:view","patient:view_all"]}`,
 		`{"kind":"role","id":"reader","permissions":["patient:view","patient:view_all","user:update"]}`,
 		`{"kind":"patient_group","id":"diabetes"}`,
 		`{"kind":"team_member","id":"olga","role":"owner"}`,

@@ -83,7 +83,7 @@ func (s *Service) explain(
 			return authz.Errorf(authz.Forbidden, "subject",
 				"is somebody else than the token speaks for; ask about yourself, or as an administrator, or have a service ask that bears a token")
 		}
-		facts = all[0].Question.Facts
+		facts = all[0].Facts
 		hidden, err := k.hidden(ctx, all[0].Question)
 		if err != nil {
 			return err

@@ -36,9 +36,9 @@ func admit(t *testing.T, w *ward, rules authz.Rules, d dice) *treatment {
 	kept := func(names []string) []string { // a store refuses what is not there and what means nothing
 		return slices.DeleteFunc(distinctOf(names), func(name string) bool { return name == "gone" || name == "*:view" })
 	}
-	// Somebody always holds user:* (A4), so that each change can be taken back.
+	// Somebody always holds everything (A4), so that each change can be taken back.
 	w.put(
-		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindGroup, ID: "keepers", Permissions: []string{"user:*"}}},
+		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindGroup, ID: "keepers", Permissions: []string{"*:*"}}},
 		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindTeamMember, ID: "keeper", Groups: []string{"keepers"}}},
 	)
 	facts := d.facts()

@@ -119,7 +119,7 @@ func (t *trial) after(
 // aloneOf returns what a role or group grants by itself, nothing for none.
 func (t *trial) aloneOf(ctx context.Context, source *authz.Fact) (map[string]authz.Grant, error) {
 	if source == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing grants nothing
 	}
 	if granted, known := t.alone[source]; known {
 		return granted, nil

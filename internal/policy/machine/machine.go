@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -191,7 +192,7 @@ func (*Stopped) Unwrap() error { return errCancelled }
 
 // stopped names the innermost rule that was cancelled.
 func (e *Evaluation) stopped(f *function) {
-	if e.err == error(errCancelled) {
+	if _, named := errors.AsType[*Stopped](e.err); !named && errors.Is(e.err, errCancelled) {
 		e.err = &Stopped{Rule: strings.TrimPrefix(f.name, "g0.")}
 	}
 }
