@@ -38,11 +38,11 @@ const enoughCases = 20_000
 // reachedAll complains about what was never asked, and about answers that are too much alike to show anything.
 func (c *tally) reachedAll(t *testing.T) {
 	t.Helper()
-	if c.touching < c.cases/8 || c.changed < c.cases/200 {
-		t.Errorf("of %d requests %d name what is hidden and differs, and %d changed something: too few to show anything", c.cases, c.touching, c.changed)
-	}
 	if c.cases < enoughCases {
 		return
+	}
+	if c.touching < c.cases/8 || c.changed < c.cases/300 {
+		t.Errorf("of %d requests %d name what is hidden and differs, and %d changed something: too few to show anything", c.cases, c.touching, c.changed)
 	}
 	for sort, kinds := range reached {
 		for _, kind := range kinds {

@@ -20,7 +20,7 @@ func (q *asker) edits() request {
 }
 
 func (q *asker) edit() object {
-	kind := pick(q.dice, kinds[:5])
+	kind := q.kind(kinds[:5])
 	id := q.id(kind)
 	edit := object{}
 	with := func(fields object) object {
@@ -84,13 +84,14 @@ func (q *asker) look() request {
 		subject["id"] = actorMember
 	}
 	resource := object{"type": "patient", "id": q.id("patient")}
-	switch q.IntN(4) {
+	if q.kind(kinds) == "patient_group" {
+		resource = object{"type": "report", "id": "any", "properties": object{"patient_group": q.id("patient_group")}}
+	}
+	switch q.IntN(6) {
 	case 0:
 		resource = object{"type": "appointment", "id": "a", "properties": object{"patient": q.id("patient"), "provider": q.id("team_member")}}
 	case 1:
 		resource = object{"type": pick(q.dice, []string{"user", "settings"}), "id": "any"}
-	case 2:
-		resource = object{"type": "report", "id": "any", "properties": object{"patient_group": q.id("patient_group")}}
 	}
 	return request{sort: "explanation", method: "POST", path: "/v1/explanations", looks: true, body: object{
 		"subject": subject, "action": object{"name": pick(q.dice, []string{"view", "create", "update", "delete", "book"})}, "resource": resource}}

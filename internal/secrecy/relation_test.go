@@ -2,6 +2,7 @@ package secrecy
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -30,11 +31,17 @@ var relations = []relation{
 	{"patient", "patient", "bookings", "booking", "to", "", ""},
 }
 
+// relation is one that is seen from a kind of record.
+func (q *asker) relation() relation {
+	kind := q.kind(kinds[:5])
+	return pick(q.dice, slices.DeleteFunc(slices.Clone(relations), func(l relation) bool { return l.from != kind }))
+}
+
 func (q *asker) relationRead() request {
-	l := pick(q.dice, relations)
+	l := q.relation()
 	id := q.id(l.from)
 	r := request{sort: "GET relation", method: "GET", path: q.recordPath(l.from, id) + "/" + l.path}
-	if q.often(0.3) {
+	if q.often(0.4) {
 		r = request{sort: "POST relations", method: "POST", path: base + "relations", body: object{"relation": l.name, l.is: id}}
 	}
 	q.paged(&r)
@@ -42,9 +49,9 @@ func (q *asker) relationRead() request {
 }
 
 func (q *asker) relationWrite() request {
-	l := pick(q.dice, relations)
+	l := q.relation()
 	for l.writes == "" {
-		l = pick(q.dice, relations)
+		l = q.relation()
 	}
 	id := q.id(l.from)
 	path := q.recordPath(l.from, id) + "/" + l.path

@@ -108,6 +108,22 @@ func (q *asker) id(kind string) string {
 	return k.id
 }
 
+// kind is one of from, often one of which a record differs.
+func (q *asker) kind(from []string) string {
+	if len(q.differ) > 0 && !q.well && q.often(0.6) {
+		// Roles and groups are hidden from fewer actors than patients are, and differ in fewer pairs.
+		rare := slices.IndexFunc(q.differ, func(k key) bool { return k.kind == "role" || k.kind == "group" })
+		k := pick(q.dice, q.differ)
+		if rare >= 0 && q.often(0.4) {
+			k = q.differ[rare]
+		}
+		if slices.Contains(from, k.kind) {
+			return k.kind
+		}
+	}
+	return pick(q.dice, from)
+}
+
 // ids are up to most of them, as JSON has them.
 func (q *asker) ids(kind string, most int) array {
 	out := array{}
@@ -227,9 +243,9 @@ func (q *asker) tag(r *request, kind, id string) {
 }
 
 func (q *asker) read() request {
-	kind := pick(q.dice, kinds)
+	kind := q.kind(kinds)
 	id := q.id(kind)
-	if q.often(0.3) {
+	if q.often(0.4) {
 		return request{sort: "POST records", method: "POST", path: base + "records", body: object{"kind": kind, "id": id}}
 	}
 	r := request{sort: "GET record", method: "GET", path: q.recordPath(kind, id)}
@@ -258,9 +274,9 @@ func (q *asker) paged(r *request) {
 }
 
 func (q *asker) list() request {
-	kind := pick(q.dice, kinds)
+	kind := q.kind(kinds)
 	r := request{sort: "GET list", method: "GET", path: base + collections[kind]}
-	if q.often(0.3) {
+	if q.often(0.4) {
 		r = request{sort: "POST lists", method: "POST", path: base + "lists", body: object{"kind": kind}}
 	}
 	q.paged(&r)
@@ -273,11 +289,11 @@ func (q *asker) list() request {
 }
 
 func (q *asker) write() request {
-	kind := pick(q.dice, kinds[:5])
+	kind := q.kind(kinds[:5])
 	id := q.id(kind)
 	k := key{kind, id}
 	var r request
-	switch n := q.IntN(10); {
+	switch n := q.IntN(11); {
 	case n < 4:
 		r = request{sort: "PUT record", method: "PUT", path: q.recordPath(kind, id), body: q.fields(kind, q.often(0.6))}
 		q.makes = append(q.makes, k)
@@ -289,7 +305,7 @@ func (q *asker) write() request {
 			id = q.id(kind)
 		}
 		r = request{sort: "DELETE record", method: "DELETE", path: q.recordPath(kind, id)}
-		if q.often(0.4) {
+		if q.often(0.5) {
 			r.sort, r.path = "DELETE cascade", r.path+"?cascade=true"
 		}
 	}
