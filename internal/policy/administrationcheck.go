@@ -82,6 +82,7 @@ func (r *declaration) denied(ctx context.Context, s *Snapshot, name, permission 
 		duties = usersDuties()
 	}
 	over := authz.NewService(inventedOrganisation(permission), s)
+	var denied []Finding
 	for _, duty := range duties {
 		q := dutyRequest(s.administration, duty)
 		d, _, err := over.Decide(ctx, probeID, q, authz.Freshness{})
@@ -95,8 +96,16 @@ func (r *declaration) denied(ctx context.Context, s *Snapshot, name, permission 
 		f.Text += fmt.Sprintf(" asks %s on %s, which is denied to a member who holds %s, has Access to every patient group and is on every care team; "+
 			"see that somebody is allowed it, and that %s grants what it takes", q.Action.Name, q.Resource.Type, permission, permission)
 		f.Warning = true
-		r.warnings = append(r.warnings, f)
+		denied = append(denied, f)
 	}
+	if len(denied) == len(duties) { // a policy about something else, most likely
+		f := r.finding(name)
+		f.Text += fmt.Sprintf(" is %s, and nothing that it stands for is allowed to a member who holds it; "+
+			"have the policy allow it, or take data.%s out", permission, administration)
+		f.Warning = true
+		denied = []Finding{f}
+	}
+	r.warnings = append(r.warnings, denied...)
 	return nil
 }
 
@@ -154,6 +163,13 @@ func dutyRequest(a *authz.Administration, duty authz.Duty) *authz.Request {
 // worked out can have any, and a note says so.
 func (r *declaration) reconcile(compiler *ast.Compiler, declared []string) (notes []string) {
 	produced, calculated := routesOf(compiler)
+	if len(produced) == 0 && calculated == nil && len(declared) > 0 { // it may be left out
+		f := r.finding("routes")
+		f.Text += ", and there is no data.authz.visibility.routes: reviews and previews count without routes"
+		f.Warning = true
+		r.warnings = append(r.warnings, f)
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(produced)) {
 		if slices.Contains(declared, name) {
 			continue

@@ -23,6 +23,9 @@ type treatment struct {
 	members   []string
 }
 
+// keepers is the group of somebody who holds everything.
+const keepers = "keepers"
+
 // admit makes an organisation of random facts.
 func admit(t *testing.T, w *ward, rules authz.Rules, d dice) *treatment {
 	t.Helper()
@@ -37,9 +40,11 @@ func admit(t *testing.T, w *ward, rules authz.Rules, d dice) *treatment {
 		return slices.DeleteFunc(distinctOf(names), func(name string) bool { return name == "gone" || name == "*:view" })
 	}
 	// Somebody always holds everything (A4), so that each change can be taken back.
+	everything := &admin.Record{Kind: authz.KindGroup, ID: keepers, Permissions: []string{"*:*"}}
+	c.records[everything.Key()] = everything
 	w.put(
-		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindGroup, ID: "keepers", Permissions: []string{"*:*"}}},
-		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindTeamMember, ID: "keeper", Groups: []string{"keepers"}}},
+		admin.Edit{Op: admin.Put, Record: everything},
+		admin.Edit{Op: admin.Put, Record: &admin.Record{Kind: authz.KindTeamMember, ID: "keeper", Groups: []string{keepers}}},
 	)
 	facts := d.facts()
 	for _, kind := range []authz.Kind{authz.KindRole, authz.KindGroup, authz.KindPatientGroup, authz.KindTeamMember, authz.KindPatient} {
@@ -139,6 +144,7 @@ func (c *treatment) everything(r *authz.Request) []one {
 	if permission == "" {
 		permission = r.Resource.Type + ":" + r.Action.Name
 	}
+	link(admin.InGroup, member.ID, keepers)
 	for i := range diceRoles {
 		role, group := get(authz.KindRole, diceRoles[i]), get(authz.KindGroup, diceGroups[i])
 		if member.Role != role.ID {

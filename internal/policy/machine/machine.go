@@ -192,7 +192,7 @@ func (*Stopped) Unwrap() error { return errCancelled }
 
 // stopped names the innermost rule that was cancelled.
 func (e *Evaluation) stopped(f *function) {
-	if _, named := errors.AsType[*Stopped](e.err); !named && errors.Is(e.err, errCancelled) {
+	if _, named := errors.AsType[*Stopped](e.err); !named && topdown.IsCancel(e.err) {
 		e.err = &Stopped{Rule: strings.TrimPrefix(f.name, "g0.")}
 	}
 }
