@@ -118,7 +118,7 @@ func (a *app) resolve(cmd *cobra.Command) error {
 		}
 		if f.Changed {
 			a.sources[f.Name] = source{rankFlag, "--" + f.Name}
-			if f.Value.String() == "" {
+			if list, ok := f.Value.(pflag.SliceValue); f.Value.String() == "" || ok && len(list.GetSlice()) == 0 {
 				errs = append(errs, fmt.Errorf("--%s: %w", f.Name, errEmpty))
 			}
 			return

@@ -46,6 +46,7 @@ type serving struct {
 	tables                         tablesSource
 	jwt                            tokenSource
 	tlsCert, tlsKey, tlsClientCA   string
+	adminClientNames               []string
 	allowUnauthenticated           bool
 	maxBody                        int64
 	maxBatch, maxInFlight, maxLong int
@@ -83,6 +84,8 @@ store, of which nothing is kept, and prints what to try.`,
 	flags.StringVar(&s.tlsCert, "tls-cert", "", "serve TLS with the certificate in this PEM `file`")
 	flags.StringVar(&s.tlsKey, "tls-key", "", "key of --tls-cert, a PEM `file`")
 	flags.StringVar(&s.tlsClientCA, "tls-client-ca", "", "callers show a certificate signed by one in this PEM `file`")
+	flags.StringSliceVar(&s.adminClientNames, "admin-client-names", nil,
+		"`names`, DNS or URI, of which the certificate of a caller of administration has one; needs --tls-client-ca")
 	flags.BoolVar(&s.allowUnauthenticated, "allow-unauthenticated", false,
 		"let everybody who can reach a non-loopback address ask everything; without it such an address needs --tokens or --tls-client-ca")
 	flags.Int64Var(&s.maxBody, "max-body", httpapi.DefaultMaxBody, "refuse requests of more than this many `bytes`")
@@ -190,22 +193,6 @@ func sayHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger)
 			return
 		}
 	}
-}
-
-// checkAddresses refuses addresses at which strangers could ask.
-func (s *serving) checkAddresses() error {
-	var errs []error
-	for _, addr := range s.addrs {
-		errs = append(errs, httpapi.CheckAddress("--addr", addr, s.tokens != "" || s.tlsClientCA != "", s.allowUnauthenticated))
-	}
-	if len(s.addrs) == 0 {
-		errs = append(errs, errors.New("--addr: name at least one address for decisions"))
-	}
-	if s.adminAddr != "" {
-		known := s.adminTokens != "" || s.tlsClientCA != "" || s.jwt.jwks != ""
-		errs = append(errs, httpapi.CheckAddress("--admin-addr", s.adminAddr, known, s.allowUnauthenticated))
-	}
-	return errors.Join(errs...)
 }
 
 // listening is an address that is bound and not yet served.
@@ -347,17 +334,20 @@ func (s *serving) api(
 		RequestTimeout: s.requestTimeout,
 		Tokens:         tokens,
 		AdminTokens:    adminTokens,
-		Verifier:       signed,
-		Searcher:       search.NewService(service, snapshot, store, &watcher{log: log, t: t}),
-		Filterer:       filter.NewService(service, snapshot, store, tables),
-		Reviewer:       review.NewService(service, snapshot, store),
-		Readiness:      ready,
-		Metrics:        t.MetricsHandler(),
-		Policy:         activePolicy{snapshot, time.Now()},
-		Logger:         log,
-		Tracer:         t.Tracer,
-		Propagator:     t.Propagator,
-		Observer:       observer{t},
+
+		AdminClientNames: s.adminClientNames,
+
+		Verifier:   signed,
+		Searcher:   search.NewService(service, snapshot, store, &watcher{log: log, t: t}),
+		Filterer:   filter.NewService(service, snapshot, store, tables),
+		Reviewer:   review.NewService(service, snapshot, store),
+		Readiness:  ready,
+		Metrics:    t.MetricsHandler(),
+		Policy:     activePolicy{snapshot, time.Now()},
+		Logger:     log,
+		Tracer:     t.Tracer,
+		Propagator: t.Propagator,
+		Observer:   observer{t},
 	})
 	return api, config, err
 }

@@ -55,7 +55,7 @@ func TestFilesOfOtherEncodingsAreRefused(t *testing.T) {
 			return serving("--tls-cert", writeFile(t, "cert.pem", cert), "--tls-key", file)
 		}},
 		"tls-client-ca": {ca, func(file string) []string {
-			return serving("--tls-cert", writeFile(t, "cert.pem", cert), "--tls-key", writeFile(t, "key.pem", key), "--tls-client-ca", file)
+			return serving("--tls-cert", writeFile(t, "cert.pem", cert), "--tls-key", writeFile(t, "key.pem", key), "--tls-client-ca", file, "--admin-client-names", "console.example")
 		}},
 		"redis-ca": {ca, func(file string) []string { return serving("--redis", "rediss://127.0.0.1:1", "--redis-ca", file) }},
 		"redis-cert": {cert, func(file string) []string {

@@ -151,7 +151,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"an empty token file", "token", []string{"--tokens", write("empty", "")}},
 		{"a certificate that is not there", "nothing", []string{"--tls-cert", filepath.Join(dir, "nothing"), "--tls-key", filepath.Join(dir, "nothing")}},
 		{"a certificate without its key", "tls-key", []string{"--tls-cert", write("cert", "x")}},
-		{"a client CA that is none", "ca", []string{"--tls-client-ca", write("ca", "not a certificate")}},
+		{"a client CA that is none", "ca", []string{"--tls-client-ca", write("ca", "not a certificate"), "--admin-client-names", "console.example"}},
 		{"facts that are not there", "nothing", []string{"--facts", filepath.Join(dir, "nothing")}},
 		{"facts that are wrong", "line 2", []string{"--facts", write("bad", `{"kind":"patient_group","id":"g"}`+"\n"+`{"kind":"patient","id":"p","patient_group":"h"}`+"\n")}},
 		{"facts and Redis at once", "--redis", []string{"--facts", facts, "--redis", workbench.redis.url()}},

@@ -81,8 +81,12 @@ func (a *API) writing(h administering, l looks) handler {
 
 // caller makes sure that whoever sent a request is known: by a signed token, which
 // names who acts, or as a trusted service, by a token of the tokens file or, where
-// nobody is asked who they are, by being able to reach the listener.
+// nobody is asked who they are, by being able to reach the listener. Where the names of
+// clients are said, the certificate of each of these has one of them as well.
 func (a *API) caller(x *exchange) (bearer Bearer, signed bool, err error) {
+	if err := a.clients.admits(x); err != nil {
+		return Bearer{}, false, err
+	}
 	return a.callerBy(x, a.cfg.AdminTokens)
 }
 

@@ -96,6 +96,10 @@ type Config struct {
 	// AdminTokens says who may use the admin listener. nil likewise, unless there is
 	// a Verifier.
 	AdminTokens *Tokens
+	// AdminClientNames are the DNS names and URIs of which the certificate of whoever uses the
+	// admin listener has to have one, beside the extended key usage clientAuth, and beside
+	// what AdminTokens and Verifier ask. It takes TLSFiles.ClientCA. None asks for none.
+	AdminClientNames []string
 
 	// Readiness is what /health/ready answers. nil is always ready.
 	Readiness *Readiness
@@ -144,7 +148,8 @@ type API struct {
 	streams     *streams
 	pages       *pages
 	hosts       hosts
-	pace        *authz.Pace // of long answers
+	clients     *clientNames // of the admin listener, nil for any
+	pace        *authz.Pace  // of long answers
 }
 
 // New returns an API that answers as cfg says.
@@ -175,12 +180,16 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--allowed-hosts: %w", err)
 	}
+	clients, err := newClientNames(cfg.AdminClientNames)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-client-names: %w", err)
+	}
 	pages, err := newPages()
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: make the key of page tokens: %w", err)
 	}
 	a := &API{
-		cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages, hosts: hosts,
+		cfg: cfg, outages: outageLog{logger: cfg.Logger}, fixed: newFixedHeaders(), streams: newStreams(), pages: pages, hosts: hosts, clients: clients,
 		pace: authz.NewPace(cfg.MaxLong),
 	}
 	if cfg.PublicURL != "" {

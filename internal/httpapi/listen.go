@@ -67,11 +67,14 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
+// IsUnix reports whether addr is a unix socket.
+func IsUnix(addr string) bool { return strings.HasPrefix(addr, unixScheme) }
+
 // IsLoopback reports whether only processes of this machine can reach addr: a
 // unix socket, or a host that is localhost or a loopback address. An empty host
 // means every interface.
 func IsLoopback(addr string) bool {
-	if strings.HasPrefix(addr, unixScheme) {
+	if IsUnix(addr) {
 		return true
 	}
 	host, _, err := net.SplitHostPort(addr)
@@ -94,6 +97,6 @@ func CheckAddress(flag, addr string, authenticated, allowUnauthenticated bool) e
 		return nil
 	}
 	return fmt.Errorf("%s %s can be reached from other machines, and callers are not asked who they are: "+
-		"give --tokens or --tls-client-ca (for --admin-addr --admin-tokens or --jwt-jwks), or listen on a loopback address or unix:///path, "+
+		"give --tokens or --tls-client-ca (for --admin-addr --admin-tokens, --jwt-jwks or --admin-client-names), or listen on a loopback address or unix:///path, "+
 		"or start with --allow-unauthenticated, which lets everybody who can reach the address ask everything", flag, addr)
 }
