@@ -1,0 +1,91 @@
+package acceptance
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEveryEndpointAndEveryCaller is the table of who is answered where, at a sidecar that
+// asks services for tokens, on both listeners, and takes the JWTs of an issuer: each cell is
+// a status. What is not in the table is not promised.
+func TestEveryEndpointAndEveryCaller(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	const adminToken = "c1a55e5d0c5f4f1c8b7e3a2d9f60b4e1"
+	s := serve(t, "--tokens", writeFile(t, "tokens", "portal "+serviceToken+"\n"), "--admin-tokens", writeFile(t, "admin-tokens", "console "+adminToken+"\n"),
+		"--jwt-jwks", i.keys(t), "--jwt-issuer", issuerURL, "--jwt-audience", audience, "--jwt-type-claim", "kind", "--jwt-organisation-claim", "clinic")
+	bearer := func(token string, more ...string) []string {
+		return append([]string{"Authorization", "Bearer " + token}, more...)
+	}
+	jwt := func(kind, id string) []string {
+		return bearer(i.rs256(t, claimsOf(claims(id)).but("kind", kind)))
+	}
+	callers := []struct {
+		what    string
+		headers []string
+	}{
+		{"nobody", nil},
+		{"a mere name", []string{"Caregate-Actor", "amara"}},
+		{"a wrong token", bearer("wrong", "Caregate-Actor", "amara")},
+		{"a service of decisions", bearer(serviceToken)},
+		{"a service of decisions, for amara", bearer(serviceToken, "Caregate-Actor", "amara")},
+		{"a service of administration", bearer(adminToken)},
+		{"a service of administration, as the operator", bearer(adminToken, "Caregate-Actor", "operator")},
+		{"a service of administration, for amara", bearer(adminToken, "Caregate-Actor", "amara")},
+		{"an expired JWT of amara", bearer(i.rs256(t, claimsOf(claimsOf(claims("amara")).but("kind", "team_member")).but("exp", time.Now().Add(-time.Hour).Unix())))},
+		{"a JWT of amara elsewhere", bearer(i.rs256(t, claimsOf(claimsOf(claims("amara")).but("kind", "team_member")).but("clinic", "hillside")))},
+		{"a JWT of a patient", jwt("patient", "p-1")},
+		{"a JWT of somebody unknown", jwt("team_member", "stranger")},
+		{"a JWT of a member", jwt("team_member", "mark")},
+		{"a JWT of an administrator", jwt("team_member", "amara")},
+	}
+	question := func(who string) object {
+		return object{"subject": member(who), "action": action{Name: "view"}, "resource": patient("p-1")}
+	}
+	ask := everyQuestion("mark", "p-1")
+	const directory = "/directory/v1"
+	// A column for each caller, in their order.
+	for _, row := range []struct {
+		what, method, at, path string
+		body                   any
+		statuses               string
+	}{
+		{"an evaluation", http.MethodPost, "decisions", "/access/v1/evaluation", question("mark"), "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"evaluations", http.MethodPost, "decisions", "/access/v1/evaluations", object{"evaluations": array{question("mark")}}, "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"a search for subjects", http.MethodPost, "decisions", searchSubject, ask[searchSubject], "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"a search for resources", http.MethodPost, "decisions", searchResource, ask[searchResource], "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"a search for actions", http.MethodPost, "decisions", searchAction, ask[searchAction], "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"the metadata", http.MethodGet, "decisions", "/.well-known/authzen-configuration", nil, "200 200 200 200 200 200 200 200 200 200 200 200 200 200"},
+		{"the data API", http.MethodPost, "decisions", "/v1/data/authz/allow", object{"input": question("mark")}, "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"permissions", http.MethodGet, "decisions", "/v1/permissions/mark", nil, "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"permissions by POST", http.MethodPost, "decisions", "/v1/permissions", object{"team_member": "mark"}, "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"a filter", http.MethodPost, "decisions", "/v1/filters", ask["/v1/filters"], "401 401 401 200 200 401 401 401 401 401 401 401 401 401"},
+		{"an explanation of mark", http.MethodPost, "decisions", "/v1/explanations", question("mark"), "401 401 401 200 200 401 401 401 401 403 403 403 200 200"},
+		{"an explanation of amara", http.MethodPost, "decisions", "/v1/explanations", question("amara"), "401 401 401 200 200 401 401 401 401 403 403 403 403 200"},
+		{"a review", http.MethodPost, "decisions", "/v1/reviews", ask["/v1/reviews"], "401 401 401 403 200 401 401 401 401 403 403 403 403 200"},
+		{"a preview", http.MethodPost, "decisions", "/v1/previews", ask["/v1/previews"], "401 401 401 403 200 401 401 401 401 403 403 403 403 200"},
+		{"roles", http.MethodGet, "admin", directory + "/roles", nil, "401 401 401 401 401 400 200 200 401 403 403 403 403 200"},
+		{"a patient", http.MethodGet, "admin", directory + "/patients/p-1", nil, "401 401 401 401 401 400 200 200 401 403 403 403 200 200"},
+		{"a list", http.MethodPost, "admin", directory + "/lists", object{"kind": "role"}, "401 401 401 401 401 400 200 200 401 403 403 403 403 200"},
+		{"changes", http.MethodGet, "admin", directory + "/changes", nil, "401 401 401 401 401 400 200 200 401 403 403 403 403 200"},
+		{"the policy", http.MethodGet, "admin", "/policy/v1/policy", nil, "401 401 401 401 401 200 200 200 401 200 200 200 200 200"},
+		{"a role that is written", http.MethodPut, "admin", directory + "/roles/volunteer", object{"permissions": array{"stock:view"}}, "401 401 401 401 401 400 403 201 401 403 403 403 403 200"},
+		{"an edge that is written", http.MethodPut, "admin", directory + "/team-members/noor/groups/administrators", nil, "401 401 401 401 401 400 403 204 401 403 403 403 403 204"},
+		{"edits", http.MethodPost, "admin", directory + "/edits", object{"edits": array{object{"link": object{"relation": "group", "from": "noor", "to": "administrators"}}}}, "401 401 401 401 401 400 403 200 401 403 403 403 403 200"},
+		{"readiness", http.MethodGet, "diagnostic", "/health/ready", nil, "200 200 200 200 200 200 200 200 200 200 200 200 200 200"},
+	} {
+		want := strings.Fields(row.statuses)
+		if len(want) != len(callers) {
+			t.Fatalf("%s: %d cells for %d callers", row.what, len(want), len(callers))
+		}
+		for column, c := range callers {
+			r := must(t)(send(t.Context(), row.method, s.url(row.at)+row.path, row.body, c.headers...))
+			if fmt.Sprint(r.status) != want[column] {
+				t.Errorf("%s, %s: %v, expected %s", row.what, c.what, r, want[column])
+			}
+		}
+	}
+}
