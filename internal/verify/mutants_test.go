@@ -26,16 +26,18 @@ type mutant struct {
 	shapes []string
 }
 
-// residual is rules that leave something else of the rule.
+// residual is rules that leave something else of the rule, where the resource is open or
+// where the subject is.
 type residual struct {
 	authz.Rules
-	change func([][]authz.Condition) [][]authz.Condition
+	subject bool
+	change  func([][]authz.Condition) [][]authz.Condition
 }
 
 func (r residual) Residual(ctx context.Context, q authz.Question, open authz.Open) (*authz.Residual, error) {
 	left, err := r.Rules.Residual(ctx, q, open)
-	if err != nil {
-		return nil, err
+	if err != nil || open.Subject != r.subject {
+		return left, err
 	}
 	changed := make([][]authz.Condition, len(left.Any))
 	for i := range left.Any {
@@ -47,8 +49,10 @@ func (r residual) Residual(ctx context.Context, q authz.Question, open authz.Ope
 }
 
 func leaving(change func([][]authz.Condition) [][]authz.Condition) func(authz.Rules) authz.Rules {
-	return func(r authz.Rules) authz.Rules { return residual{r, change} }
+	return func(r authz.Rules) authz.Rules { return residual{Rules: r, change: change} }
 }
+
+func withoutLast(ways [][]authz.Condition) [][]authz.Condition { return ways[:max(0, len(ways)-1)] }
 
 // each changes every condition, or takes it away.
 func each(change func(*authz.Condition) bool) func([][]authz.Condition) [][]authz.Condition {
@@ -153,7 +157,10 @@ func mutants() map[string]mutant {
 			edits: []edit{{allow, "\treference.resolved\n\tvisibility.patient_visible\n", "\tvisibility.patient_visible\n"}}, shapes: every,
 		},
 		"the residual lacks an alternative": {
-			rules: leaving(func(ways [][]authz.Condition) [][]authz.Condition { return ways[:max(0, len(ways)-1)] }), shapes: filters,
+			rules: leaving(withoutLast), shapes: filters,
+		},
+		"the residual of who lacks an alternative": {
+			rules: func(r authz.Rules) authz.Rules { return residual{Rules: r, subject: true, change: withoutLast} }, shapes: searches[1:],
 		},
 		"the residual has a negation turned round": {
 			rules: leaving(func(ways [][]authz.Condition) [][]authz.Condition {
