@@ -155,9 +155,9 @@ func (c *crash) kept(t *testing.T, s *server) {
 	})
 }
 
-// Redis is killed in mid-write, again and again. What it comes back with is whole,
-// and has everything that was acknowledged, however rarely it syncs: a process that
-// dies takes nothing with it that it had written.
+// Redis is killed in mid-write, again and again. What it comes back with is whole, and has
+// everything that was acknowledged if it syncs always: otherwise it puts off what it
+// writes while the disk is slow, and acknowledges all the same.
 func TestRedisKilledInMidWrite(t *testing.T) {
 	t.Parallel()
 	for _, fsync := range []string{"always", "everysec"} {
@@ -174,7 +174,9 @@ func TestRedisKilledInMidWrite(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.intact(t, "riverside")
-				c.kept(t, sidecars[round%2])
+				if fsync == "always" {
+					c.kept(t, sidecars[round%2])
+				}
 			}
 			c.during(t, 9, sidecars, func() { c.wrote(t, 50) })
 			c.intact(t, "riverside")

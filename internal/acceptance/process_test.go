@@ -61,7 +61,7 @@ func launch(options serverOptions, flags ...string) (*server, error) {
 			args = append(args, flag, "127.0.0.1:0")
 		}
 	}
-	if !hasFlag(flags, "--facts") && !hasFlag(flags, "--redis") {
+	if !hasFlag(flags, "--facts") && !hasFlag(flags, "--redis") && !hasFlag(flags, "--data") {
 		args = append(args, "--admin-addr", "127.0.0.1:0") // the example is administered on a port of its own
 	}
 	s := &server{
