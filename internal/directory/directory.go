@@ -146,6 +146,7 @@ type Directory struct {
 	embedded                   *miniredis.Miniredis // nil with a real Redis
 
 	scripts
+	replicas int // that a master has to have for its scripts to answer
 }
 
 // Open returns a directory in the Redis that cfg names. It does not connect:

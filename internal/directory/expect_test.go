@@ -139,7 +139,7 @@ func TestWritingUser(t *testing.T) {
 	server := startRedis(t)
 	root := openStore(t, server)
 	commands := "+evalsha +eval +time +exists +type +del +hgetall +hmget +hget +hset +hdel +zadd +zrem +zcard +zscore +zrange +xadd +xlen +xrange"
-	args := []any{"ACL", "SETUSER", "writer", "on", ">pass", "~cg:*", "-@all", "+ping", "+hello"}
+	args := []any{"ACL", "SETUSER", "writer", "on", ">pass", "~cg:*", "-@all", "+info|replication", "+hello"}
 	for command := range strings.FieldsSeq(commands) {
 		args = append(args, command)
 	}

@@ -273,27 +273,27 @@ func TestRangeOfCache(t *testing.T) {
 				t.Errorf("%s of what nobody follows: %v", name, errs)
 			}
 		}
-		doubtful, err := NewCache(s.Directory, CacheConfig{MinReplicas: 1})
-		if s.embedded != nil {
-			if err == nil {
-				t.Error("the embedded store is asked for replicas")
+		// The directory is closed by itself, and looks for other replicas only while nobody reads.
+		stop := func(caches ...*Cache) {
+			for _, c := range caches {
+				c.stop()
+				if err := c.feed.Close(); err != nil {
+					t.Error(err)
+				}
+				c.running.Wait()
 			}
-			doubtful = caches[0]
-		} else if err != nil {
+		}
+		stop(caches...)
+		if s.embedded != nil {
+			return
+		}
+		doubtful, err := NewCache(s.Directory, CacheConfig{MinReplicas: 1})
+		if err != nil {
 			t.Fatal(err)
-		} else if _, errs := calls(doubtful); authz.KindOf(errs[0]) != authz.Unavailable || authz.KindOf(errs[1]) != authz.Unavailable {
+		}
+		if _, errs := calls(doubtful); authz.KindOf(errs[0]) != authz.Unavailable || authz.KindOf(errs[1]) != authz.Unavailable {
 			t.Errorf("of a master that is not to be believed: %v", errs)
 		}
-		// The directory is closed by itself.
-		if doubtful != caches[0] {
-			caches = append(caches, doubtful)
-		}
-		for _, c := range caches {
-			c.stop()
-			if err := c.feed.Close(); err != nil {
-				t.Error(err)
-			}
-			c.running.Wait()
-		}
+		stop(doubtful)
 	})
 }

@@ -66,8 +66,12 @@ func newScripts(first string) scripts {
 }
 
 // believe lets only a master answer that has so many replicas in good state. The
-// store inside this process is the only one there is.
+// store inside this process is the only one there is. Nobody may be reading.
 func (d *Directory) believe(replicas int) {
+	if d.read != nil && d.replicas == replicas {
+		return
+	}
+	d.replicas = replicas
 	first := ""
 	if !d.server.within {
 		first = fmt.Sprintf("local least_replicas = %d\n", replicas) + masterScript
