@@ -181,6 +181,9 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 			if r.status == http.StatusOK && (really.status == http.StatusForbidden || strings.Contains(string(really.body), "in a change of its own")) {
 				continue // whether it may be made is not looked at: B4 is asked when somebody books
 			}
+			if r.status == http.StatusOK && really.status == http.StatusNotFound && !*decode[preview](t, r).Changes {
+				continue // to delete what is not there changes nothing, and a booking that is hidden answers so too (A5)
+			}
 			if (r.status == http.StatusOK) != (really.status == http.StatusOK) {
 				t.Errorf("previewed as %v, made as %v: %s\n facts:\n%s", r, really, sent, d.w.canonical())
 				return

@@ -85,6 +85,11 @@ func Check(ctx context.Context, source *Source, config CheckConfig) (*CheckRepor
 	add(wrong)
 	report.Notes = append(report.Notes, notes...)
 	outside, err := Fragment(ctx, source)
+	if err != nil {
+		return report, err
+	}
+	ofRows, err := masksOfRows(ctx, source, snapshot)
+	outside = append(outside, ofRows...)
 	for i := range outside {
 		outside[i].Warning = !config.RequireFragment
 	}

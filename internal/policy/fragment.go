@@ -13,8 +13,12 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
+	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy/bounded"
 )
+
+// filterless is the consequence of leaving the fragment for allow.
+const filterless = "allow cannot be turned into a filter"
 
 // The sizes of a subject's sets that a probe is compared for, with equal steps between
 // them. What is left of a rule that walks such a set grows with it, and so the rule has no
@@ -26,9 +30,9 @@ const (
 	manyElements = 8
 )
 
-// Fragment reports where `allow` leaves the fragment that partial evaluation
-// turns into a filter: with the facts of the resource unknown, what is left of
-// it must consist of `leaf in known`, `known in leaf`, `leaf == known`, a leaf that is
+// Fragment reports where `allow`, or the routes that reviews count by, leave the fragment
+// that partial evaluation turns into a filter: with the facts of the resource unknown, what
+// is left of them must consist of `leaf in known`, `known in leaf`, `leaf == known`, a leaf that is
 // true or false, comparisons of two leaves, and the negation of all these, where a leaf
 // is one fact of the resource or of what it refers to. It asks every question that the
 // catalogue can make, without properties but references and without context.
@@ -48,33 +52,27 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	partial, err := newPartial(ctx, untyped, source.Data)
+	has, err := source.entries(compiler)
 	if err != nil {
 		return nil, err
 	}
-	f := fragment{seen: map[string]int{}}
+	f := fragment{seen: map[string]int{}, consequence: filterless}
 	f.shapes(compiler)
-	more, many := probes(catalogue, source.Data, moreElements), probes(catalogue, source.Data, manyElements)
-	for i, p := range probes(catalogue, source.Data, fewElements) {
-		var steps [3]map[Finding]int
-		few, err := partial(ctx, &p, comprehensions{left: func(expr *ast.Expr) {
-			f.add(expr.Location, "comprehension", fmt.Sprintf("a comprehension is left where %s; %s", &p, whyForm))
-		}, steps: &steps[0]})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", &p, err)
-		}
-		f.residual(&p, few)
-		grown, err := partial(ctx, &more[i], comprehensions{steps: &steps[1]})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", &p, err)
-		}
-		if f.enumerates(&p, few, grown, steps) {
+	for _, e := range []struct{ entry, query, consequence string }{
+		{entryAllow, query(entryAllow), filterless},
+		{entryRoutes, query(entryRoutes) + "[" + routeVar + "]", "routes cannot be counted by reviews and previews"},
+	} {
+		if !has[e.entry] {
 			continue
 		}
-		if _, err := partial(ctx, &many[i], comprehensions{steps: &steps[2]}); err != nil {
-			return nil, fmt.Errorf("%s: %w", &p, err)
+		partial, err := newPartial(ctx, untyped, source.Data, e.query)
+		if err != nil {
+			return nil, err
 		}
-		f.nested(&p, steps)
+		f.consequence = e.consequence
+		if err := f.probe(ctx, partial, catalogue, source.Data); err != nil {
+			return nil, err
+		}
 	}
 	for i := range f.findings {
 		if n := f.counts[i]; n > 1 {
@@ -85,11 +83,41 @@ func Fragment(ctx context.Context, source *Source) ([]Finding, error) {
 	return f.findings, nil
 }
 
+// probe asks every question of one entry point, for three sizes of the subject's sets.
+func (f *fragment) probe(ctx context.Context, partial partialFunc, catalogue *authz.Catalogue, data map[string]any) error {
+	more, many := probes(catalogue, data, moreElements), probes(catalogue, data, manyElements)
+	for i, p := range probes(catalogue, data, fewElements) {
+		var steps [3]map[Finding]int
+		few, err := partial(ctx, &p, comprehensions{left: func(expr *ast.Expr) {
+			f.add(expr.Location, "comprehension", fmt.Sprintf("a comprehension is left where %s; %s", &p, whyForm))
+		}, steps: &steps[0]})
+		if err != nil {
+			return fmt.Errorf("%s: %w", &p, err)
+		}
+		f.residual(&p, few)
+		grown, err := partial(ctx, &more[i], comprehensions{steps: &steps[1]})
+		if err != nil {
+			return fmt.Errorf("%s: %w", &p, err)
+		}
+		if f.enumerates(&p, few, grown, steps) {
+			continue
+		}
+		if _, err := partial(ctx, &many[i], comprehensions{steps: &steps[2]}); err != nil {
+			return fmt.Errorf("%s: %w", &p, err)
+		}
+		f.nested(&p, steps)
+	}
+	return nil
+}
+
+// partialFunc evaluates what is known of a probe, and leaves the rest.
+type partialFunc func(context.Context, *probe, comprehensions) (*rego.PartialQueries, error)
+
 func newPartial(
-	ctx context.Context, compiler *ast.Compiler, data map[string]any,
-) (func(context.Context, *probe, comprehensions) (*rego.PartialQueries, error), error) {
-	query, err := rego.New(append(bounded.Options(),
-		rego.Query(query(entryAllow)),
+	ctx context.Context, compiler *ast.Compiler, data map[string]any, query string,
+) (partialFunc, error) {
+	prepared, err := rego.New(append(bounded.Options(),
+		rego.Query(query),
 		rego.Compiler(compiler),
 		rego.Store(inmem.NewFromObject(data)),
 		rego.StrictBuiltinErrors(true),
@@ -98,16 +126,17 @@ func newPartial(
 		return nil, err
 	}
 	return func(ctx context.Context, p *probe, tracer comprehensions) (*rego.PartialQueries, error) {
-		return query.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
+		return prepared.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
 			rego.EvalQueryTracer(tracer))
 	}, nil
 }
 
 // fragment collects findings, each once, with how many questions show it.
 type fragment struct {
-	findings []Finding
-	counts   []int
-	seen     map[string]int // index of a finding by its place and form
+	consequence string // of what is found, for the reader
+	findings    []Finding
+	counts      []int
+	seen        map[string]int // index of a finding by its place and form
 }
 
 func (f *fragment) add(location *ast.Location, form, text string) {
@@ -118,7 +147,7 @@ func (f *fragment) add(location *ast.Location, form, text string) {
 		return
 	}
 	f.seen[key] = len(f.findings)
-	place.Text = "allow cannot be turned into a filter: " + text
+	place.Text = f.consequence + ": " + text
 	f.findings, f.counts = append(f.findings, place), append(f.counts, 1)
 }
 
@@ -158,9 +187,29 @@ func (f *fragment) residual(p *probe, left *rego.PartialQueries) {
 	l := &leftover{leaves: p.leaves, outside: func(expr *ast.Expr, location *ast.Location, why string) {
 		f.add(location, readable(expr), fmt.Sprintf("`%s` is left where %s; %s", readable(expr), p, why))
 	}}
-	if _, ok := l.read(left).residual(); !ok {
-		f.add(nil, "alternatives", fmt.Sprintf("there are more than %d alternatives where %s", maxAlternatives, p))
+	for _, queries := range f.named(left.Queries) {
+		if _, ok := l.read(&rego.PartialQueries{Queries: queries, Support: left.Support}).residual(); !ok {
+			f.add(nil, "alternatives", fmt.Sprintf("there are more than %d alternatives where %s", maxAlternatives, p))
+		}
 	}
+}
+
+// named parts what is left of routes by the name of the route, and leaves what is left of
+// allow together.
+func (f *fragment) named(queries []ast.Body) map[string][]ast.Body {
+	if f.consequence == filterless {
+		return map[string][]ast.Body{"": queries}
+	}
+	out := map[string][]ast.Body{}
+	for _, body := range queries {
+		name, rest, ok := routeOf(body)
+		if !ok {
+			f.add(body.Loc(), "name", "a route must have a literal name")
+			continue
+		}
+		out[name] = append(out[name], rest)
+	}
+	return out
 }
 
 // enumerates reports a rule that leaves more for larger sets of the subject's: an alternative,

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/policies"
 )
 
 func fragment(t *testing.T, source *policy.Source) []string {
@@ -57,6 +60,16 @@ func TestFragmentSaysWhatLeavesIt(t *testing.T) {
 			old: access, new: "\tsome group in input.subject.access\n\tgroup == input.resource.patient_group\n",
 			want: []string{visibility + ":", "one alternative", "in` the set"},
 		},
+		"counting for a route": {
+			old:  "# METADATA\n# title: A patient is in question\n",
+			new:  "# METADATA\n# title: More routes\nroutes contains \"team\" if count(input.resource.care_team) > 0\n\n# METADATA\n# title: A patient is in question\n",
+			want: []string{visibility + ":", "routes cannot be counted by reviews and previews", "count(input.resource.care_team"},
+		},
+		"a route with the name of a fact": {
+			old:  "# METADATA\n# title: A patient is in question\n",
+			new:  "# METADATA\n# title: More routes\nroutes contains upper(input.resource.patient_group) if patient_concerned\n\n# METADATA\n# title: A patient is in question\n",
+			want: []string{"routes cannot be counted by reviews and previews", "a route must have a literal name"},
+		},
 		"default": {
 			old: "# V1\n", new: "# V1\ndefault _view_all := false\n",
 			want: []string{visibility + ":", "authz.visibility._view_all has a default"},
@@ -73,6 +86,36 @@ func TestFragmentSaysWhatLeavesIt(t *testing.T) {
 			for _, want := range c.want {
 				if !strings.Contains(got, want) {
 					t.Errorf("%q lacks %q", got, want)
+				}
+			}
+		})
+	}
+}
+
+// Masks go out with a filter and are those of all its rows.
+func TestCheckAsksTheMasks(t *testing.T) {
+	for name, c := range map[string]struct{ mask, want string }{
+		"of the subject": {`masks["patient.name"] := {} if not input.subject.permissions["patient:view_all"]`, ""},
+		"of a row":       {`masks["patient.name"] := {} if input.resource.patient_group == "closed"`, "authz/masked.rego:8: masks cannot be given with a filter: masks are the same for all rows"},
+		"of a row, under a condition on the type": {"masks[\"patient.name\"] := {} if {\n\tinput.resource.type == \"appointment\"\n\tinput.resource.patient.patient_group in input.subject.access\n}",
+			"masks cannot be given with a filter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := tree(t, policies.Files)
+			files["authz/masked.rego"] = &fstest.MapFile{Data: []byte("package authz\n\n# METADATA\n# title: Masks\n# schemas:\n#   - input: schema.input\n#\n" + c.mask + "\n")}
+			source, err := policy.Read(files, data.Files())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, strict := range []bool{false, true} {
+				var found []string
+				for _, f := range check(t, source, policy.CheckConfig{RequireFragment: strict}).Findings {
+					if strings.Contains(f.String(), "masks") && f.Warning != strict {
+						found = append(found, f.String())
+					}
+				}
+				if (len(found) > 0) != (c.want != "") || !strings.Contains(strings.Join(found, "\n"), c.want) {
+					t.Errorf("strict %t: found %q, expected %q", strict, found, c.want)
 				}
 			}
 		})

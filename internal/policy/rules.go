@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -139,24 +140,64 @@ func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open)
 	if err != nil {
 		return nil, err
 	}
-	reads := &openReads{leaves: o.leaves}
-	values, err := s.whole.with(ctx, o.input, []string{entryMasks},
-		rego.EvalQueryTracer(reads), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
+	masks, reads, err := s.masks(ctx, o.input, o.leaves)
 	if err != nil {
 		return nil, evaluationError(ctx, err)
 	}
-	if len(reads.where) > 0 {
-		slices.Sort(reads.where)
-		return nil, outsideError(slices.Compact(reads.where))
+	if len(reads) > 0 {
+		where := make([]string, len(reads))
+		for i, read := range reads {
+			where[i] = place(read.location, read.why)
+		}
+		slices.Sort(where)
+		return nil, outsideError(slices.Compact(where))
 	}
-	return objectJSON("data.authz.masks", values[0])
+	return objectJSON("data.authz.masks", masks)
+}
+
+// masks evaluates the masks for an input that leaves something open, and says where they ask
+// for that.
+func (s *Snapshot) masks(ctx context.Context, input *ast.Term, leaves []openLeaf) (masks *ast.Term, where []openRead, err error) {
+	reads := &openReads{leaves: leaves}
+	values, err := s.whole.with(ctx, input, []string{entryMasks},
+		rego.EvalQueryTracer(reads), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
+	if err != nil {
+		return nil, nil, err
+	}
+	return values[0], reads.where, nil
+}
+
+// masksOfRows reports where the masks ask for facts of single rows, which a filter cannot
+// answer, in any question that the catalogue can make.
+func masksOfRows(ctx context.Context, source *Source, s *Snapshot) ([]Finding, error) {
+	if !s.has[entryMasks] {
+		return nil, nil
+	}
+	f := fragment{seen: map[string]int{}, consequence: "masks cannot be given with a filter"}
+	for _, p := range probes(s.Catalogue(), source.Data, fewElements) {
+		_, where, err := s.masks(ctx, p.input, p.leaves)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", &p, err)
+		}
+		for _, read := range where {
+			f.add(read.location, read.why, fmt.Sprintf("%s, where %s", read.why, &p))
+		}
+	}
+	sortFindings(f.findings)
+	return f.findings, nil
 }
 
 // openReads notes where an evaluation asks for a fact that is left open. It is not there,
 // so a rule about it would be silent for all rows, those that it is meant for too.
 type openReads struct {
 	leaves []openLeaf
-	where  []string
+	where  []openRead
+}
+
+// openRead is a place that asks for a fact that is left open.
+type openRead struct {
+	location *ast.Location
+	why      string
 }
 
 // Enabled implements topdown.QueryTracer.
@@ -174,8 +215,8 @@ func (r *openReads) TraceEvent(e topdown.Event) {
 	ast.WalkRefs(expr, func(ref ast.Ref) bool {
 		for _, leaf := range r.leaves {
 			if overlaps(ref, leaf.ref) {
-				r.where = append(r.where, place(expr.Location, "masks are the same for all rows, and "+leaf.leaf.String()+" is not; "+
-					"make them depend on the subject and the action alone"))
+				r.where = append(r.where, openRead{expr.Location, "masks are the same for all rows, and " + leaf.leaf.String() + " is not; " +
+					"make them depend on the subject and the action only"})
 			}
 		}
 		return false
