@@ -12,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestChangesAgainstModel commits and imports random changes: after each, Redis
@@ -20,7 +21,7 @@ import (
 // leads from what was to what is, and back.
 func TestChangesAgainstModel(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		const rounds = 1200
+		rounds := max(300, soak.Cases(1200))
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		r := rand.New(rand.NewPCG(seed, 0))

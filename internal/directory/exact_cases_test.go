@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // scene is a trial with an organisation that a test writes itself.
@@ -101,7 +102,7 @@ func TestNewEnemyNeverSeesThePatient(t *testing.T) {
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	for i := range 150 {
+	for i := range max(40, soak.Cases(150)) {
 		for _, s := range x.sidecars {
 			s.proxy.DelayFeed(time.Duration(r.IntN(6)) * time.Millisecond)
 		}

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/soak"
 )
 
-// exactDecisions is how many decisions the test of exactness checks: 200,000, or
-// CAREGATE_TEST_DECISIONS.
+// exactDecisions is how many decisions the test of exactness checks: of 200,000 those that
+// are tried, or CAREGATE_TEST_DECISIONS.
 func exactDecisions(t *testing.T) int {
 	text := os.Getenv("CAREGATE_TEST_DECISIONS")
 	if text == "" {
-		return 200_000
+		return soak.Cases(200_000)
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

@@ -14,6 +14,7 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // ledger is a trial in which what is written is checked as hard as what is answered: by
@@ -262,12 +263,12 @@ func (l *ledger) loseAll(destroy func()) {
 	})
 }
 
-// exactWrites is how many acknowledged writes the test checks: 1,500, or
-// CAREGATE_TEST_WRITES.
+// exactWrites is how many acknowledged writes the test checks: of 3,000 those
+// that are tried, or CAREGATE_TEST_WRITES.
 func exactWrites(t *testing.T) int {
 	text := os.Getenv("CAREGATE_TEST_WRITES")
 	if text == "" {
-		return 1500
+		return soak.Cases(3000)
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // What the design documents is exported as it was written.
@@ -55,6 +56,9 @@ func TestExportPages(t *testing.T) {
 		}
 		roundTrip(t, s)
 		for _, size := range []int{1, 7, 1205} { // each id as the last of a page
+			if size == 1 && s.embedded != nil && !soak.All() {
+				continue
+			}
 			if text, _ := s.exportBy(t, size); text != whole {
 				t.Errorf("by pages of %d it is another export", size)
 			}

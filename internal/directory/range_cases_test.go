@@ -12,13 +12,17 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/search"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // Many indexes, which a page takes its ids from all over, and whose ids begin apart
 // and in many alike.
 func TestRangeOfManyIndexes(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		const groups = 3000
+		groups := 3000
+		if s.embedded != nil && !soak.All() { // it is slow
+			groups = 600
+		}
 		var records []admin.Record
 		var edits []admin.Edit
 		add := func(record admin.Record) {

@@ -13,6 +13,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/soak"
 	"github.com/caregate/caregate/policies"
 )
 
@@ -194,10 +195,7 @@ func (d dice) spoil(r *authz.Request) {
 // that they did not name themselves.
 func TestExplainEqualsTheModel(t *testing.T) {
 	const parts, questions = 4, 50
-	worlds := 500
-	if underRace {
-		worlds /= 10
-	}
+	worlds := soak.Cases(500)
 	rules, types := explainRules(t), accountTypes(t)
 	for part := range parts {
 		t.Run(fmt.Sprint("seed", part), func(t *testing.T) {

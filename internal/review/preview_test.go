@@ -10,6 +10,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // variants are policies whose previews have to be exact: the default one, and edits of
@@ -56,9 +57,7 @@ func TestPreviewIsTheDifference(t *testing.T) {
 }
 
 func previewsAreDifferences(t *testing.T, d *directory.Directory, rules authz.Rules, organisations int) {
-	if underRace {
-		organisations /= 4
-	}
+	organisations = soak.Cases(2 * organisations)
 	made, gained, lost, still := 0, 0, 0, 0
 	for seed := range organisations {
 		w := newWard(t, d, rules, fmt.Sprintf("ward-%d", seed)).seeded(uint64(seed))

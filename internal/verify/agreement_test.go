@@ -14,18 +14,21 @@ import (
 	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/soak"
 	"github.com/caregate/caregate/internal/verify"
 )
 
 // How the organisations of the property are shared out: each part asks two stores, and
 // executes filters in three databases.
 const (
-	parts           = 4
-	asked           = 6
-	seed     uint64 = 20_000
-	apart    uint64 = 1_000 // the seeds of parts are
-	allParts        = parts * ofEach
+	parts        = 4
+	asked        = 6
+	seed  uint64 = 20_000
+	apart uint64 = 1_000 // the seeds of parts are
 )
+
+// ofEach is how many organisations a part has.
+func ofEach() int { return soak.Cases(75) }
 
 // both is an oracle of two: the policy evaluated plainly, and the rules in plain Go.
 type both struct {
@@ -147,7 +150,7 @@ func TestAllShapesAgree(t *testing.T) {
 				r, err := verify.Run(t.Context(), verify.Config{
 					Rules: rules, Oracle: both{general, reference{general}, compared}, Constants: s.Constants(),
 					Stores: servers.stores(t, part), Databases: servers.databases(t, part),
-					Organisations: ofEach, Questions: asked, Seed: seed + uint64(part)*apart,
+					Organisations: ofEach(), Questions: asked, Seed: seed + uint64(part)*apart,
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -170,8 +173,8 @@ func TestAllShapesAgree(t *testing.T) {
 			})
 		}
 	})
-	if organisations != allParts {
-		t.Errorf("%d organisations of %d", organisations, allParts)
+	if organisations != parts*ofEach() {
+		t.Errorf("%d organisations of %d", organisations, parts*ofEach())
 	}
 	shapes := 0
 	for _, store := range []string{"embedded", "Redis"} {
