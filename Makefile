@@ -23,9 +23,13 @@ build: ## build bin/caregate as the sidecar is: static, stripped, and without po
 .PHONY: test
 test: redis-server databases ## run all tests, Go's and the policy's
 	$(GO) test -race -timeout 20m ./...
-	$(GO) test -timeout 20m ./internal/review ./internal/verify ./internal/secrecy # properties have fewer cases under the race detector
+	$(GO) test -timeout 20m ./internal/secrecy # which has fewer cases with the race detector
 	$(GO) run ./cmd/caregate policy test
 	$(GO) run ./cmd/caregate policy verify --policies policies --data data
+
+.PHONY: soak
+soak: redis-server databases ## the properties with all of their cases, without the race detector
+	CAREGATE_TEST_SOAK=1 $(GO) test -timeout 30m ./internal/...
 
 .PHONY: redis-server
 redis-server: # the tests start their own; this only sees that there is one to start

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // step makes a random edit.
@@ -137,7 +139,7 @@ func (d *dice) learn() {
 func TestDirectoryEqualsTheModel(t *testing.T) {
 	t.Parallel()
 	n, text := seed()
-	total := int(number(t, "CAREGATE_TEST_EDITS", 1500))
+	total := int(number(t, "CAREGATE_TEST_EDITS", uint64(soak.Cases(4000))))
 	t.Logf("CAREGATE_TEST_SEED=%s CAREGATE_TEST_EDITS=%d", text, total)
 	seen := tally{codes: map[string]int{}}
 	const organisations = 5

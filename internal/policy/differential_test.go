@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // world makes random facts and questions out of so few names that they meet.
@@ -152,7 +153,7 @@ func TestDifferential(t *testing.T) {
 	snapshots := bothAlone(t, embedded(t))
 	w := world{rand.New(rand.NewPCG(1, 2))}
 	asked, allowed := 0, 0
-	for range 120 {
+	for range soak.Cases(240) {
 		facts := w.facts()
 		for range 50 {
 			asked++

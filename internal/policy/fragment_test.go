@@ -108,6 +108,9 @@ func TestCheckAsksTheMasks(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, strict := range []bool{false, true} {
+				if !strict && name != "of a row" {
+					continue
+				}
 				var found []string
 				for _, f := range check(t, source, policy.CheckConfig{RequireFragment: strict}).Findings {
 					if strings.Contains(f.String(), "masks") && f.Warning != strict {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // accessRule is the body of the second route, which edits replace.
@@ -95,7 +96,7 @@ func TestResidualsAgreeWithDecisions(t *testing.T) {
 			snapshots := both(t, source)
 			w := world{rand.New(rand.NewPCG(7, 8))}
 			asked, allowed := 0, 0
-			for range 6 {
+			for range soak.Cases(24) {
 				facts := w.facts()
 				for range 25 {
 					n, yes := agreeOpen(t, w, snapshots, facts)

@@ -19,6 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/policy/machine"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // firstSeed is where TestRandomPrograms begins; each program has the next seed.
@@ -26,7 +27,7 @@ import (
 // fewer of them.
 const (
 	firstSeed    = 1
-	programCount = 350
+	programCount = 1000
 )
 
 // TestRandomPrograms holds the machine to OPA's general evaluator on random
@@ -40,7 +41,7 @@ func TestRandomPrograms(t *testing.T) {
 		seed      atomic.Int64
 	)
 	seed.Store(int64(setting(t, "CAREGATE_TEST_SEED", firstSeed)))
-	last := seed.Load() + int64(setting(t, "CAREGATE_TEST_PROGRAMS", programCount)) - 1
+	last := seed.Load() + int64(setting(t, "CAREGATE_TEST_PROGRAMS", soak.Cases(programCount))) - 1
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for n := seed.Add(1) - 1; n <= last && !t.Failed(); n = seed.Add(1) - 1 {
