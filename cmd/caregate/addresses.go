@@ -35,12 +35,12 @@ func (s *serving) checkClientNames() error {
 	}
 	why := ""
 	switch {
-	case s.adminAddr == "":
-		why = "administration is off; give --admin-addr"
-	case httpapi.IsUnix(s.adminAddr):
-		why = "over a unix socket nobody shows a certificate, and the file system says who may; have --admin-addr be host:port"
 	case s.tlsClientCA == "":
 		why = "nobody is asked for a certificate; give --tls-client-ca"
+	case s.adminAddr == "" && s.tokens != "":
+		why = "administration is off, and callers of decisions bear tokens; give --admin-addr"
+	case httpapi.IsUnix(s.adminAddr):
+		why = "over a unix socket nobody shows a certificate, and the file system says who may; have --admin-addr be host:port"
 	default:
 		return nil
 	}

@@ -169,7 +169,8 @@ func TestNothingSaysWhoAdministers(t *testing.T) {
 		{"a signer, no names, and everybody at the decisions", signer.secured(t, "--allow-unauthenticated"), []string{"--admin-client-names"}},
 		{"a signer, no names, and tokens for decisions", signer.secured(t, "--tokens", writeFile(t, "tokens", "portal abc\n")), []string{"--admin-client-names"}},
 		{"names and no signer", names, []string{"--admin-client-names", "--tls-client-ca"}},
-		{"names and no administration", signer.secured(t, append(names, "--facts", facts)...), []string{"--admin-client-names", "--admin-addr"}},
+		{"names where callers bear tokens, and no administration", signer.secured(t, append(names, "--facts", facts, "--tokens", writeFile(t, "tokens", "portal abc\n"))...),
+			[]string{"--admin-client-names", "--admin-addr"}},
 		{"names and a socket", signer.secured(t, append(names, "--admin-addr", socket)...), []string{"--admin-client-names", "unix socket"}},
 		{"names in the file and no signer", []string{"--config", config}, []string{"caregate.yaml:1: admin-client-names", "--tls-client-ca"}},
 		{"a name with a *", signer.secured(t, "--admin-client-names", "*.example"), []string{"--admin-client-names", `"*.example"`, "without a *"}},
@@ -196,6 +197,7 @@ func TestNothingSaysWhoAdministers(t *testing.T) {
 	// A socket is the file system's, and decisions alone are for every client of the signer's.
 	serve(t, signer.secured(t, "--admin-addr", socket)...)
 	serve(t, signer.secured(t, "--facts", facts)...)
+	serve(t, signer.secured(t, append(names, "--facts", facts)...)...) // which may name who asks for an explanation
 	// Names are a setting like the others.
 	named := []tls.Certificate{signer.client(t, forClients, "spiffe://example/roster")}
 	for what, s := range map[string]*server{

@@ -108,6 +108,17 @@ func TestUnixSocket(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"decision":true`) {
 		t.Errorf("%d %s %v", response.StatusCode, body, err)
 	}
+	conn, err := net.Dial("unix", socket) // out of every browser's reach, and so asked by any name, or none
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "POST /access/v1/evaluation HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(soundQuestion), soundQuestion); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), `"decision":true`) {
+		t.Errorf("without a Host: %s %v", answer, err)
+	}
 	s.mu.Lock()
 	addrs := strings.Join(s.addrs["decisions"], " ")
 	s.mu.Unlock()

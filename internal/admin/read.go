@@ -28,6 +28,25 @@ const (
 	maxScan   = 5000 // records looked at, give or take a chunk
 )
 
+// Administers returns nil for an actor who has the duty authz.Explain, and for a service that
+// acts for nobody. All others are Forbidden in the same words, whether they exist or not.
+func (s *Service) Administers(ctx context.Context, organisation string, actor Actor) error {
+	if actor.nobody() {
+		return nil
+	}
+	ask, declared := s.decisions.Policy().Administration().Question(authz.Explain)
+	if !declared {
+		return undeclared()
+	}
+	d, _, err := s.decisions.Decide(ctx, organisation, &authz.Request{
+		Subject: authz.Entity{Type: actor.Type, ID: actor.ID}, Action: authz.Action{Name: ask.Action}, Resource: authz.Entity{Type: ask.Resource, ID: "explanations"},
+	}, authz.Freshness{Full: true})
+	if err == nil && !d.Allow {
+		err = refused("", "only those are told who administer by the policy")
+	}
+	return err
+}
+
 // Get returns one record and the revision at which it was so. One that does not
 // exist is NotFound.
 func (s *Service) Get(

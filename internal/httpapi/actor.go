@@ -44,11 +44,25 @@ type administering func(x *exchange, actor admin.Actor) error
 // a service that looks for nobody.
 type lookingOn func(x *exchange, viewer review.Viewer) error
 
-// identified makes a handler of the admin listener ask who calls.
-func (a *API) identified(h handler) handler {
+// governing makes a handler of the admin listener answer a trusted service, and whoever
+// administers by the policy. All others are refused in the same words (A5).
+func (a *API) governing(h handler) handler {
 	return func(x *exchange) error {
-		if _, _, err := a.caller(x); err != nil {
+		bearer, signed, err := a.caller(x)
+		if err != nil {
 			return err
+		}
+		actor, _, err := a.named(x, bearer, signed)
+		if err != nil {
+			return err
+		}
+		if actor != (admin.Actor{}) {
+			if a.cfg.Administration == nil {
+				return authz.Errorf(authz.Forbidden, "", "nobody administers here; ask as a service that acts for nobody")
+			}
+			if err := a.cfg.Administration.Administers(x.ctx, x.organisation(), actor); err != nil {
+				return err
+			}
 		}
 		return h(x)
 	}
@@ -116,7 +130,8 @@ func (a *API) callerBy(x *exchange, tokens *Tokens) (bearer Bearer, signed bool,
 // looking makes a handler of the decisions listener know who looks. Whoever may ask for
 // decisions may ask here too, as one who acts for nobody; they may say for whom they act,
 // and a signed token says it as well, both as on the admin listener: where signed tokens
-// are taken and callers bear no others, nothing else counts.
+// are taken and callers bear no others, nothing else counts. Only a service that bears a
+// token asks about everybody in somebody's name; whom others name asks for themselves.
 func (a *API) looking(h lookingOn) handler {
 	return func(x *exchange) error {
 		tokens := a.cfg.Tokens
@@ -132,7 +147,13 @@ func (a *API) looking(h lookingOn) handler {
 		if err != nil {
 			return err
 		}
-		return h(x, review.Viewer{Actor: actor, Own: signed})
+		mere := tokens == nil && !signed && actor != (admin.Actor{})
+		if mere {
+			if err := a.clients.names(x); err != nil {
+				return err
+			}
+		}
+		return h(x, review.Viewer{Actor: actor, Own: signed || mere})
 	}
 }
 

@@ -141,8 +141,7 @@ func TestSignedTokenIsOfOneOrganisation(t *testing.T) {
 	c, _ := actors(t, httpapi.Config{Verifier: signed{"north"}})
 	c.get("/organisations/north"+base+"/roles", "Authorization", "Bearer good.mark.x").wantStatus(t, 200)
 	c.get("/organisations/south"+base+"/roles", "Authorization", "Bearer good.mark.x").refused(t, 403, "forbidden", "")
-	// The policy is nobody's own.
-	if got := c.get("/policy/v1/policy", "Authorization", "Bearer good.mark.x"); got.status != 404 {
+	if got := c.get("/policy/v1/policy", "Authorization", "Bearer good.mark.x"); got.status != 403 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	if got := c.get("/policy/v1/policy"); got.status != 401 {

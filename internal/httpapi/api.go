@@ -98,7 +98,8 @@ type Config struct {
 	AdminTokens *Tokens
 	// AdminClientNames are the DNS names and URIs of which the certificate of whoever uses the
 	// admin listener has to have one, beside the extended key usage clientAuth, and beside
-	// what AdminTokens and Verifier ask. It takes TLSFiles.ClientCA. None asks for none.
+	// what AdminTokens and Verifier ask; and of whoever names somebody on the decisions
+	// listener without a token. It takes TLSFiles.ClientCA. None asks for none.
 	AdminClientNames []string
 
 	// Readiness is what /health/ready answers. nil is always ready.
@@ -233,6 +234,7 @@ func (a *API) route() {
 		d.post(base+"/v1/data/authz/decision", a.dataDecision)
 		d.post(base+"/v1/data/*", a.dataUnknown)
 		d.post(base+"/v1/data", a.dataUnknown)
+		a.admin.get(base+"/policy/v1/policy", a.governing(a.policy))
 		if a.cfg.Searcher != nil {
 			a.routeSearch(base)
 		}
@@ -252,7 +254,6 @@ func (a *API) route() {
 	a.diagnostics.getOpen("/health/ready", a.ready)
 	a.diagnostics.getOpen("/metrics", a.metrics)
 
-	a.admin.get("/policy/v1/policy", a.identified(a.policy))
 	if a.cfg.Administration != nil {
 		a.routeDirectory("")
 		a.routeDirectory("/organisations/:organisation")

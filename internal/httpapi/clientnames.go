@@ -56,6 +56,16 @@ func isDNSName(name string) bool {
 	}) < 0
 }
 
+// names refuses a caller who is known by a certificate and names somebody, unless they may
+// administer: a signer's every certificate would be an administrator's else.
+func (c *clientNames) names(x *exchange) error {
+	if state := x.request.TLS; c == nil && state != nil && len(state.VerifiedChains) > 0 {
+		return authz.Errorf(authz.Forbidden, headerActor, "names somebody, and nothing says whose certificates may; "+
+			"leave it out, or start with --admin-client-names or --tokens")
+	}
+	return c.admits(x)
+}
+
 // admits refuses a caller whose certificate is none of a client's, or has none of the names. What
 // is asked for is said, and the names are not.
 func (c *clientNames) admits(x *exchange) error {

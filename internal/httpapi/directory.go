@@ -12,6 +12,9 @@ import (
 // behind it (A1, A4). Its methods return within ctx, with errors whose kind
 // authz.KindOf knows; Forbidden is for the actor. *admin.Service is one.
 type Administration interface {
+	// Administers returns nil for an actor who administers by the policy, and is Forbidden in
+	// the same words for all others.
+	Administers(ctx context.Context, organisation string, actor admin.Actor) error
 	// Apply commits edits in one revision, or none of them.
 	Apply(ctx context.Context, organisation string, actor admin.Actor, edits []admin.Edit, options admin.Options) (admin.Committed, error)
 	// Change gives some fields and lists of one record new values.

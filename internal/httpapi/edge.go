@@ -102,7 +102,7 @@ const (
 // admit refuses a request before its body is read.
 func (s *surface) admit(x *exchange) error {
 	if !s.asksWho {
-		if err := s.api.hosts.addressed(x.request); err != nil {
+		if err := s.api.hosts.addressed(x.request, s == s.api.diagnostics); err != nil {
 			return err
 		}
 	}

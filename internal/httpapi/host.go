@@ -38,13 +38,15 @@ func hostName(name string) string { return strings.ToLower(strings.TrimSuffix(na
 // addressed refuses a request that came over loopback, where nobody is asked who they
 // are, under another name than this machine's, or from a page of another machine's. A
 // certificate is for a name, so over TLS there is nothing to look at, and a unix socket is
-// out of every browser's reach.
-func (h hosts) addressed(r *http.Request) error {
+// out of every browser's reach. Probes of HTTP/1.0 may come without a name; no browser does.
+func (h hosts) addressed(r *http.Request, probes bool) error {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || r.TLS != nil || !local.IP.IsLoopback() {
 		return nil
 	}
-	// HTTP/1.0 may come without a Host, a browser does not.
+	if r.Host == "" && !probes {
+		return authz.Errorf(authz.Forbidden, "Host", "is empty; send the name or the address that you ask, such as localhost")
+	}
 	if r.Host != "" && !h.has(r.Host, false) {
 		return authz.Errorf(authz.Forbidden, "Host", "is the name of another machine; ask for localhost, or for the address, "+
 			"or have callers bear tokens, or start with the name in --allowed-hosts")

@@ -29,13 +29,14 @@ func newSource(place string, client *http.Client) (func(context.Context) ([]byte
 	if err := trustworthy(u); err != nil {
 		return nil, err
 	}
-	own := http.Client{Timeout: fetchTimeout}
+	// A connection for each answer: what comes on an idle one is logged by net/http.
+	own := http.Client{Timeout: fetchTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
 	if client != nil {
 		own = *client
 	}
 	own.CheckRedirect = func(r *http.Request, before []*http.Request) error {
 		if len(before) > 3 {
-			return errors.New("more than 3 redirects")
+			return said("more than 3 redirects")
 		}
 		return trustworthy(r.URL)
 	}
@@ -46,13 +47,13 @@ func newSource(place string, client *http.Client) (func(context.Context) ([]byte
 func trustworthy(u *url.URL) error {
 	switch {
 	case u.Host == "" || u.User != nil:
-		return errors.New("the URL of the JWKS must name a host, and no user")
+		return said("the URL of the JWKS must name a host, and no user")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	default:
-		return errors.New("the URL of the JWKS must begin with https://; http:// will do for this machine alone")
+		return said("the URL of the JWKS must begin with https://; http:// will do for this machine alone")
 	}
 }
 
@@ -65,7 +66,7 @@ func isLoopback(host string) bool {
 }
 
 // fetch reads the key set at a URL. Its errors name the host alone: the rest of a
-// URL may hold a secret.
+// URL may hold a secret. Of what the host says they hold nothing.
 func fetch(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -73,18 +74,18 @@ func fetch(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error)
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	answer, err := client.Do(r)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
 	if err != nil {
-		return nil, fmt.Errorf("the JWKS at %s cannot be fetched: %w", u.Host, err)
+		return nil, fmt.Errorf("the JWKS at %s cannot be fetched: %s", u.Host, because(err))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the JWKS at %s cannot be fetched: it answers %d", u.Host, answer.StatusCode)
 	}
-	b, err := bounded(answer.Body)
+	b, err := io.ReadAll(io.LimitReader(answer.Body, maxSet+1))
 	if err != nil {
+		return nil, fmt.Errorf("the JWKS at %s cannot be fetched: %s", u.Host, because(err))
+	}
+	if err := plain(b); err != nil {
 		return nil, fmt.Errorf("the JWKS at %s: %w", u.Host, err)
 	}
 	return b, nil
@@ -96,20 +97,20 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the JWKS cannot be read: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	b, err := bounded(file)
+	b, err := io.ReadAll(io.LimitReader(file, maxSet+1))
+	if err == nil {
+		err = plain(b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the JWKS %s: %w", path, err)
 	}
 	return b, nil
 }
 
-func bounded(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxSet+1))
-	if err != nil {
-		return nil, err
-	}
+// plain refuses what no key set is.
+func plain(b []byte) error {
 	if len(b) > maxSet {
-		return nil, fmt.Errorf("more than %d bytes; a key set is smaller", maxSet)
+		return fmt.Errorf("more than %d bytes; a key set is smaller", maxSet)
 	}
-	return b, plaintext.Check(b)
+	return plaintext.Check(b)
 }

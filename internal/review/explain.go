@@ -15,8 +15,8 @@ type Viewer struct {
 	Actor admin.Actor
 	// Operator sees everything, whoever they are: the command on the operator's machine.
 	Operator bool
-	// Own says that the actor asks by their own token, and no service that is trusted with
-	// decisions about everybody does.
+	// Own says that the actor asks by their own token, or is merely named, and that no service
+	// with a token asks, which is trusted with decisions about everybody.
 	Own bool
 }
 
@@ -47,7 +47,7 @@ const (
 
 // Explain decides r and says why, all from the facts of one revision. An administrator
 // is an operator, or an actor who has the duty authz.Explain (A1). Who asks by their own
-// token asks about themselves, unless they administer, and is answered as if whom they may
+// token, or is merely named, asks about themselves, unless they administer, and is answered as if whom they may
 // not view did not exist (A5); a trusted service is told of these what a decision says, and
 // no more. Errors are those of authz.Service's Decide; Forbidden; Unavailable also when the
 // facts changed too often to try what would change a deny.
@@ -81,7 +81,7 @@ func (s *Service) explain(
 		administrator = viewer.Operator || len(all) > 1 && all[1].Decision.Allow
 		if viewer.Own && !administrator && (admin.Actor{Type: r.Subject.Type, ID: r.Subject.ID}) != viewer.Actor {
 			return authz.Errorf(authz.Forbidden, "subject",
-				"is somebody else than the token speaks for; ask about yourself, or as an administrator, or have a service ask that bears a token")
+				"is somebody else than the one who asks, by their token or by Caregate-Actor; ask about yourself, or as an administrator, or have a service ask that bears a token")
 		}
 		facts = all[0].Facts
 		hidden, err := k.hidden(ctx, all[0].Question)
