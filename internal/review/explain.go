@@ -88,15 +88,13 @@ func (s *Service) explain(
 		if err != nil {
 			return err
 		}
-		if viewer.Own && !administrator && !all[0].Decision.Allow {
-			referred, err := k.referring(ctx, all[0].Question)
+		if viewer.Own {
+			seen, err := s.asSeen(ctx, k, r, all[0], hidden, administrator)
 			if err != nil {
 				return err
 			}
-			hidden = append(hidden, referred...)
-		}
-		if len(hidden) > 0 && viewer.Own {
-			return s.explainWithout(ctx, organisation, r, facts, hidden, e, &asked)
+			*e, asked = Explanation{Decision: seen.Decision}, seen.Question
+			return s.account(ctx, e, asked)
 		}
 		administrator = administrator && len(hidden) == 0
 		*e = Explanation{Decision: all[0].Decision}
@@ -128,16 +126,36 @@ func (s *Service) explain(
 	return e, stated, err
 }
 
-// explainWithout is the answer if some did not exist.
-func (s *Service) explainWithout(
-	ctx context.Context, organisation string, r *authz.Request, facts *authz.Facts, hidden []authz.Key, e *Explanation, asked *authz.Question,
-) error {
-	over := authz.NewService(reading{without(facts, hidden)}, s.rules)
-	_, err := over.Consider(ctx, organisation, []*authz.Request{r}, authz.Freshness{}, func(all []authz.Considered) error {
-		*e, *asked = Explanation{Decision: all[0].Decision}, all[0].Question
-		return s.account(ctx, e, *asked)
+// asSeen is how r is decided if those did not exist whom the viewer may not view: hidden,
+// and of a deny, for whoever does not administer, whoever else is referred to. Whether it
+// denies is looked at without the hidden ones, who are not to be told from nobody (A5).
+func (s *Service) asSeen(
+	ctx context.Context, k *known, r *authz.Request, decided authz.Considered, hidden []authz.Key, administrator bool,
+) (seen authz.Considered, err error) {
+	facts := decided.Question.Facts
+	if seen = decided; len(hidden) > 0 {
+		seen, err = s.considerWithout(ctx, k.organisation, r, facts, hidden)
+	}
+	if err != nil || administrator || seen.Decision.Allow {
+		return seen, err
+	}
+	referred, err := k.referring(ctx, seen.Question)
+	if err != nil || len(referred) == 0 {
+		return seen, err
+	}
+	return s.considerWithout(ctx, k.organisation, r, facts, append(hidden, referred...))
+}
+
+// considerWithout is how r is decided if some did not exist.
+func (s *Service) considerWithout(
+	ctx context.Context, organisation string, r *authz.Request, facts *authz.Facts, some []authz.Key,
+) (considered authz.Considered, err error) {
+	over := authz.NewService(reading{without(facts, some)}, s.rules)
+	_, err = over.Consider(ctx, organisation, []*authz.Request{r}, authz.Freshness{}, func(all []authz.Considered) error {
+		considered = all[0]
+		return nil
 	})
-	return err
+	return considered, err
 }
 
 // account says why q was decided as e has it, at both levels.

@@ -98,6 +98,35 @@ func TestAHiddenPatientIsExplainedAsNobody(t *testing.T) {
 	}
 }
 
+// What is allowed only because a hidden patient exists is denied as if there were none, and
+// whoever else is referred to is explained by that, not by the decision.
+func TestWhatAHiddenPatientAllowsIsExplainedAsWithoutThem(t *testing.T) {
+	w := settled(t)
+	w.load(
+		`{"kind":"team_member","id":"bookable","role":"doctor","provider":true,"booking":["open"]}`,
+	)
+	for _, viewer := range []review.Viewer{own("patient", "seen"), own("team_member", "nurse"), own("team_member", "doctor")} {
+		for _, action := range []string{"view", "book"} {
+			for _, provider := range []string{"bookable", "doctor", "absent too"} {
+				about := func(id string) string {
+					e, _, err := w.Explain(t.Context(), w.org, &authz.Request{
+						Subject: authz.Entity{Type: viewer.Actor.Type, ID: viewer.Actor.ID}, Action: authz.Action{Name: action},
+						Resource: authz.Entity{Type: "provider", ID: provider, Properties: map[string]any{"patient": id}},
+					}, viewer, authz.Freshness{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return strings.ReplaceAll(said(e), id, "X")
+				}
+				hidden, none := about("hidden"), about("absent")
+				if same := hidden == none; !same && viewer.Actor.ID != "doctor" { // who sees the patient
+					t.Errorf("%v, %s of %s: %s\nand of nobody %s", viewer.Actor, action, provider, hidden, none)
+				}
+			}
+		}
+	}
+}
+
 // An administrator is told by name only of those whom they may view: by a service, what
 // a decision says, and no remedy that names a role, a group or a member.
 func TestAdministratorsAreToldOfWhomTheyView(t *testing.T) {
