@@ -192,14 +192,16 @@ func (x *exchange) read() error {
 		return &refusal{unsupportedMediaType(), "the body must not be compressed; send it without Content-Encoding"}
 	}
 	// A body that stops half way does not hold its place for longer than an answer
-	// may take. A connection that cannot say so is the server's to bound.
+	// may take, nor its connection, for net/http reads what is left before it answers. A
+	// connection that cannot say so is the server's to bound.
+	whole := func() {}
 	if deadline, ok := x.ctx.Deadline(); ok {
 		if latest := x.start.Add(x.api.cfg.RequestTimeout); deadline.After(latest) {
 			deadline = latest
 		}
 		connection := http.NewResponseController(x.echo.Response().Writer)
 		if connection.SetReadDeadline(deadline) == nil {
-			defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+			whole = func() { _ = connection.SetReadDeadline(time.Time{}) }
 		}
 	}
 	limit := x.api.cfg.MaxBody
@@ -220,6 +222,7 @@ func (x *exchange) read() error {
 		case int64(len(body)) > limit:
 			return x.tooLarge()
 		case err == io.EOF && x.ctx.Err() == nil:
+			whole()
 			return nil
 		case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
 			return authz.Errorf(authz.Malformed, "", "the body did not arrive in time; send it at once")

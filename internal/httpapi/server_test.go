@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -233,5 +235,63 @@ func TestServerTimesOutHeaders(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.ReadAll(conn); err != nil {
 		t.Errorf("the connection stays open: %v", err)
+	}
+}
+
+// A body that stops half way is answered, and its connection is let go, as soon as an answer
+// may take; whether it was read to where it stopped or not at all.
+func TestServerLetsGoOfHalfABody(t *testing.T) {
+	l, err := httpapi.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := newAPI(t, httpapi.Config{RequestTimeout: 100 * time.Millisecond, MaxBody: 1000, Reviewer: &reviewer{}})
+	server := httpapi.NewServer(httpapi.ServerConfig{ReadTimeout: 500 * time.Millisecond})
+	server.Add("d", l, api.Decisions(), nil)
+	go func() { _ = server.Serve() }()
+	for what, request := range map[string]string{
+		"half a body":                 "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
+		"no body":                     "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n",
+		"half a chunk":                "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{",
+		"half of too much":            "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{",
+		"too much, of no length":      "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n500\r\n" + strings.Repeat("a", 0x500) + "\r\n",
+		"half of no JSON":             "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 500\r\n\r\n{",
+		"half where nobody reads":     "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
+		"half of what has longer":     "POST /v1/explanations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
+		"half, and the name is wrong": "POST /access/v1/evaluation HTTP/1.1\r\nHost: rebound.example\r\nContent-Length: 500\r\n\r\n{",
+	} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request)
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+			t.Errorf("%s: %q, %v", what, answer, err)
+		}
+		_ = conn.Close()
+	}
+	// What arrived as a whole leaves the connection for the next one, however late that is.
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for range 2 {
+		_, _ = fmt.Fprintf(conn, "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(good), good)
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("a whole body: %d, %v", answer.StatusCode, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
