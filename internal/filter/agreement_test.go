@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // worlds is how many worlds the test of agreement makes for each database.
@@ -18,7 +19,7 @@ func worlds(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("CAREGATE_TEST_WORLDS"))
 	if err != nil {
-		return 5
+		return soak.Cases(16)
 	}
 	return n
 }
