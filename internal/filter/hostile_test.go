@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // stock is a mapping of one type, whose table has only an id.
@@ -29,7 +30,7 @@ func (s *schema) stock() []byte {
 // one, in tables with every hostile name, and looks whether exactly its rows are shown
 // and nothing else was touched.
 func TestNothingBreaksOut(t *testing.T) {
-	for _, d := range databases() {
+	for nth, d := range databases() {
 		t.Run(d.name, func(t *testing.T) {
 			ids := hostile()
 			var rows [][]any
@@ -38,6 +39,9 @@ func TestNothingBreaksOut(t *testing.T) {
 			}
 			rows = append(rows, []any{nil}) // neither one of some texts nor none of them
 			for i, name := range append([]string{"stock"}, names()...) {
+				if i > 0 && (i+nth)%4 > 0 && !soak.All() { // each name in a few of the databases
+					continue
+				}
 				s := newSchema(t, &d, &world{}, 100, false)
 				s.tables = map[string]string{"stock": fmt.Sprint(name, " ", i), "canary": "canary"}
 				s.columns = map[string]string{"id": name + "!", "item": "item"}
