@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
@@ -20,6 +22,9 @@ type CheckConfig struct {
 	// RequireFragment makes an error of an `allow` that cannot be turned into a
 	// filter.
 	RequireFragment bool
+	// Limit is how long the check may take. 0 means a minute: a policy that takes longer
+	// would answer no question in time.
+	Limit time.Duration
 }
 
 // CheckReport is what Check found.
@@ -52,6 +57,8 @@ func (r *CheckReport) Warnings() int { return len(r.Findings) - r.Errors() }
 // do not say what they are for; and an `allow` outside the fragment that can be
 // turned into a filter. An error means that the check itself failed.
 func Check(ctx context.Context, source *Source, config CheckConfig) (*CheckReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(config.Limit, time.Minute))
+	defer cancel()
 	report := &CheckReport{Modules: len(source.Modules), Tests: len(source.Tests)}
 	add := func(findings []Finding) {
 		report.Findings = append(report.Findings, findings...)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/policy"
@@ -28,6 +29,20 @@ func TestEmbeddedPolicyHasNothingWrong(t *testing.T) {
 	}
 	if len(report.Notes) > 0 || report.Modules < 9 || report.Tests < 9 {
 		t.Errorf("notes %q, %d modules, %d tests", report.Notes, report.Modules, report.Tests)
+	}
+}
+
+// A rule that takes for ever is named, and the check ends.
+func TestCheckEndsWhateverARuleCosts(t *testing.T) {
+	source := edited(t, "authz/visibility/visibility.rego", "\tinput.resource.patient_group in input.subject.access\n",
+		"\tinput.resource.patient_group in input.subject.access\n\tcount([1 | some _ in numbers.range(1, 3000); some _ in numbers.range(1, 3000); some _ in numbers.range(1, 3000)]) > 0\n")
+	began := time.Now()
+	_, err := policy.Check(t.Context(), source, policy.CheckConfig{Limit: 2 * time.Second})
+	if err == nil || !strings.Contains(err.Error(), "not evaluated in time") || !strings.Contains(err.Error(), "data.authz.visibility") {
+		t.Errorf("the check says %v", err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it ended after %v", took)
 	}
 }
 

@@ -288,10 +288,20 @@ func readable(expr *ast.Expr) string {
 			}
 		case ast.Ref:
 			if name := v.String(); bounded.Name(name) != name {
-				t.Value = ast.MustParseRef(bounded.Name(name))
+				t.Value = operator(bounded.Name(name))
 			}
 		}
 		return false
 	})
 	return strings.TrimSpace(copied.String())
+}
+
+// operator is the ref of a built-in function, whose name may have parts.
+func operator(name string) ast.Ref {
+	parts := strings.Split(name, ".")
+	ref := ast.Ref{ast.VarTerm(parts[0])}
+	for _, part := range parts[1:] {
+		ref = append(ref, ast.StringTerm(part))
+	}
+	return ref
 }

@@ -52,6 +52,14 @@ func TestFragmentSaysWhatLeavesIt(t *testing.T) {
 			old: access, new: "\tstartswith(input.resource.patient_group, \"diabetes\")\n",
 			want: []string{visibility + ":", "startswith(input.resource.patient_group"},
 		},
+		"a function whose cost is bounded": {
+			old: access, new: "\treplace(input.resource.patient_group, \"a\", \"b\") == \"x\"\n",
+			want: []string{visibility + ":", "replace(input.resource.patient_group"},
+		},
+		"one of a name with parts": {
+			old: access, new: "\tregex.replace(input.resource.patient_group, \"a\", \"b\") == \"x\"\n",
+			want: []string{visibility + ":", "regex.replace(input.resource.patient_group"},
+		},
 		"walking a set of the resource": {
 			old: access, new: "\tsome member in input.resource.care_team\n\tmember == input.subject.id\n",
 			want: []string{visibility + ":", "input.resource.care_team["},
