@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,8 @@ import (
 const (
 	scanKeys         = 1000    // keys that Redis looks at before it answers
 	auditItems       = 250     // keys compared by one script at most,
-	auditCommands    = 1500    // ended after this many commands: some milliseconds
-	auditMembers     = 500     // members of an index on a page
+	auditCommands    = 1000    // ended after this many commands: some milliseconds
+	auditMembers     = 250     // members of an index on a page, and fields of an entity that are compared at once
 	maxEntityFields  = 100_000 // of a hash that is read
 	maxSuspects      = 10_000  // keys with a finding that wait to be looked at again
 	reviewedEntities = 100     // roles, groups and members read at once for a review
@@ -122,7 +123,7 @@ type suspect struct {
 }
 
 // item is one key to look at: what is a kind, an index, or whatIsKey; for an index
-// also the page or the member, as audit.lua says.
+// also the page or the member, and for an entity one field, as audit.lua says.
 type item struct{ what, id, cursor, member string }
 
 const (
@@ -207,9 +208,7 @@ func (a *auditor) lookAt(ctx context.Context, keys []string) error {
 		items = items[len(outcomes):]
 		for i, o := range outcomes {
 			a.hold(page[i], o.findings)
-			if o.next.what != "" {
-				items = append(items, o.next)
-			}
+			items = append(items, o.next...)
 		}
 		if a.held >= maxSuspects {
 			if err := a.settle(ctx); err != nil {
@@ -334,15 +333,15 @@ func (a *auditor) review(ctx context.Context, keys []authz.Key) error {
 // reviewPage reads entities over the connection of the audit, as one snapshot, and
 // gives each to the reviewer. It reports false, and gives none, if any is damaged.
 func (a *auditor) reviewPage(ctx context.Context, keys []authz.Key) (intact bool, err error) {
-	asked, args := readArgs(keys)
-	reply, err := a.read.RunRO(ctx, a.conn, []string{a.head}, args...).Slice()
-	if err != nil {
-		return false, unavailable(ctx, err)
+	asked := askedFor(keys)
+	facts, damage := a.readAll(ctx, a.conn, a.organisation, asked, factOf)
+	if damage != nil {
+		if _, is := errors.AsType[*authz.Error](damage); !is {
+			return false, unavailable(ctx, damage)
+		}
+		return false, nil
 	}
-	facts, damage := factsOf(reply, asked)
-	if intact = damage == nil; !intact {
-		return intact, nil
-	}
+	intact = true
 	for _, key := range asked {
 		if fact := facts.Get(key); fact.Found {
 			if err := a.config.Review(ctx, fact, facts); err != nil {

@@ -4,19 +4,22 @@
 -- KEYS[1]  the head
 -- ARGV[1]  the schema that the caller understands
 -- ARGV[2]  the number of commands after which a reply ends
--- ARGV[3]  the members on a page of an index
+-- ARGV[3]  the members on a page of an index, and the most fields of an entity that are
+--          compared at once
 -- ARGV[4]  the most fields that a hash is read with
 -- ARGV[5…] what, id, cursor, member and so on, four for each key:
 --          what is a kind of entity, an index, or 'key' for any other key; id is
 --          the last part of the name of the key, for 'key' all of it, for
 --          user-admins ''; cursor and member are for an index: a page from that
---          cursor, with 'only' this one member, with '' none
+--          cursor, with 'only' this one member, with '' none; and for an entity
+--          'only' is for this one field, if it has it
 --
 -- Returns the head as {type, fields and values}, alone if it has another schema
 -- that Caregate may have written, and else, for each key, for as many as the number
 -- of commands allows, one at least:
---   an entity  {type, fields and values, breaches}; 'huge' for a hash that is too
---              large to be read
+--   an entity  {type, fields and values, breaches, the number of fields that were
+--              compared, from the first on}; 'huge' for a hash that is too large to be
+--              read
 --   an index   {type, next cursor, breaches}
 --   any other  {type}
 -- Breaches are a flat list: code, field or member, detail and so on. Among those of
@@ -154,20 +157,32 @@ function compare.booking(id, hash, breach)
   end
 end
 
-local function entity(kind, id)
+local function entity(kind, id, cursor, only)
   local key, name = prefix .. kind .. ':' .. id, kind .. ':' .. id
   local type, hash, breaches = type_of(name), {}, {}
-  if type ~= 'hash' then return {type, hash, breaches} end
-  if call('HLEN', key) > tonumber(ARGV[4]) then return {'huge', hash, breaches} end
-  hash = call('HGETALL', key)
+  if type ~= 'hash' then return {type, hash, breaches, 0} end
   local function breach(code, field, detail)
     breaches[#breaches + 1] = code
     breaches[#breaches + 1] = field
     breaches[#breaches + 1] = detail
   end
+  if cursor == 'only' then
+    local value = call('HGET', key, only)
+    if value then compare[kind](id, {only, value}, breach) end
+    return {type, hash, breaches, 0}
+  end
+  if call('HLEN', key) > tonumber(ARGV[4]) then return {'huge', hash, breaches, 0} end
+  hash = call('HGETALL', key)
+  count = count + #hash / 16
   if lacks('ids:' .. kind, id) then breach('unlisted', '', '') end
-  compare[kind](id, hash, breach)
-  return {type, hash, breaches}
+  local some, fields = hash, #hash / 2
+  local most = tonumber(ARGV[3])
+  if fields > most then
+    some, fields = {}, most
+    for i = 1, 2 * most do some[i] = hash[i] end
+  end
+  compare[kind](id, some, breach)
+  return {type, hash, breaches, fields}
 end
 
 -- The indexes: the kind of the entity that one is about, the kind of its members,
@@ -237,7 +252,7 @@ local reply = {head}
 for i = 5, #ARGV, 4 do
   local what, id = ARGV[i], ARGV[i + 1]
   if compare[what] then
-    reply[#reply + 1] = entity(what, id)
+    reply[#reply + 1] = entity(what, id, ARGV[i + 2], ARGV[i + 3])
   elseif indexes[what] then
     reply[#reply + 1] = index(what, id, ARGV[i + 2], ARGV[i + 3])
   else

@@ -13,8 +13,8 @@ import (
 
 // The limits of one look at the stream.
 const (
-	auditChangeBytes    = 512 << 10
-	auditChangeCommands = 3000
+	auditChangeBytes    = 256 << 10
+	auditChangeCommands = 500
 )
 
 // changesAudit is what an audit knows of the stream of changes: as much of each

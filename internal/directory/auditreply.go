@@ -11,7 +11,7 @@ import (
 // outcome is what one run of the audit script says of one item.
 type outcome struct {
 	findings []outcomeFinding
-	next     item // the next page of an index, zero when there is none
+	next     []item // the next page of an index, or what is left of an entity
 }
 
 // outcomeFinding is a finding, and of an index the member that it is about.
@@ -123,7 +123,7 @@ func (a *auditor) outcomeOf(it item, reply []any) (outcome, error) {
 		}
 		o := indexOutcome(it, typ, found)
 		if next != "0" {
-			o.next = item{what: it.what, id: it.id, cursor: next}
+			o.next = []item{{what: it.what, id: it.id, cursor: next}}
 		}
 		return o, nil
 	}
@@ -131,7 +131,18 @@ func (a *auditor) outcomeOf(it item, reply []any) (outcome, error) {
 	if !ok {
 		return outcome{}, badReply()
 	}
-	return a.entityOutcome(authz.Kind(it.what), it.id, typ, hash, found), nil
+	compared, ok := at[int64](reply, 3)
+	if !ok {
+		return outcome{}, badReply()
+	}
+	if it.cursor == onlyMember && typ == "hash" {
+		return of(entityFindings(authz.Kind(it.what), it.id, nil, found)...), nil
+	}
+	o := a.entityOutcome(authz.Kind(it.what), it.id, typ, hash, found)
+	for i := 2 * int(compared); i < len(hash); i += 2 {
+		o.next = append(o.next, item{what: it.what, id: it.id, cursor: onlyMember, member: hash[i]})
+	}
+	return o, nil
 }
 
 func of(findings ...Finding) outcome {
@@ -153,6 +164,11 @@ func (a *auditor) entityOutcome(kind authz.Kind, id, typ string, hash []string, 
 		return of(about(RuleType, kind, id, remedyAnew, "is a %s and must be a hash", typ))
 	}
 	findings := append(wellFormed(kind, id, hash), a.sinceFindings(kind, id, hash)...)
+	return of(append(findings, entityFindings(kind, id, hash, found)...)...)
+}
+
+// entityFindings says in words what the script says of an entity with this hash.
+func entityFindings(kind authz.Kind, id string, hash []string, found []breach) (findings []Finding) {
 	for _, b := range found {
 		if b.code == "reference" && kind == authz.KindPatient && b.of == "patient_group" && b.detail == "" {
 			continue // reported as a patient without a group
@@ -161,7 +177,7 @@ func (a *auditor) entityOutcome(kind authz.Kind, id, typ string, hash []string, 
 			findings = append(findings, f)
 		}
 	}
-	return of(findings...)
+	return findings
 }
 
 // sinceFindings returns what is wrong with an entity as of the revision at which it

@@ -12,7 +12,7 @@ import (
 )
 
 // maxPageRecords is the most records on a page of an export. It ends earlier once
-// they have maxPageFields fields.
+// reading them was enough work.
 const maxPageRecords = 500
 
 // Exported is the outcome of an export.
@@ -44,7 +44,7 @@ func (d *Directory) export(ctx context.Context, organisation string, w io.Writer
 	var line []byte
 	for _, kind := range kinds() {
 		for after, more := "", true; more; {
-			page, err := d.page(ctx, organisation, kind, after, pageRecords, maxPageFields)
+			page, err := d.page(ctx, organisation, kind, after, pageRecords)
 			if err != nil {
 				return Exported{}, past.explain(err)
 			}

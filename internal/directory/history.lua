@@ -30,19 +30,17 @@ local function nonce_of(entry, name)
   return ''
 end
 
-local function entry_of(count)
-  return redis.call('XRANGE', stream, count .. '-0', count .. '-0')[1]
-end
+-- What a reading of the stream gives is all of an entry, with its images, so that as few
+-- are read as can be: the change after a revision names the nonce of that revision.
+local function next_of(from) return redis.call('XRANGE', stream, from, '+', 'COUNT', '1')[1] end
 
-local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', '1')[1]
 local after, follows = ARGV[2], 1
+local first_entry = next_of(after == '0' and '-' or after .. '-1')
+local oldest = redis.call('XRANGE', stream, '-', after == '0' and '0' or after .. '-0', 'COUNT', '1')[1] or first_entry
 if after ~= '0' then
-  local entry, next = entry_of(after), entry_of(string.format('%.0f', tonumber(after) + 1))
   local nonce
-  if entry then
-    nonce = nonce_of(entry, 'nonce')
-  elseif next then
-    nonce = nonce_of(next, 'prev')
+  if first_entry and first_entry[1] == string.format('%.0f-0', tonumber(after) + 1) then
+    nonce = nonce_of(first_entry, 'prev')
   elseif after == is.rev then
     nonce = is.nonce
   end
@@ -82,19 +80,14 @@ local function cut(entry, first, room, must)
 end
 
 local most, room = tonumber(ARGV[4]), tonumber(ARGV[5])
-local from, first, ended = after .. '-1', tonumber(ARGV[6]), false
-while not ended and #entries < most do
-  local page = redis.call('XRANGE', stream, from, '+', 'COUNT', string.format('%d', math.min(4, most - #entries)))
-  ended = #page == 0
-  for _, entry in ipairs(page) do
-    local count, bytes, whole = cut(entry, first, room, #entries == 0)
-    ended = ended or not whole
-    if not whole and bytes == 0 and #entries > 0 then break end
-    entry[3], entry[4] = first, count
-    entries[#entries + 1] = entry
-    if ended then break end
-    room, first = room - bytes, 0
-    from = string.match(entry[1], '^%d+') .. '-1' -- ids end in -0
-  end
+local first, entry = tonumber(ARGV[6]), first_entry
+while entry and #entries < most do
+  local count, bytes, whole = cut(entry, first, room, #entries == 0)
+  if not whole and bytes == 0 and #entries > 0 then break end
+  entry[3], entry[4] = first, count
+  entries[#entries + 1] = entry
+  room, first = room - bytes, 0
+  if not whole or room <= 0 then break end
+  entry = #entries < most and next_of(string.match(entry[1], '^%d+') .. '-1') -- ids end in -0
 end
 return reply

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,20 +13,25 @@ import (
 	"github.com/caregate/caregate/internal/search"
 )
 
-// The most of a range. A page ends earlier once its facts have maxRangeFields fields
-// in all, or maxAgain times an id of it was in a further index as well, so that none
-// takes long.
+// The most of a range. A page ends earlier once maxAgain times an id of it was in a
+// further index as well, or its facts were enough work, so that none takes long.
 const (
-	maxIndexes     = 10_000 // and as many further ids
-	maxRangeFields = 10_000
-	maxAgain       = 2_000
+	maxIndexes = 10_000 // and as many further ids
+	maxAgain   = 1000
+	maxSizes   = 1000 // of indexes that one script looks up
 )
 
 // rangeOnce reads a range by one script, one snapshot, which reads of each index
-// no more than a few ids at a time and compares the next of each.
+// no more than a few ids at a time and compares the next of each. It reads no more facts
+// than fit into so much work, 0 for all, and those of one id at least; where that one is a member of
+// very many groups, those that are left are read by further scripts at its revision.
 func (d *Directory) rangeOnce(
-	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
+	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness, work int,
 ) (search.Found, error) {
+	limit := clamp(r.Limit)
+	if r.Facts && work > 0 {
+		limit = min(limit, maxPart)
+	}
 	names, err := indexNames(r.Kind, r.Indexes)
 	if err != nil {
 		return search.Found{}, err
@@ -37,14 +43,20 @@ func (d *Directory) rangeOnce(
 	if len(further) > maxIndexes {
 		return search.Found{}, tooWide()
 	}
-	args := append(basisArgs(r.At, r.Basis), "page", string(r.Kind), r.After, clamp(r.Limit, search.MaxLimit),
-		flagOf(r.Facts), maxRangeFields, maxAgain, len(names))
+	args := append(basisArgs(r.At, r.Basis), "page", string(r.Kind), r.After, limit,
+		flagOf(r.Facts), work, maxAgain, len(names))
 	args = append(append(args, names...), further...)
 	h, reply, err := d.readRange(ctx, organisation, args)
 	if err != nil {
 		return search.Found{}, err
 	}
-	found, err := d.foundOf(organisation, r, h, reply)
+	found, unread, err := d.foundOf(organisation, r, h, reply)
+	if err == nil && unread {
+		found.Facts, err = d.readHeld(ctx, organisation, found.Facts)
+		if errors.Is(err, admin.ErrMoved) {
+			return d.rangeOnce(ctx, organisation, r, fresh, 0)
+		}
+	}
 	if err != nil {
 		return search.Found{}, err
 	}
@@ -54,15 +66,15 @@ func (d *Directory) rangeOnce(
 	return found, nil
 }
 
-// Sizes implements search.Store: one script, one snapshot. More than 10,000 indexes
-// are TooLarge.
+// Sizes implements search.Store: one snapshot, of more than 1,000 indexes by several
+// scripts at one revision. More than 10,000 indexes are TooLarge.
 func (d *Directory) Sizes(
 	ctx context.Context, organisation string, kind authz.Kind, indexes []search.Index,
 ) ([]int, authz.Revision, error) {
 	if len(indexes) > maxIndexes {
 		return nil, authz.Revision{}, tooWide()
 	}
-	args := append(basisArgs(nil, nil), "sizes")
+	var names []any
 	sizes := make([]int, len(indexes))
 	asked := make([]int, 0, len(indexes)) // the place of each index that is looked up
 	for i, index := range indexes {
@@ -72,21 +84,39 @@ func (d *Directory) Sizes(
 		}
 		if name != "" {
 			asked = append(asked, i)
-			args = append(args, name)
+			names = append(names, name)
 		}
 	}
-	h, reply, err := d.readRange(ctx, organisation, args)
+	var revision authz.Revision
+	err := atOneRevision(func(work int) error {
+		most := maxSizes
+		if work == 0 {
+			most = maxIndexes
+		}
+		var revisionOfPart *authz.Revision
+		for first := 0; first == 0 || first < len(names); first += most {
+			part := asked[first:min(first+most, len(asked))]
+			args := append(append(basisArgs(revisionOfPart, nil), "sizes"), names[first:first+len(part)]...)
+			h, reply, err := d.readRange(ctx, organisation, args)
+			if err != nil {
+				return err
+			}
+			for i, place := range part {
+				size, ok := at[int64](reply, i)
+				if !ok {
+					return damaged("the reply is cut off")
+				}
+				sizes[place] = int(size)
+			}
+			revision = h.revision
+			revisionOfPart = &h.revision
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, authz.Revision{}, err
 	}
-	for i, place := range asked {
-		size, ok := at[int64](reply, i)
-		if !ok {
-			return nil, authz.Revision{}, damaged("the reply is cut off")
-		}
-		sizes[place] = int(size)
-	}
-	return sizes, h.revision, nil
+	return sizes, revision, nil
 }
 
 // Range implements search.Store. It reads each time, and answers under the same
@@ -243,23 +273,26 @@ func (d *Directory) readRange(ctx context.Context, organisation string, args []a
 	return h, reply, nil
 }
 
-// foundOf reads the reply of the script to a question about a page.
-func (d *Directory) foundOf(organisation string, r search.Range, h head, reply []any) (search.Found, error) {
+// foundOf reads the reply of the script to a question about a page, and reports whether
+// facts of roles and groups are still to be read.
+func (d *Directory) foundOf(
+	organisation string, r search.Range, h head, reply []any,
+) (found search.Found, unread bool, err error) {
 	more, ok := at[int64](reply, 0)
 	count, ok2 := at[int64](reply, 1)
 	if !ok || !ok2 || count < 0 || int64(len(reply)-2) < count {
-		return search.Found{}, damaged("the reply is cut off")
+		return search.Found{}, false, damaged("the reply is cut off")
 	}
-	found := search.Found{IDs: make([]string, count), More: more == 1, Revision: h.revision}
+	found = search.Found{IDs: make([]string, count), More: more&1 == 1, Revision: h.revision}
 	keys := make([]authz.Key, count)
 	for i := range found.IDs {
 		if found.IDs[i], ok = reply[2+i].(string); !ok {
-			return search.Found{}, damaged("an id is no text")
+			return search.Found{}, false, damaged("an id is no text")
 		}
 		keys[i] = authz.Key{Kind: r.Kind, ID: found.IDs[i]}
 	}
 	if !r.Facts {
-		return found, nil
+		return found, false, nil
 	}
 	facts, err := factsAt(h, reply[2+count:], keys, func(key authz.Key, hash any) (*authz.Fact, error) {
 		fact, err := d.parsed.factOf(organisation, key, hash)
@@ -269,8 +302,8 @@ func (d *Directory) foundOf(organisation string, r search.Range, h head, reply [
 		return fact, err
 	})
 	if err != nil {
-		return search.Found{}, err
+		return search.Found{}, false, err
 	}
 	found.Facts = facts
-	return found, nil
+	return found, more&2 == 2, nil
 }

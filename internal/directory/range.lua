@@ -11,14 +11,16 @@
 --   sizes  the names of indexes
 --          Returns the head, then the size of each.
 --   page   kind, the id after which the page begins ('' for the first page), the
---          most ids on it, 1 if their facts are asked for and else 0, the number of
---          fields after which it ends, the number of ids after which it ends that
---          were read again in a further index, the number of indexes, their names,
---          and then further ids in order, which count where there is such an entity
+--          most ids on it, 1 if their facts are asked for and else 0, the work after
+--          which the reading of facts ends, 0 for no end, the number of ids after
+--          which the page ends that were read again in a further index, the number of
+--          indexes, their names, and then further ids in order, which count where there
+--          is such an entity
 --          Returns the head, 1 if there are more ids after the page and else 0, the
 --          number of ids, and the ids in order. With facts the hash of each id
 --          follows, '' for one that was lost, and then kind, id, hash of each role
---          and group of the team members.
+--          and group of the team members; 2 more in place of the first number say that
+--          not all of those were read, which is so only with one id.
 --
 -- Returns the head alone if there is no organisation or it has another schema, and
 -- the head and 'moved' if the revision or an expectation does not hold. A hash is one
@@ -58,7 +60,7 @@ if take() == 'sizes' then
 end
 
 local kind, after, limit, with_facts = take(), take(), tonumber(take()), take() == '1'
-local most_fields, most_again, indexes = tonumber(take()), tonumber(take()), tonumber(take())
+local most_work, most_again, indexes = tonumber(take()), tonumber(take()), tonumber(take())
 local listed = prefix .. 'ids:' .. kind
 
 -- behind returns where the ids after one begin. No id has a control character, so that
@@ -189,37 +191,61 @@ while size > 0 do
   if size > 1 then sink(1) end
 end
 
-local read_fields, hashes, others, seen = 0, {}, {}, {}
+local work, hashes, others, seen, unread = 0, {}, {}, {}, 0
+local function is_enough() return most_work > 0 and work >= most_work end
+
+local function hash_of(kind, id)
+  local hash = redis.call('HGETALL', prefix .. kind .. ':' .. id)
+  local text = text_of(hash)
+  work = work + work_of(hash, text)
+  return hash, text
+end
+
+-- also reads a role or group, and reports false if there was enough work before.
 local function also(kind, id)
   local key = kind .. ':' .. id
-  if seen[key] then return end
+  if seen[key] then return true end
+  if is_enough() then return false end
   seen[key] = true
   others[#others + 1] = kind
   others[#others + 1] = id
-  others[#others + 1] = text_of(redis.call('HGETALL', prefix .. key))
+  local _, text = hash_of(kind, id)
+  others[#others + 1] = text
+  return true
+end
+
+-- held_by reads the role and groups of a team member.
+local function held_by(hash)
+  for i = 1, #hash, 2 do
+    local field, value, all = hash[i], hash[i + 1], true
+    if field == 'role' then
+      all = value == '' or also('role', value)
+    elseif string.sub(field, 1, 2) == 'g:' then
+      all = also('group', string.sub(field, 3))
+    end
+    if not all then return false end
+  end
+  return true
 end
 
 if with_facts then
   for i = 1, count do
-    if i > 1 and read_fields >= most_fields then
-      count, more = i - 1, 1
-      break
+    local enough = i > 1 and is_enough()
+    if not enough then
+      local hash, text = hash_of(kind, ids[i])
+      hashes[i] = text
+      enough = kind == 'team_member' and not held_by(hash)
     end
-    local hash = redis.call('HGETALL', prefix .. kind .. ':' .. ids[i])
-    read_fields = read_fields + #hash / 2
-    hashes[i] = text_of(hash)
-    for j = 1, kind == 'team_member' and #hash or 0, 2 do
-      local field = hash[j]
-      if field == 'role' then
-        if hash[j + 1] ~= '' then also('role', hash[j + 1]) end
-      elseif string.sub(field, 1, 2) == 'g:' then
-        also('group', string.sub(field, 3))
-      end
+    if enough then
+      if i < count or i > 1 then more = 1 end
+      if i == 1 then unread = 2 else hashes[i] = nil end
+      count = math.max(i - 1, 1)
+      break
     end
   end
 end
 
-reply[2], reply[3] = more, count
+reply[2], reply[3] = more + unread, count
 for i = 1, count do reply[3 + i] = ids[i] end
 for i = 1, #hashes do reply[3 + count + i] = hashes[i] end
 local written = #reply

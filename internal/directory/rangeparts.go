@@ -21,14 +21,15 @@ const partAttempts = 8
 
 // Range implements search.Store: one script, or several at one revision, each of which
 // proves that nothing moved. A limit that is not from 1 to 1,000 is taken as 1,000. A
-// page may have fewer ids, one at least if there is one, where their facts are very long or they are in very many of the indexes:
+// page may have fewer ids, one at least if there is one, where their facts are very long,
+// they are in very many of the indexes, or the facts change meanwhile:
 // More says whether there are others. Ids outside the limits on ids are those of
 // nothing. More than 10,000 indexes or further ids are TooLarge.
 func (d *Directory) Range(
 	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
 ) (found search.Found, err error) {
 	if len(r.Indexes) <= maxPart && len(r.IDs) <= maxPart && len(r.Basis) <= maxPart {
-		return d.rangeOnce(ctx, organisation, r, fresh)
+		return d.rangeOfFew(ctx, organisation, r, fresh)
 	}
 	further := furtherIDs(r.IDs, r.After)
 	if len(r.Indexes) > maxIndexes || len(further) > maxIndexes {
@@ -45,6 +46,54 @@ func (d *Directory) Range(
 		}
 	}
 	return found, err
+}
+
+// rangeOfFew reads a range over few indexes: the page as far as one script comes, and
+// with facts by further ones what follows, for as long as the revision stays.
+func (d *Directory) rangeOfFew(
+	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
+) (search.Found, error) {
+	limit := clamp(r.Limit)
+	found, err := d.rangeOnce(ctx, organisation, r, fresh, maxWork)
+	if err != nil || !r.Facts {
+		return found, err
+	}
+	size := sizeOf(found.Facts)
+	var facts []*authz.Fact
+	r.Basis, r.At = nil, &found.Revision
+	for n := len(found.IDs); n > 0 && found.More && n < limit && size < maxPageBytes; n = len(found.IDs) {
+		r.After, r.Limit = found.IDs[n-1], limit-n
+		next, err := d.rangeOnce(ctx, organisation, r, fresh, maxWork)
+		if errors.Is(err, admin.ErrMoved) {
+			break
+		}
+		if err != nil {
+			return search.Found{}, err
+		}
+		size += sizeOf(next.Facts)
+		facts = append(facts, next.Facts.All()...)
+		found.IDs, found.More = append(found.IDs, next.IDs...), next.More
+		if len(next.IDs) == 0 {
+			break
+		}
+	}
+	if facts != nil {
+		found.Facts = authz.NewFacts(true, found.Revision, distinct(append(slices.Clip(found.Facts.All()), facts...))...)
+	}
+	return found, nil
+}
+
+// sizeOf returns about how many bytes the hashes of facts have.
+func sizeOf(facts *authz.Facts) (size int) {
+	for _, f := range facts.All() {
+		size += len(f.ID)
+		for _, list := range [][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
+			for _, item := range list {
+				size += len(item) + 3
+			}
+		}
+	}
+	return size
 }
 
 // partsOf takes a range apart, whose further ids are in order.
@@ -75,12 +124,12 @@ func partsOf(r search.Range) []search.Range {
 func (d *Directory) rangeInParts(
 	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
 ) (search.Found, error) {
-	at, limit := r.At, clamp(r.Limit, search.MaxLimit)
+	at, limit := r.At, clamp(r.Limit)
 	var out search.Found
 	last, cut := "", false // the ids up to last are known of all parts
 	for _, part := range partsOf(r) {
 		part.Kind, part.After, part.Limit, part.At = r.Kind, r.After, limit, at
-		found, err := d.rangeOnce(ctx, organisation, part, fresh)
+		found, err := d.rangeOnce(ctx, organisation, part, fresh, maxWork)
 		if err != nil {
 			return search.Found{}, err
 		}
@@ -104,18 +153,21 @@ func (d *Directory) rangeInParts(
 	}
 	out.Facts = authz.NewFacts(true, out.Revision)
 	var facts []*authz.Fact
-	for ids := range slices.Chunk(out.IDs, maxPart) {
-		found, err := d.rangeOnce(ctx, organisation, search.Range{Kind: r.Kind, IDs: ids, At: at, Limit: len(ids), Facts: true}, fresh)
+	size := 0
+	for rest := out.IDs; len(rest) > 0; {
+		ids := rest[:min(len(rest), maxPart)]
+		found, err := d.rangeOnce(ctx, organisation,
+			search.Range{Kind: r.Kind, IDs: ids, At: at, Limit: len(ids), Facts: true}, fresh, maxWork)
 		if err != nil {
 			return search.Found{}, err
 		}
-		facts = append(facts, found.Facts.All()...)
-		if n := len(found.IDs); n < len(ids) {
-			if !found.More || n == 0 {
-				return search.Found{}, listedInVain(r.Kind)
-			}
-			end, _ := slices.BinarySearch(out.IDs, found.IDs[n-1])
-			out.IDs, out.More = out.IDs[:end+1], true
+		n := len(found.IDs)
+		if n == 0 || n < len(ids) && !found.More {
+			return search.Found{}, listedInVain(r.Kind)
+		}
+		facts, size, rest = append(facts, found.Facts.All()...), size+sizeOf(found.Facts), rest[n:]
+		if len(rest) > 0 && size >= maxPageBytes {
+			out.IDs, out.More = out.IDs[:len(out.IDs)-len(rest)], true
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/caregate/caregate/internal/authz"
@@ -11,12 +12,12 @@ import (
 // than the read timeout of a decision.
 const manyKeys = 1000
 
-// Read implements authz.Directory: one script, one round trip, one snapshot,
-// however many keys there are. It takes at most the facts timeout, which is what
-// limits their number: Redis reads some 200 keys in a millisecond and answers
-// nobody else meanwhile, the embedded store some 60. Keys outside the limits on
-// ids are not looked up. Facts that no script of Caregate can have
-// written are an error: a fact is read whole or not at all.
+// Read implements authz.Directory: one script, one round trip, one snapshot, and for
+// hundreds of keys several scripts at one revision (readparts.go). It takes at most
+// the facts timeout, which is what limits their number: Redis reads some 200 keys in a
+// millisecond, the embedded store some 60. Keys outside the limits on ids are not
+// looked up. Facts that no script of Caregate can have written are an error: a fact is
+// read whole or not at all.
 func (d *Directory) Read(
 	ctx context.Context, organisation string, keys []authz.Key, fresh authz.Freshness,
 ) (*authz.Facts, error) {
@@ -35,28 +36,26 @@ func (d *Directory) readNow(ctx context.Context, organisation string, keys []aut
 	if !validID(organisation) {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
-	asked, args := readArgs(keys)
+	asked := askedFor(keys)
 	bounded, cancel := context.WithTimeout(ctx, d.factsTimeout)
 	defer cancel()
 	client := d.facts
 	if len(asked) > manyKeys {
 		client = d.bulk
 	}
-	reply, err := d.read.RunRO(bounded, client, []string{headKey(organisation)}, args...).Slice()
-	if err != nil {
-		return nil, unavailable(ctx, err)
-	}
-	return factsFrom(reply, asked, func(key authz.Key, reply any) (*authz.Fact, error) {
+	facts, err := d.readAll(bounded, client, organisation, asked, func(key authz.Key, reply any) (*authz.Fact, error) {
 		return d.parsed.factOf(organisation, key, reply)
 	})
+	if _, ours := errors.AsType[*authz.Error](err); err != nil && !ours {
+		err = unavailable(ctx, err)
+	}
+	return facts, err
 }
 
-// readArgs returns the arguments of the script that reads keys, and the keys that
-// it is asked for: those within the limits on ids, each once.
-func readArgs(keys []authz.Key) (asked []authz.Key, args []any) {
-	args = make([]any, 1, 1+2*len(keys))
-	args[0] = schema
-	asked = make([]authz.Key, 0, len(keys))
+// askedFor returns the keys that are looked up: those within the limits on ids, each
+// once.
+func askedFor(keys []authz.Key) []authz.Key {
+	asked := make([]authz.Key, 0, len(keys))
 	var seen map[authz.Key]bool
 	if len(keys) > 8 {
 		seen = make(map[authz.Key]bool, len(keys))
@@ -66,9 +65,19 @@ func readArgs(keys []authz.Key) (asked []authz.Key, args []any) {
 			continue
 		}
 		asked = append(asked, key)
+	}
+	return asked
+}
+
+// readArgs returns the arguments of the script that reads keys until it has done so
+// much work, 0 for all.
+func readArgs(keys []authz.Key, work int) []any {
+	args := make([]any, 2, 2+2*len(keys))
+	args[0], args[1] = schema, work
+	for _, key := range keys {
 		args = append(args, string(key.Kind), key.ID)
 	}
-	return asked, args
+	return args
 }
 
 // isAmong reports whether key is one of those asked for already, and remembers
@@ -149,7 +158,7 @@ func factsAt(
 			return nil, err
 		}
 		if fact == nil {
-			return nil, damaged("a team member has a %s that does not exist", kind)
+			return nil, roleLost(authz.Kind(kind))
 		}
 		facts = append(facts, fact)
 	}

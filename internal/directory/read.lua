@@ -3,12 +3,15 @@
 --
 -- KEYS[1]  the head
 -- ARGV[1]  the schema that the caller understands
--- ARGV[2…] kind, id, kind, id … each entity once
+-- ARGV[2]  the work after which the reading ends, 0 for no end
+-- ARGV[3…] kind, id, kind, id … each entity once
 --
 -- Returns the head alone if there is no organisation or it has another schema.
 -- Otherwise the head, the hash of each entity in the order asked, '' for one that
 -- does not exist and 0 for one that was lost, and then kind, id, hash of each
--- further role and group. A hash is one text, its fields and values with zero
+-- further role and group. If it ended before all of that, a list with the number of
+-- entities that were read of those asked for follows on the head, one at least; then
+-- roles and groups may be missing. A hash is one text, its fields and values with zero
 -- bytes between them, which neither can have: one text is a fifth of the work for
 -- both sides that a list of twenty is.
 
@@ -22,26 +25,48 @@ end
 local reply = {table.concat(head, '\0')}
 if schema ~= ARGV[1] then return reply end
 
+local most, work = tonumber(ARGV[2] or '0'), 0
+local ended
+local function is_enough() return most > 0 and work >= most end
+
+local function read(kind, id)
+  local hash = redis.call('HGETALL', prefix .. kind .. ':' .. id)
+  local text = text_of(hash)
+  work = work + work_of(hash, text)
+  return hash, text
+end
+
 local seen = {}
-for i = 2, #ARGV, 2 do seen[ARGV[i] .. ':' .. ARGV[i + 1]] = true end
+for i = 3, #ARGV, 2 do seen[ARGV[i] .. ':' .. ARGV[i + 1]] = true end
 
 local further = {}
 local function also(kind, id)
   local key = kind .. ':' .. id
   if seen[key] then return end
+  if is_enough() then
+    ended = true
+    return
+  end
   seen[key] = true
   further[#further + 1] = kind
   further[#further + 1] = id
-  further[#further + 1] = text_of(redis.call('HGETALL', prefix .. key))
+  local _, text = read(kind, id)
+  further[#further + 1] = text
 end
 
-for i = 2, #ARGV, 2 do
+local count = 0
+for i = 3, #ARGV, 2 do
+  if count > 0 and is_enough() then
+    ended = true
+    break
+  end
+  count = count + 1
   local kind = ARGV[i]
-  local hash = redis.call('HGETALL', prefix .. kind .. ':' .. ARGV[i + 1])
+  local hash, text = read(kind, ARGV[i + 1])
   if #hash == 0 and redis.call('ZSCORE', prefix .. 'ids:' .. kind, ARGV[i + 1]) then
     reply[#reply + 1] = 0
   else
-    reply[#reply + 1] = text_of(hash)
+    reply[#reply + 1] = text
   end
   if kind == 'team_member' then
     for j = 1, #hash, 2 do
@@ -55,5 +80,6 @@ for i = 2, #ARGV, 2 do
   end
 end
 
+if ended then table.insert(reply, 2, {count}) end
 for i = 1, #further do reply[#reply + 1] = further[i] end
 return reply

@@ -12,70 +12,107 @@ import (
 )
 
 // The most that one page of a list has. A page of records ends earlier once its
-// records have maxPageFields fields in all, so that none takes long.
+// records, as Redis has them, have maxPageBytes bytes in all, unless a single one has
+// more.
 const (
-	maxListed     = 1000
-	maxRelated    = 10_000
-	maxPageFields = 50_000
+	maxListed    = 1000
+	maxPageBytes = 1 << 20
 )
 
-// Records implements admin.Store: one script, one snapshot. Keys outside the
+// Records implements admin.Store: one snapshot, read by as many scripts as it takes so
+// that none takes long (readparts.go). Keys outside the
 // limits on ids are not looked up. An organisation that does not exist is
 // NotFound.
 func (d *Directory) Records(
 	ctx context.Context, organisation string, keys []authz.Key,
 ) ([]*admin.Stored, authz.Revision, error) {
 	asked := make([]int, 0, len(keys)) // the place of each key that is looked up
-	args := []any{"get"}
 	for i, key := range keys {
 		if validID(key.ID) && validKind(key.Kind) {
 			asked = append(asked, i)
-			args = append(args, string(key.Kind), key.ID)
 		}
 	}
-	head, reply, err := d.readRecords(ctx, organisation, args...)
+	var out []*admin.Stored
+	var revision authz.Revision
+	err := atOneRevision(func(work int) error {
+		out, revision = make([]*admin.Stored, len(keys)), authz.Revision{}
+		for rest, more := asked, true; more; more = len(rest) > 0 {
+			some := firstOf(rest, work)
+			args := make([]any, 0, 2+2*len(some))
+			args = append(args, "get", work)
+			for _, place := range some {
+				args = append(args, string(keys[place].Kind), keys[place].ID)
+			}
+			head, reply, err := d.readRecords(ctx, organisation, args...)
+			switch {
+			case err != nil:
+				return err
+			case revision != (authz.Revision{}) && head.revision != revision:
+				return admin.Moved()
+			case len(reply) > len(some) || len(reply) == 0 && len(some) > 0:
+				return damaged("the reply is cut off")
+			}
+			revision = head.revision
+			for i, place := range rest[:len(reply)] {
+				if out[place], err = storedOf(keys[place], reply[i]); err != nil {
+					return err
+				}
+			}
+			rest = rest[len(reply):]
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, authz.Revision{}, err
 	}
-	if len(reply) != len(asked) {
-		return nil, authz.Revision{}, damaged("the reply is cut off")
-	}
-	out := make([]*admin.Stored, len(keys))
-	for i, place := range asked {
-		if out[place], err = storedOf(keys[place], reply[i]); err != nil {
-			return nil, authz.Revision{}, err
-		}
-	}
-	return out, head.revision, nil
+	return out, revision, nil
 }
 
-// List implements admin.Store: one script, one snapshot. A limit that is not from
-// 1 to 1,000 is taken as 1,000. A page of very long records has fewer of them, one
-// at least if there is one. An organisation that does not exist is NotFound.
+// List implements admin.Store: one snapshot, read by as many scripts as it takes so that
+// none takes long. A limit that is not from 1 to 1,000 is taken as 1,000. A page of very
+// long records has fewer of them, one at least if there is one, and so has one during
+// which the facts change. An organisation that does not exist is NotFound.
 func (d *Directory) List(
 	ctx context.Context, organisation string, kind authz.Kind, after string, limit int,
 ) (admin.Page, error) {
 	if !validKind(kind) {
 		return admin.Page{}, admin.UnknownKind("kind", kind)
 	}
-	raw, err := d.page(ctx, organisation, kind, after, clamp(limit, maxListed), maxPageFields)
-	if err != nil {
-		return admin.Page{}, err
-	}
-	page := admin.Page{Records: make([]*admin.Stored, len(raw.items)), More: raw.more, Revision: raw.revision}
-	for i, it := range raw.items {
-		if page.Records[i], err = storedOf(authz.Key{Kind: kind, ID: it.id}, it.hash); err != nil {
+	page := admin.Page{More: true}
+	bytes := 0
+	for limit = clamp(limit); page.More && len(page.Records) < limit && bytes < maxPageBytes; {
+		raw, err := d.page(ctx, organisation, kind, after, limit-len(page.Records))
+		if err != nil {
 			return admin.Page{}, err
 		}
-		if page.Records[i] == nil {
-			return admin.Page{}, listedInVain(kind)
+		if page.Revision != (authz.Revision{}) && raw.revision != page.Revision {
+			break
+		}
+		page.Revision, page.More = raw.revision, raw.more
+		for _, it := range raw.items {
+			record, err := storedOf(authz.Key{Kind: kind, ID: it.id}, it.hash)
+			if err != nil {
+				return admin.Page{}, err
+			}
+			if record == nil {
+				return admin.Page{}, listedInVain(kind)
+			}
+			bytes += it.size()
+			if len(page.Records) > 0 && bytes > maxPageBytes {
+				page.More = true
+				break
+			}
+			page.Records, after = append(page.Records, record), it.id
+		}
+		if len(raw.items) == 0 {
+			break
 		}
 	}
 	return page, nil
 }
 
 // Related implements admin.Store: one script, one snapshot. A limit that is not
-// from 1 to 10,000 is taken as 10,000. An organisation, or an entity to, that does
+// from 1 to 1,000 is taken as 1,000. An organisation, or an entity to, that does
 // not exist is NotFound.
 func (d *Directory) Related(
 	ctx context.Context, organisation string, relation admin.Relation, to, after string, limit int,
@@ -88,7 +125,7 @@ func (d *Directory) Related(
 	if !validID(to) {
 		return admin.RelatedPage{}, noSuch(kind)
 	}
-	head, reply, err := d.readRecords(ctx, organisation, "related", index, string(kind), to, after, clamp(limit, maxRelated))
+	head, reply, err := d.readRecords(ctx, organisation, "related", index, string(kind), to, after, clamp(limit))
 	if err != nil {
 		return admin.RelatedPage{}, err
 	}
@@ -134,9 +171,9 @@ func relationIndex(relation admin.Relation) string {
 	}
 }
 
-func clamp(limit, most int) int {
-	if limit < 1 || limit > most {
-		return most
+func clamp(limit int) int {
+	if limit < 1 || limit > maxListed {
+		return maxListed
 	}
 	return limit
 }
@@ -184,12 +221,18 @@ type rawItem struct {
 	hash any
 }
 
-// page reads the entities of a kind whose ids follow after: limit of them, or
-// fewer once they have as many fields as given.
+// size returns how many bytes an entity has, as Redis has it.
+func (it rawItem) size() int {
+	text, _ := it.hash.(string)
+	return len(it.id) + len(text)
+}
+
+// page reads the entities of a kind whose ids follow after, by one script: limit of
+// them, or fewer, one at least if there is one, once that was enough work.
 func (d *Directory) page(
-	ctx context.Context, organisation string, kind authz.Kind, after string, limit, fields int,
+	ctx context.Context, organisation string, kind authz.Kind, after string, limit int,
 ) (rawPage, error) {
-	head, reply, err := d.readRecords(ctx, organisation, "list", string(kind), after, limit, fields)
+	head, reply, err := d.readRecords(ctx, organisation, "list", string(kind), after, limit, maxWork)
 	if err != nil {
 		return rawPage{}, err
 	}

@@ -5,11 +5,12 @@
 -- ARGV[1]  the schema that the caller understands
 -- ARGV[2]  what to read, with further arguments:
 --
---   get      kind, id, kind, id …
---            Returns the head, then the hash of each entity, '' for one that does
---            not exist and 0 for one that was lost.
+--   get      the work after which the reading ends, 0 for no end, and kind, id, kind,
+--            id …
+--            Returns the head, then the hash of each entity as far as it came, of one
+--            at least: '' for one that does not exist and 0 for one that was lost.
 --   list     kind, the id after which the page begins ('' for the first page), the
---            most entities on it, the number of fields after which it ends
+--            most entities on it, the work after which it ends
 --            Returns the head, 1 if there are more entities after the page and else
 --            0, then id, hash, id, hash … in the order of the ids.
 --   related  the name of an index without the id that it is about, the kind and the
@@ -45,29 +46,34 @@ end
 
 local what = ARGV[2]
 if what == 'get' then
-  for i = 3, #ARGV, 2 do
+  local most, work = tonumber(ARGV[3]), 0
+  for i = 4, #ARGV, 2 do
+    if most > 0 and work >= most then break end
     local kind, id = ARGV[i], ARGV[i + 1]
     local hash = redis.call('HGETALL', prefix .. kind .. ':' .. id)
+    local text = text_of(hash)
+    work = work + work_of(hash, text)
     if #hash == 0 and redis.call('ZSCORE', prefix .. 'ids:' .. kind, id) then
       add(0)
     else
-      add(text_of(hash))
+      add(text)
     end
   end
 elseif what == 'list' then
   local kind, limit, most = ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[6])
   local ids = page('ids:' .. kind, ARGV[4], limit)
   add(0)
-  local fields = 0
+  local work = 0
   for i, id in ipairs(ids) do
-    if i > limit or fields >= most then
+    if i > limit or work >= most then
       reply[2] = 1
       break
     end
     local hash = redis.call('HGETALL', prefix .. kind .. ':' .. id)
+    local text = text_of(hash)
+    work = work + work_of(hash, text)
     add(id)
-    add(text_of(hash))
-    fields = fields + #hash / 2
+    add(text)
   end
 else
   local limit = tonumber(ARGV[7])

@@ -128,7 +128,7 @@ func TestListOfLongRecords(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		groups, members, access := 6000, 20, []string{}
 		if s.embedded != nil { // which cannot hold longer ones
-			groups, members = 1000, 110
+			groups, members = 1000, 150
 		}
 		var lines []string
 		for i := range groups {
@@ -140,14 +140,32 @@ func TestListOfLongRecords(t *testing.T) {
 			lines = append(lines, fmt.Sprintf(`{"kind":"team_member","id":"m%03d","access":[%s]}`, i, strings.Join(access, ",")))
 		}
 		s.load(t, lines...)
-		want := maxPageFields/(groups+4) + 1
-		page, err := s.List(t.Context(), s.org, authz.KindTeamMember, "", 1000)
-		if err != nil || !page.More || len(page.Records) != want || len(page.Records[want-1].Access) != groups {
-			t.Fatalf("%d records, more %v, %v", len(page.Records), page.More, err)
-		}
-		rest, err := s.List(t.Context(), s.org, authz.KindTeamMember, page.Records[want-1].ID, members-want)
-		if err != nil || !rest.More || len(rest.Records) != want || rest.Records[0].ID != fmt.Sprintf("m%03d", want) {
-			t.Fatalf("%d records, more %v, %v", len(rest.Records), rest.More, err)
+		for _, limit := range []int{1000, members} {
+			var got []string
+			pages := 0
+			for after, more := "", true; more; pages++ {
+				page, err := s.List(t.Context(), s.org, authz.KindTeamMember, after, limit)
+				if err != nil || len(page.Records) == 0 {
+					t.Fatalf("%d records, %v", len(page.Records), err)
+				}
+				size := 0
+				for _, r := range page.Records {
+					if len(r.Access) != groups {
+						t.Fatalf("a record has %d of %d", len(r.Access), groups)
+					}
+					got = append(got, r.ID)
+					for _, id := range r.Access {
+						size += len("a:") + len(id)
+					}
+				}
+				if size > maxPageBytes {
+					t.Errorf("a page has %d bytes", size)
+				}
+				after, more = page.Records[len(page.Records)-1].ID, page.More
+			}
+			if len(got) != members || !slices.IsSorted(got) || pages != 2 {
+				t.Errorf("%d records on %d pages", len(got), pages)
+			}
 		}
 	})
 }
@@ -198,16 +216,16 @@ func TestRelated(t *testing.T) {
 func TestRelatedIsLimited(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		lines := []string{`{"kind":"patient_group","id":"pg"}`}
-		for i := range maxRelated + 5 {
+		for i := range maxListed + 5 {
 			lines = append(lines, fmt.Sprintf(`{"kind":"patient","id":"p%05d","patient_group":"pg"}`, i))
 		}
 		s.load(t, lines...)
-		for _, limit := range []int{0, -1, maxRelated, maxRelated + 1, 1 << 40} {
+		for _, limit := range []int{0, -1, maxListed, maxListed + 1, 1 << 40} {
 			page, err := s.Related(t.Context(), s.org, admin.InGroupOf, "pg", "", limit)
-			if err != nil || len(page.IDs) != maxRelated || !page.More {
+			if err != nil || len(page.IDs) != maxListed || !page.More {
 				t.Errorf("limit %d: %d ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
-			if page, err = s.Related(t.Context(), s.org, admin.InGroupOf, "pg", page.IDs[maxRelated-1], limit); err != nil || len(page.IDs) != 5 || page.More {
+			if page, err = s.Related(t.Context(), s.org, admin.InGroupOf, "pg", page.IDs[maxListed-1], limit); err != nil || len(page.IDs) != 5 || page.More {
 				t.Errorf("limit %d: %d further ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
 		}

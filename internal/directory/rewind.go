@@ -9,8 +9,8 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// The limits on what an export reads of the stream at once, and on what it keeps
-// of it.
+// The limits on what an export reads of the stream at once, beside maxEventBytes, and on
+// what it keeps of it.
 const (
 	rewindChanges = 50
 	maxRewind     = 128 << 20 // bytes, about
@@ -86,7 +86,7 @@ func (r *rewind) follow(ctx context.Context, to authz.Revision) error {
 		return replaced()
 	}
 	for r.known.Count < to.Count {
-		entries, err := r.entries.RunRO(ctx, r.bulk, []string{headKey(r.organisation)}, streamID(r.known.Count+1), streamID(to.Count), rewindChanges).Slice()
+		entries, err := r.entries.RunRO(ctx, r.bulk, []string{headKey(r.organisation)}, streamID(r.known.Count+1), streamID(to.Count), rewindChanges, maxEventBytes).Slice()
 		if err != nil {
 			return unavailable(ctx, err)
 		}

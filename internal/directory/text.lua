@@ -13,3 +13,8 @@ end
 -- text_of returns a hash as one text: neither a field nor a value has a zero byte.
 local function text_of(hash) return joined_by(hash, '\0') end
 
+
+-- work_of says how much work the reading of a hash is, in about half microseconds: its
+-- key, its fields and its bytes. Redis answers nobody else meanwhile, so that a script
+-- ends when it has done as much as it may, and tells how far it came.
+local function work_of(hash, text) return 10 + #hash / 2 + #text / 64 end

@@ -98,7 +98,8 @@ func (h *halfMoved) dump(node *redistest.Server, key string) (string, error) {
 
 func found(t *testing.T, client redis.UniversalClient, d *Directory, key authz.Key) (bool, error) {
 	t.Helper()
-	asked, args := readArgs([]authz.Key{key})
+	asked := []authz.Key{key}
+	args := readArgs(asked, 0)
 	reply, err := d.read.RunRO(t.Context(), client, []string{headKey(exactOrganisation)}, args...).Slice()
 	if err != nil {
 		return false, err
