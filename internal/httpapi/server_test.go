@@ -289,6 +289,7 @@ func TestServerLetsGoOfHalfABody(t *testing.T) {
 		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
 			t.Errorf("a whole body: %d, %v", answer.StatusCode, err)
 		}
+		_ = answer.Body.Close()
 		time.Sleep(200 * time.Millisecond)
 	}
 	if err := server.Shutdown(t.Context()); err != nil {

@@ -132,7 +132,7 @@ func (s *Service) explain(
 func (s *Service) asSeen(
 	ctx context.Context, k *known, r *authz.Request, decided authz.Considered, hidden []authz.Key, administrator bool,
 ) (seen authz.Considered, err error) {
-	facts := decided.Question.Facts
+	facts := decided.Facts
 	if seen = decided; len(hidden) > 0 {
 		seen, err = s.considerWithout(ctx, k.organisation, r, facts, hidden)
 	}
