@@ -85,7 +85,7 @@ func (d *Directory) Audit(ctx context.Context, organisation string, c AuditConfi
 
 // connection returns one connection to the server that has the key.
 func (d *Directory) connection(ctx context.Context, key string) (*redis.Conn, error) {
-	switch c := d.bulk.(type) {
+	switch c := d.administers.(type) {
 	case *redis.Client:
 		return c.Conn(), nil
 	case *redis.ClusterClient:

@@ -135,15 +135,18 @@ type Config struct {
 type Directory struct {
 	// facts answers questions and gives up soon. bulk is for long scripts; its
 	// calls are bounded by their contexts and by a read timeout of seconds. It
-	// connects when it is first used. waits is for calls that wait for a change.
+	// connects when it is first used. administers is the same for whoever administers: their
+	// lists, previews, histories, exports and audits take no connection of a search or a
+	// batch. waits is for calls that wait for a change.
 	// writes is for what changes something, which is sent once.
-	facts, bulk, waits, writes redis.UniversalClient
-	factsTimeout               time.Duration
-	changesKept                int
-	changesBytes               int64
-	parsed                     parsed
-	server                     server               // for further clients
-	embedded                   *miniredis.Miniredis // nil with a real Redis
+	facts, bulk, administers, waits, writes redis.UniversalClient
+
+	factsTimeout time.Duration
+	changesKept  int
+	changesBytes int64
+	parsed       parsed
+	server       server               // for further clients
+	embedded     *miniredis.Miniredis // nil with a real Redis
 
 	scripts
 	replicas int // that a master has to have for its scripts to answer
@@ -183,6 +186,7 @@ func newDirectory(cfg Config, s server) *Directory {
 	d := &Directory{
 		facts:        s.client(false),
 		bulk:         s.client(true),
+		administers:  s.client(true),
 		waits:        s.feed(waitConnections),
 		writes:       s.once().client(true),
 		factsTimeout: cfg.FactsTimeout,
@@ -224,7 +228,7 @@ func probe() []authz.Key {
 
 // Close ends all connections, and with an embedded store everything in it.
 func (d *Directory) Close() error {
-	err := errors.Join(d.facts.Close(), d.bulk.Close(), d.waits.Close(), d.writes.Close())
+	err := errors.Join(d.facts.Close(), d.bulk.Close(), d.administers.Close(), d.waits.Close(), d.writes.Close())
 	if d.embedded != nil {
 		d.embedded.Close()
 	}

@@ -31,7 +31,7 @@ func (d *Directory) History(ctx context.Context, organisation string, after admi
 	if after.Count > maxCount {
 		return admin.History{}, notRemembered()
 	}
-	reply, err := d.histories.RunRO(ctx, d.bulk, []string{headKey(organisation)},
+	reply, err := d.histories.RunRO(ctx, d.administers, []string{headKey(organisation)},
 		schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
 	if err != nil {
 		return admin.History{}, unavailable(ctx, err)

@@ -18,7 +18,7 @@ func (d *Directory) Preview(ctx context.Context, organisation string, change adm
 		return admin.Previewed{}, err
 	}
 	args.dry()
-	reply, err := d.changes.RunRO(ctx, d.bulk, []string{headKey(organisation)}, args.args...).Slice()
+	reply, err := d.changes.RunRO(ctx, d.administers, []string{headKey(organisation)}, args.args...).Slice()
 	if err != nil {
 		return admin.Previewed{}, unavailable(ctx, err)
 	}

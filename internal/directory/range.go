@@ -260,7 +260,7 @@ func basisArgs(revision *authz.Revision, basis []admin.Expectation) []any {
 // readRange runs the script and returns the head of an organisation that exists and
 // what follows it.
 func (d *Directory) readRange(ctx context.Context, organisation string, args []any) (head, []any, error) {
-	h, reply, err := d.readWith(ctx, d.ranges, organisation, args...)
+	h, reply, err := d.readWith(ctx, d.bulk, d.ranges, organisation, args...)
 	if err != nil {
 		return head{}, nil, err
 	}

@@ -117,7 +117,7 @@ func TestReadInPartsWhileFactsChange(t *testing.T) {
 		indexes = append(indexes, search.Index{Relation: admin.CareTeam, To: "m-" + strconv.Itoa(i)})
 	}
 	c := &changing{s: s}
-	for _, client := range []redis.UniversalClient{s.Directory.facts, s.bulk} {
+	for _, client := range []redis.UniversalClient{s.Directory.facts, s.bulk, s.administers} {
 		client.AddHook(c)
 	}
 	for name, read := range map[string]func() (bool, bool, error){

@@ -254,17 +254,19 @@ func (d *Directory) page(
 // readRecords runs the script and returns the head of an organisation that exists
 // and what follows it.
 func (d *Directory) readRecords(ctx context.Context, organisation string, args ...any) (head, []any, error) {
-	return d.readWith(ctx, d.records, organisation, args...)
+	return d.readWith(ctx, d.administers, d.records, organisation, args...)
 }
 
 // readWith does the same with any script that takes the schema first and returns the
 // head first.
-func (d *Directory) readWith(ctx context.Context, script *redis.Script, organisation string, args ...any) (head, []any, error) {
+func (d *Directory) readWith(
+	ctx context.Context, client redis.UniversalClient, script *redis.Script, organisation string, args ...any,
+) (head, []any, error) {
 	if !validID(organisation) {
 		return head{}, nil, noOrganisation()
 	}
 	args = append([]any{schema}, args...)
-	reply, err := script.RunRO(ctx, d.bulk, []string{headKey(organisation)}, args...).Slice()
+	reply, err := script.RunRO(ctx, client, []string{headKey(organisation)}, args...).Slice()
 	if err != nil {
 		return head{}, nil, unavailable(ctx, err)
 	}

@@ -86,7 +86,7 @@ func (r *rewind) follow(ctx context.Context, to authz.Revision) error {
 		return replaced()
 	}
 	for r.known.Count < to.Count {
-		entries, err := r.entries.RunRO(ctx, r.bulk, []string{headKey(r.organisation)}, streamID(r.known.Count+1), streamID(to.Count), rewindChanges, maxEventBytes).Slice()
+		entries, err := r.entries.RunRO(ctx, r.administers, []string{headKey(r.organisation)}, streamID(r.known.Count+1), streamID(to.Count), rewindChanges, maxEventBytes).Slice()
 		if err != nil {
 			return unavailable(ctx, err)
 		}

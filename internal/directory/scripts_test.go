@@ -34,7 +34,7 @@ func (s *store) metered(t testing.TB) *meter {
 	}
 	m := &meter{raw: redis.NewClient(options)}
 	t.Cleanup(func() { _ = m.raw.Close() })
-	for _, client := range []redis.UniversalClient{s.Directory.facts, s.bulk, s.writes} {
+	for _, client := range []redis.UniversalClient{s.Directory.facts, s.bulk, s.administers, s.writes} {
 		client.AddHook(m)
 	}
 	return m
