@@ -106,7 +106,7 @@ func TestPreview(t *testing.T) {
 			}
 			revision = done.Revision
 		}
-		if committed < rounds/9 || refused < rounds/9 {
+		if committed < rounds/20 || refused < rounds/20 {
 			t.Errorf("%d changes were committed and %d refused", committed, refused)
 		}
 	})
