@@ -9,11 +9,11 @@ import (
 
 // How long work rests, and waits for its turn.
 const (
-	paceWork    = time.Millisecond      // it works so long at a time while decisions are made
-	paceRest    = 2                     // and then rests for so many times as long
-	paceLongest = 20 * time.Millisecond // but for this at most
-	paceQueue   = 8                     // so many wait for each that works
-	pacePatient = 4                     // for this part of the time that they have
+	paceWork    = 500 * time.Microsecond // it works so long at a time while decisions are made
+	paceRest    = 4                      // and then rests for so many times as long
+	paceLongest = 20 * time.Millisecond  // but for this at most
+	paceQueue   = 8                      // so many wait for each that works
+	pacePatient = 4                      // for this part of the time that they have
 )
 
 // Pace makes long work give way to decisions: little of it is done at a time, and it

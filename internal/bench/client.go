@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 type target struct {
 	name      string
 	addr      string
+	header    string // beside those that every request has
 	child     *process
 	decisions int  // in one answer
 	differ    bool // no request is sent twice as it was
@@ -45,7 +47,7 @@ func newTarget(name, addr, path string, child *process, all []question, body fun
 // add adds a request.
 func (t *target) add(path string, body []byte) {
 	t.requests = append(t.requests, fmt.Appendf(nil,
-		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, t.addr, len(body), body))
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", path, t.addr, t.header, len(body), body))
 }
 
 // request returns a request as it is to be sent. One that differs each time is
@@ -85,39 +87,53 @@ func dial(ctx context.Context, addr string) (*connection, error) {
 
 // ask sends a request and returns the body of a 200, good until the next call.
 func (c *connection) ask(request []byte) ([]byte, error) {
+	status, body, err := c.exchange(request)
+	if err == nil && status != http.StatusOK {
+		return nil, fmt.Errorf("answered %d: %s", status, body)
+	}
+	return body, err
+}
+
+// exchange sends a request and returns the status and the body of its answer, good
+// until the next call.
+func (c *connection) exchange(request []byte) (status int, body []byte, err error) {
 	if _, err := c.conn.Write(request); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-		return nil, fmt.Errorf("answered %q", bytes.TrimSpace(line))
+	rest, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
+	if !ok || len(rest) < 4 {
+		return 0, nil, fmt.Errorf("answered %q", bytes.TrimSpace(line))
+	}
+	if status, err = strconv.Atoi(string(rest[:3])); err != nil {
+		return 0, nil, err
 	}
 	length := -1
 	for {
 		if line, err = c.r.ReadSlice('\n'); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 		if len(line) == 2 { // the empty line
 			break
 		}
 		if name, value, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return nil, err
+				return 0, nil, err
 			}
 		}
 	}
 	if length < 0 {
-		return nil, errors.New("the answer has no Content-Length")
+		return 0, nil, errors.New("the answer has no Content-Length")
 	}
 	if cap(c.body) < length {
 		c.body = make([]byte, length)
 	}
 	c.body = c.body[:length]
 	_, err = io.ReadFull(c.r, c.body)
-	return c.body, err
+	return status, c.body, err
 }
 
 // learn asks every question once and keeps the answers.

@@ -11,6 +11,8 @@
 //     of no use, and once without the cache;
 //   - batches, for each decision in them, next to single questions, and next to an OPA
 //     server that is asked one question after another;
+//   - how long decisions take while administrators preview and explain as much as they
+//     can, next to how long they take alone;
 //   - searches for patients in a large organisation, next to single checks, and late
 //     pages next to first ones;
 //   - the memory of a sidecar with few and with many patients, next to that of the

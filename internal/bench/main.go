@@ -80,7 +80,7 @@ func flags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.each, "questions", 250, "ask this `many` questions of each kind")
 	f.IntVar(&c.many, "many", 1_000_000, "compare the memory with that for this many `patients`, 0 not at all")
 	f.IntVar(&c.revocations, "revocations", 10_000, "take Access away so `many` times, 0 not at all")
-	f.StringVar(&c.only, "only", "", "measure one `part`: inside, http, revocations, memory, searches or binary")
+	f.StringVar(&c.only, "only", "", "measure one `part`: inside, http, revocations, beside, memory, searches or binary")
 	f.BoolVar(&c.reportOnly, "report-only", false, "exit 0 even when a bound does not hold")
 	f.BoolVar(&c.markdown, "markdown", false, "print Markdown tables")
 	if err := f.Parse(args); err != nil {
@@ -121,6 +121,7 @@ func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, er
 		{"inside", "in process", func() (*result, error) { return inProcess(ctx, o, all, cfg.rounds, cfg.slice) }},
 		{"http", "over HTTP", func() (*result, error) { return overHTTP(ctx, o, service, all, root, cfg, progress) }},
 		{"revocations", "revocations", func() (*result, error) { return revocations(ctx, o, all, cfg) }},
+		{"beside", "decisions beside administrators' work", func() (*result, error) { return beside(ctx, o, all, cfg, progress) }},
 		{"memory", "memory", func() (*result, error) { return memories(ctx, o, service, root, cfg, progress) }},
 		{"searches", "searches", func() (*result, error) { return searches(ctx, cfg, progress) }},
 		{"binary", "the binary: building it, and starting it", func() (*result, error) { return binary(ctx, root, max(cfg.rounds, 5)) }},
@@ -138,7 +139,7 @@ func measure(ctx context.Context, cfg config, progress io.Writer) ([]*result, er
 		results = append(results, r)
 	}
 	if len(results) == 0 {
-		return nil, fmt.Errorf("-only %s: there is no such part; the parts are inside, http, revocations, memory, searches and binary", cfg.only)
+		return nil, fmt.Errorf("-only %s: there is no such part; the parts are inside, http, revocations, beside, memory, searches and binary", cfg.only)
 	}
 	return results, nil
 }

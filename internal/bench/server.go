@@ -17,6 +17,7 @@ import (
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/telemetry"
 )
@@ -122,6 +123,7 @@ func caregateHandler(ctx context.Context, args []string) (http.Handler, io.Close
 	api, err := httpapi.New(httpapi.Config{ //nolint:contextcheck // each request has its own
 		Service:        service,
 		Searcher:       search.NewService(service, snapshot, facts, nil),
+		Reviewer:       review.NewService(service, snapshot, facts),
 		Organisation:   organisationName,
 		RequestTimeout: 2 * factsTimeout,
 		Logger:         slog.New(slog.NewJSONHandler(io.Discard, nil)),

@@ -53,6 +53,11 @@ func (a *API) preview(x *exchange, viewer review.Viewer) error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	ctx, end, err := authz.LongWork(x.ctx) // before a thousand edits are decoded, for those too who are refused
+	if err != nil {
+		return err
+	}
+	defer end()
 	edits, _, err := x.in.edits(false)
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (a *API) preview(x *exchange, viewer review.Viewer) error {
 	if err != nil {
 		return err
 	}
-	p, stated, err := a.cfg.Reviewer.Preview(x.ctx, x.organisation(), edits, viewer, fresh)
+	p, stated, err := a.cfg.Reviewer.Preview(ctx, x.organisation(), edits, viewer, fresh)
 	if err != nil {
 		return placed(err, func(field string) string { return inEdits(field, edits) })
 	}

@@ -34,7 +34,7 @@ func (l *large) accessOf(member int) []int {
 	return slices.Compact(slices.Sorted(slices.Values([]int{member % l.groups, (member * 7) % l.groups, (member*3 + 1) % l.groups})))
 }
 
-func largeOrganisation(t *testing.T, members, patients, groups int) *large {
+func largeOrganisation(t testing.TB, members, patients, groups int) *large {
 	l := &large{
 		ward: newWard(t, onRedis(t), rulesOf(t, nil), "large"), members: members, patients: patients, groups: groups,
 		sizes: make([]int, groups), care: map[int][]int{},

@@ -20,6 +20,12 @@ type Viewer struct {
 	Own bool
 }
 
+// asAdministrator reports whether the viewer asks as those do who administer, so that all
+// of what they ask for is work that gives way. Who asks about themselves waits for nobody.
+func (v *Viewer) asAdministrator() bool {
+	return v.Operator || !v.Own && v.Actor != (admin.Actor{})
+}
+
 // Explanation is a decision with its account.
 type Explanation struct {
 	// Decision has its context for administrators alone: it may name roles and groups.
@@ -69,6 +75,15 @@ func (s *Service) Explain(
 func (s *Service) explain(
 	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
 ) (*Explanation, authz.Stated, error) {
+	begun := viewer.asAdministrator()
+	if begun { // before facts are read, which would be too old after a wait
+		work, end, err := authz.LongWork(ctx)
+		if err != nil {
+			return nil, authz.Stated{Policy: s.rules.Digest()}, err
+		}
+		defer end()
+		ctx = work
+	}
 	k, requests := s.known(organisation, viewer), []*authz.Request{r}
 	if administers := k.duty(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
 		requests = append(requests, administers)
@@ -115,11 +130,14 @@ func (s *Service) explain(
 		Service: s, counter: s.counter(organisation, stated.Revision), question: asked, needs: permissionIn(e.Decision.Context),
 		counted: map[string]int{},
 	}
-	ctx, end, err := authz.LongWork(ctx)
-	if err != nil {
-		return nil, stated, err
+	if !begun {
+		work, end, err := authz.LongWork(ctx)
+		if err != nil {
+			return nil, stated, err
+		}
+		defer end()
+		ctx = work
 	}
-	defer end()
 	if e.Remedies, e.More, err = t.remedies(ctx); err == nil {
 		e.Remedies, err = k.named(ctx, facts, e.Remedies)
 	}
