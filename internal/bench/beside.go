@@ -106,9 +106,6 @@ func beside(ctx context.Context, o *organisation, all []question, cfg config, pr
 		}
 		_, _ = fmt.Fprintln(progress, " ms for 99 in 100")
 	}
-	if done.answered == 0 {
-		return nil, errors.New("no preview and no explanation was answered")
-	}
 	res := &result{
 		title: fmt.Sprintf("Decisions beside administrators' work: %d a second, while %d connections ask for previews of %s moves, previews about all %s members, and explanations of a member of %s groups, without a pause: %s answered a second, %s refused (429 and 503)",
 			besideRate, administrators, number(besideMoves), number(memberCount), number(besideGroups),
