@@ -118,6 +118,7 @@ func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (s *store) hook() *between {
 	b := &between{}
 	s.bulk.AddHook(b)
+	s.administers.AddHook(b)
 	return b
 }
 

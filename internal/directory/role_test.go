@@ -59,7 +59,7 @@ func everything(t *testing.T, c *Cache) map[string]error {
 	_, said["range"] = c.Range(ctx, exactOrganisation, search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1), Limit: 10}, authz.Freshness{})
 	_, _, said["sizes"] = c.Sizes(ctx, exactOrganisation, authz.KindPatient, make([]search.Index, 1))
 	said["wait"] = c.Wait(ctx, exactOrganisation, authz.Revision{Count: 1, Nonce: "x"})
-	_, said["stream"] = c.entries.RunRO(ctx, c.bulk, []string{headOfExact}, "-", "+", "10").Slice()
+	_, said["stream"] = c.entries.RunRO(ctx, c.administers, []string{headOfExact}, "-", "+", "10", "1000000").Slice()
 	_, said["names"] = c.scan.RunRO(ctx, c.bulk, []string{headOfExact}, "0", "10").Slice()
 	return said
 }
