@@ -13,7 +13,7 @@ import (
 	"github.com/caregate/caregate/internal/soak"
 )
 
-var pairs = flag.Int("pairs", soak.Cases(100), "random pairs of organisations that an actor is not to tell apart")
+var pairs = flag.Int("pairs", max(12, soak.Cases(40)), "random pairs of organisations that an actor is not to tell apart")
 
 // A5: of two organisations that differ only in what an actor may not see, the actor is
 // answered the same, whatever they ask and try.

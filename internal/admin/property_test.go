@@ -12,7 +12,7 @@ import (
 	"github.com/caregate/caregate/internal/soak"
 )
 
-var organisations = flag.Int("organisations", soak.Cases(80), "random organisations to change at random")
+var organisations = flag.Int("organisations", max(10, soak.Cases(30)), "random organisations to change at random")
 
 // Whatever random actors try on random organisations, what is accepted gives nobody
 // what the actor did not have (A4), and is nothing that they may not do (A1).

@@ -263,12 +263,12 @@ func (l *ledger) loseAll(destroy func()) {
 	})
 }
 
-// exactWrites is how many acknowledged writes the test checks: of 3,000 those
+// exactWrites is how many acknowledged writes the test checks: of 1,500 those
 // that are tried, or CAREGATE_TEST_WRITES.
 func exactWrites(t *testing.T) int {
 	text := os.Getenv("CAREGATE_TEST_WRITES")
 	if text == "" {
-		return soak.Cases(3000)
+		return max(375, soak.Cases(1500))
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

@@ -19,7 +19,7 @@ func worlds(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("CAREGATE_TEST_WORLDS"))
 	if err != nil {
-		return soak.Cases(16)
+		return max(2, soak.Cases(6))
 	}
 	return n
 }

@@ -47,7 +47,7 @@ func TestClassesAgreeWithDecisions(t *testing.T) {
 			source := edited(t, "authz/visibility/visibility.rego", accessRule, rule)
 			classes, general := compiled(t, source, policy.Config{}), compiled(t, source, policy.Config{General: true, MemoBytes: -1})
 			w := world{rand.New(rand.NewPCG(11, 4))}
-			for range soak.Cases(16) {
+			for range max(2, soak.Cases(6)) {
 				facts := w.facts()
 				var questions []*authz.Request
 				for range 4 {

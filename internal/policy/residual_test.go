@@ -96,7 +96,7 @@ func TestResidualsAgreeWithDecisions(t *testing.T) {
 			snapshots := both(t, source)
 			w := world{rand.New(rand.NewPCG(7, 8))}
 			asked, allowed := 0, 0
-			for range soak.Cases(24) {
+			for range max(3, soak.Cases(8)) {
 				facts := w.facts()
 				for range 25 {
 					n, yes := agreeOpen(t, w, snapshots, facts)

@@ -27,7 +27,7 @@ import (
 // fewer of them.
 const (
 	firstSeed    = 1
-	programCount = 1000
+	programCount = 400
 )
 
 // TestRandomPrograms holds the machine to OPA's general evaluator on random
@@ -41,7 +41,7 @@ func TestRandomPrograms(t *testing.T) {
 		seed      atomic.Int64
 	)
 	seed.Store(int64(setting(t, "CAREGATE_TEST_SEED", firstSeed)))
-	last := seed.Load() + int64(setting(t, "CAREGATE_TEST_PROGRAMS", soak.Cases(programCount))) - 1
+	last := seed.Load() + int64(setting(t, "CAREGATE_TEST_PROGRAMS", max(120, soak.Cases(programCount)))) - 1
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for n := seed.Add(1) - 1; n <= last && !t.Failed(); n = seed.Add(1) - 1 {
