@@ -107,7 +107,7 @@ func beside(ctx context.Context, o *organisation, all []question, cfg config, pr
 		_, _ = fmt.Fprintln(progress, " ms for 99 in 100")
 	}
 	res := &result{
-		title: fmt.Sprintf("Decisions beside administrators' work: %d a second, while %d connections ask for previews of %s moves, previews about all %s members, and explanations of a member of %s groups, without a pause: %s answered a second, %s refused (429 and 503)",
+		title: fmt.Sprintf("Decisions beside administrators' work: %d a second, while %d connections ask for previews of %s moves, previews about all %s members, and explanations of a member of %s groups, again at once or 0.1 s after a refusal: %s answered a second, %s refused (429 and 503)",
 			besideRate, administrators, number(besideMoves), number(memberCount), number(besideGroups),
 			number(float64(done.answered)/worked.Seconds()), number(float64(done.refused)/worked.Seconds())),
 		header: []string{"", "median, ms", "min–max", "99 in 100, ms", "min–max"},
