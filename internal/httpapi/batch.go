@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"strings"
+
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -13,6 +15,7 @@ type batch struct {
 	// has the reason there. Bad is nil when every item can be asked.
 	requests []*authz.Request
 	bad      []error
+	items    []item
 	semantic authz.Semantic
 }
 
@@ -71,7 +74,7 @@ func (d *decoding) evaluations(limit int) (*batch, error) {
 		return nil, authz.Errorf(authz.TooLarge, "evaluations",
 			"%d items with a context or properties of %d values that all of them share; send fewer at once", len(items), d.shared)
 	}
-	b.requests = make([]*authz.Request, len(items))
+	b.requests, b.items = make([]*authz.Request, len(items)), items
 	for i := range items {
 		it := &items[i]
 		if it.err == nil {
@@ -99,7 +102,7 @@ func (q *question) inherit(defaults *question) {
 		if q.given[p] || !defaults.given[p] {
 			continue
 		}
-		q.given[p], q.lacks[p] = true, defaults.lacks[p]
+		q.given[p], q.lacks[p], q.inherited[p] = true, defaults.lacks[p], true
 		switch p {
 		case subject:
 			q.Subject = defaults.Subject
@@ -112,6 +115,24 @@ func (q *question) inherit(defaults *question) {
 	if !q.hasContext {
 		q.Context = defaults.Context
 	}
+}
+
+// at returns an error about a field of an item with the field named as it stands in the body:
+// in the item, or among the defaults that it took.
+func (b *batch) at(i int, err error) error {
+	return placed(err, func(field string) string {
+		part, _, _ := strings.Cut(field, ".")
+		q := &b.items[i].question
+		for p := subject; p <= resource; p++ {
+			if part == p.String() && q.inherited[p] {
+				return field
+			}
+		}
+		if field == "" || part == "context" && !q.hasContext {
+			return field
+		}
+		return indexed("evaluations", i) + "." + field
+	})
 }
 
 // items consumes the member evaluations. A null is no array at all.

@@ -79,7 +79,10 @@ func (a *API) evaluations(x *exchange) error {
 		if b.bad != nil && b.bad[i] != nil {
 			return b.bad[i]
 		}
-		return failed[i]
+		if failed[i] == nil {
+			return nil
+		}
+		return b.at(i, failed[i])
 	}
 	x.account(decisions, errs)
 	x.out = appendBatch(x.out[:0], decisions, errs)

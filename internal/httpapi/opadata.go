@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"strings"
+
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -39,7 +41,7 @@ func (x *exchange) data(appendResult func([]byte, authz.Decision) []byte) error 
 	}
 	decision, stated, err := x.ask(request)
 	if err != nil {
-		return err
+		return placed(err, inInput)
 	}
 	x.out = appendResult(append(x.out[:0], '{'), decision)
 	x.out = append(x.out, `"decision_id":"`...)
@@ -47,6 +49,15 @@ func (x *exchange) data(appendResult func([]byte, authz.Decision) []byte) error 
 	x.out = append(x.out, `"}`...)
 	x.answer(stated)
 	return nil
+}
+
+// inInput names a field of a question as it stands in OPA's input.
+func inInput(field string) string {
+	part, _, _ := strings.Cut(field, ".")
+	if part == "context" || part == "subject" || part == "action" || part == "resource" {
+		return "input." + field
+	}
+	return field
 }
 
 // dataUnknown answers every other path of OPA's: the policy has two entry

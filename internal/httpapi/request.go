@@ -23,6 +23,7 @@ type question struct {
 	authz.Request
 	given      [3]bool
 	lacks      [3]string // the required member that a given part is without
+	inherited  [3]bool   // from the defaults of a batch
 	hasContext bool
 }
 

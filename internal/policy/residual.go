@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -112,14 +111,10 @@ func (s *Snapshot) leftOf(ctx context.Context, query *rego.PreparedPartialQuery,
 	if err == nil {
 		return left, nil
 	}
-	err = s.blame(err, o.input, func(input *ast.Term) error {
+	return nil, s.classed(ctx, err, o.input, func(input *ast.Term) error {
 		_, err := s.partials.evaluate(ctx, query, &opened{input: input, leaves: o.leaves, exists: o.exists})
 		return err
 	})
-	if _, classed := errors.AsType[*authz.Error](err); classed {
-		return nil, err
-	}
-	return nil, evaluationError(ctx, err)
 }
 
 // Residual implements authz.Rules.

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -88,14 +87,10 @@ func (s *Snapshot) evaluateFor(ctx context.Context, by evaluator, input *ast.Ter
 	if err == nil {
 		return values, nil
 	}
-	err = s.blame(err, input, func(input *ast.Term) error {
+	return nil, s.classed(ctx, err, input, func(input *ast.Term) error {
 		_, err := by.evaluate(ctx, input, entry)
 		return err
 	})
-	if _, classed := errors.AsType[*authz.Error](err); classed {
-		return nil, err
-	}
-	return nil, evaluationError(ctx, err)
 }
 
 // propertiesOf reads an object as a request has it.
@@ -142,7 +137,10 @@ func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open)
 	}
 	masks, reads, err := s.masks(ctx, o.input, o.leaves)
 	if err != nil {
-		return nil, evaluationError(ctx, err)
+		return nil, s.classed(ctx, err, o.input, func(input *ast.Term) error {
+			_, _, err := s.masks(ctx, input, o.leaves)
+			return err
+		})
 	}
 	if len(reads) > 0 {
 		where := make([]string, len(reads))

@@ -106,7 +106,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if s.partials, err = newPartials(ctx, untyped, s.has, store, txn); err != nil {
 		return nil, err
 	}
-	s.evaluator, s.whole, s.given = general, general, givenIn(compiler.Modules)
+	s.evaluator, s.whole, s.given = general, general, givenIn(compiler)
 	if config.General {
 		return s, nil
 	}
@@ -222,12 +222,11 @@ func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decisi
 		})
 	}
 	d, err := decide(input)
-	err = s.blame(err, input, func(input *ast.Term) error {
-		_, err := decide(input)
-		return err
-	})
-	if _, classed := errors.AsType[*authz.Error](err); err != nil && !classed {
-		err = evaluationError(ctx, err)
+	if err != nil {
+		err = s.classed(ctx, err, input, func(input *ast.Term) error {
+			_, err := decide(input)
+			return err
+		})
 	}
 	return d, err
 }
