@@ -21,6 +21,8 @@ description in their METADATA.
 It warns where allow could not be turned into a filter for a list or a search;
 --require-fragment makes that an error.
 
+A rule that takes so long that the check has not ended after a minute is named.
+
 Exits with 0 when nothing is wrong, 2 when something is, 1 when it could not check.`,
 		Example: `  caregate policy check
   caregate policy check --policies policies --data data --require-fragment`,

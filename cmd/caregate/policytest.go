@@ -26,7 +26,8 @@ func (a *app) policyTestCommand() *cobra.Command {
 		Long: `Runs the rules whose names begin with test_, in files whose names end with
 _test.rego, in the world that the policy lives in: compiled as strictly, with the
 same built-in functions, over the same data. A built-in function that fails is an
-error of the test.
+error of the test; so is a test that takes longer than half a minute, or than is left
+of five minutes for all of them, with the name of the rule that it was in.
 
 Then it says which lines of the policy no test evaluated. With --run, when only
 some tests run, coverage is not asked for.

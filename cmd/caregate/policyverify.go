@@ -49,6 +49,8 @@ searches evaluate, and a note names the places.
 
 The same seed makes the same organisations; give another one for others.
 
+A question that takes longer than a minute ends it, with the name of the rule.
+
 Exits with 0 when all agree, 2 when something disagrees or the policy does not
 compile, and 1 when nothing can be concluded, as when nothing was ever allowed.`,
 		Example: `  caregate policy verify

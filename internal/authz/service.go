@@ -109,7 +109,11 @@ func (s *Service) decideAll(
 			d, itemErr = s.decide(ctx, facts, r)
 		}
 		if ctx.Err() != nil { // the rest would only fail one by one
-			return nil, nil, &Error{Kind: Timeout, Message: "the batch was not answered in time", Err: ctx.Err()}
+			late := &Error{Kind: Timeout, Message: "the batch was not answered in time", Err: ctx.Err()}
+			if e, ok := errors.AsType[*Error](itemErr); ok && e.Kind == Timeout {
+				late.Message += ": " + e.Message
+			}
+			return nil, nil, late
 		}
 		if itemErr != nil {
 			d = Decision{}

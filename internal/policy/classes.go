@@ -90,7 +90,7 @@ func (s *Snapshot) watched(ctx context.Context, q *classQuestion) (authz.Decisio
 		return s.planned.watch(ctx, input, watch, entries)
 	})
 	if err != nil && ctx.Err() != nil {
-		return authz.Decision{}, evaluationError(ctx, err) // there is no time for another evaluation
+		return authz.Decision{}, evaluationError(ctx, err, s.places) // there is no time for another evaluation
 	}
 	if err != nil {
 		return s.evaluate(ctx, q.Question)

@@ -109,6 +109,7 @@ func newGeneral(ctx context.Context, compiler *ast.Compiler, has map[string]bool
 			rego.Store(store),
 			rego.Transaction(txn),
 			rego.StrictBuiltinErrors(true),
+			rego.StackTraces(true), // of which only the places are read: the rest repeats values
 			rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
 		)...).PrepareForEval(ctx)
 		if err != nil {

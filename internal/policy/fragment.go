@@ -116,6 +116,7 @@ type partialFunc func(context.Context, *probe, comprehensions) (*rego.PartialQue
 func newPartial(
 	ctx context.Context, compiler *ast.Compiler, data map[string]any, query string,
 ) (partialFunc, error) {
+	places := placesOf(compiler.Modules)
 	prepared, err := rego.New(append(bounded.Options(),
 		rego.Query(query),
 		rego.Compiler(compiler),
@@ -126,8 +127,13 @@ func newPartial(
 		return nil, err
 	}
 	return func(ctx context.Context, p *probe, tracer comprehensions) (*rego.PartialQueries, error) {
-		return prepared.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
-			rego.EvalQueryTracer(tracer))
+		c := &clock{ctx: ctx}
+		left, err := prepared.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
+			rego.EvalExternalCancel(c), rego.EvalQueryTracer(c), rego.EvalQueryTracer(tracer))
+		if err = c.settled(err); ctx.Err() != nil {
+			err = evaluationError(ctx, err, places)
+		}
+		return left, err
 	}, nil
 }
 

@@ -256,7 +256,7 @@ func (s *Snapshot) classed(ctx context.Context, err error, input *ast.Term, agai
 	if _, classed := errors.AsType[*authz.Error](err); classed {
 		return err
 	}
-	return evaluationError(ctx, err)
+	return evaluationError(ctx, err, s.places)
 }
 
 // builtinError returns what OPA says of a call that failed, nil for any other error.

@@ -196,7 +196,7 @@ func (s *Snapshot) askGranted(ctx context.Context, source *authz.Fact) ([]string
 	)
 	values, err := s.evaluator.evaluate(ctx, input, entryGranted)
 	if err != nil {
-		return nil, evaluationError(ctx, err)
+		return nil, evaluationError(ctx, err, s.places)
 	}
 	if values[0] == nil {
 		return nil, nil

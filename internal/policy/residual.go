@@ -49,17 +49,17 @@ func newPartials(ctx context.Context, compiler *ast.Compiler, has map[string]boo
 // evaluate returns what is left of a query for an input.
 func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuery, o *opened) (*rego.PartialQueries, error) {
 	var where []string
+	c := &clock{ctx: ctx}
 	left, err := query.Partial(ctx,
 		rego.EvalParsedInput(o.input.Value),
 		rego.EvalParsedUnknowns(unknowns(o.leaves)),
 		rego.EvalTransaction(p.txn),
 		rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalExternalCancel(c),
+		rego.EvalQueryTracer(c),
 		rego.EvalQueryTracer(comprehensions{left: func(expr *ast.Expr) { where = append(where, place(expr.Location, whyForm)) }}),
 	)
-	if err == nil {
-		err = ctx.Err() // under a not partial evaluation goes on after an error
-	}
-	if err != nil {
+	if err = c.settled(err); err != nil {
 		return nil, err
 	}
 	if len(where) > 0 {

@@ -175,7 +175,7 @@ func masksOfRows(ctx context.Context, source *Source, s *Snapshot) ([]Finding, e
 	for _, p := range probes(s.Catalogue(), source.Data, fewElements) {
 		_, where, err := s.masks(ctx, p.input, p.leaves)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", &p, err)
+			return nil, fmt.Errorf("%s: %w", &p, evaluationError(ctx, err, s.places))
 		}
 		for _, read := range where {
 			f.add(read.location, read.why, fmt.Sprintf("%s, where %s", read.why, &p))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/policy/machine"
 )
@@ -17,7 +18,8 @@ import (
 //
 // A policy that the machine does not evaluate needs no second run, and a test file
 // that replaces more than the input cannot have one.
-func (r *TestReport) confirm(ctx context.Context, source *Source) {
+func (r *testRun) confirm(ctx context.Context) {
+	source := r.source
 	if machine.Eligible(source.Modules) != nil {
 		return
 	}
@@ -39,13 +41,17 @@ func (r *TestReport) confirm(ctx context.Context, source *Source) {
 	if err != nil {
 		return // the machine serves the policy; it is the tests that it cannot do
 	}
-	for i := range r.Results {
-		result := &r.Results[i]
+	for i := range r.report.Results {
+		result := &r.report.Results[i]
 		entry, planned := program.Entry(strings.ReplaceAll(result.Package, ".", "/") + "/" + result.Name)
 		if !planned || result.Outcome != Passed && result.Outcome != Failed {
 			continue
 		}
-		passes, err := holds(ctx, program, entry)
+		passes, err := r.holds(ctx, program, entry)
+		if topdown.IsCancel(err) {
+			result.Outcome, result.Text = Errored, r.unended(err, " on the evaluator that serves")
+			continue
+		}
 		if err != nil || passes == (result.Outcome == Passed) {
 			continue // an error is left to the general evaluator when serving, too
 		}
@@ -54,7 +60,9 @@ func (r *TestReport) confirm(ctx context.Context, source *Source) {
 	}
 }
 
-func holds(ctx context.Context, program *machine.Program, entry machine.Entry) (bool, error) {
+func (r *testRun) holds(ctx context.Context, program *machine.Program, entry machine.Entry) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
 	e := program.New(ctx, contextCancel{ctx}, nil)
 	defer e.Release()
 	value, err := e.Get(entry)

@@ -13,7 +13,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // Snapshot is one version of a policy with its data: immutable, safe for
@@ -33,6 +32,7 @@ type Snapshot struct {
 	partials  *partials
 	residuals residualMemo
 	given     given
+	places    rulePlaces
 	general   error // why the general evaluator is used, nil when it is not
 	names     names
 	actions   map[string]*ast.Term
@@ -106,7 +106,8 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if s.partials, err = newPartials(ctx, untyped, s.has, store, txn); err != nil {
 		return nil, err
 	}
-	s.evaluator, s.whole, s.given = general, general, givenIn(compiler)
+	s.evaluator, s.whole = general, general
+	s.given, s.places = givenIn(compiler), placesOf(compiler.Modules)
 	if config.General {
 		return s, nil
 	}
@@ -250,11 +251,11 @@ func (s *Snapshot) decideBy(evaluate func(entries ...string) ([]*ast.Term, error
 
 // evaluationError classes what the evaluation failed with. What OPA says of it is
 // left out: it repeats values, and they may be identifiers.
-func evaluationError(ctx context.Context, err error) error {
+func evaluationError(ctx context.Context, err error, places rulePlaces) error {
 	if ctx.Err() != nil || topdown.IsCancel(err) {
 		message := "the policy was not evaluated in time"
-		if stopped, ok := errors.AsType[*machine.Stopped](err); ok {
-			message += "; it was in the rule " + stopped.Rule
+		if rule := places.stopped(err); rule != "" {
+			message += "; it was in the rule " + rule
 		}
 		return &authz.Error{Kind: authz.Timeout, Message: message}
 	}

@@ -19,14 +19,21 @@ import (
 	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
-// testTimeout bounds one test of a policy.
-const testTimeout = 30 * time.Second
+// How long one test of a policy may take on each evaluator, and all of them together.
+const (
+	testTimeout  = 30 * time.Second
+	testsTimeout = 5 * time.Minute
+)
 
 // TestConfig says which tests run. The zero value runs all of them.
 type TestConfig struct {
 	// Run is a regular expression that the full name of a test has to match,
 	// such as data.authz.booking_test.test_b1; "" for all.
 	Run string
+	// Timeout is how long one test may take, 0 for half a minute; Limit how long all of them
+	// may together, 0 for five minutes. What does not end by then is an error of the test, with
+	// the rule that it was in.
+	Timeout, Limit time.Duration
 }
 
 // Outcome is how a test ended.
@@ -109,59 +116,88 @@ func RunTests(ctx context.Context, source *Source, config TestConfig) (*TestRepo
 	}
 	compiler := source.compiler(ctx).WithEnablePrintStatements(true)
 	tracer := cover.New()
-	results, err := runner(compiler, store).
+	r := &testRun{
+		source: source, compiler: compiler, store: store, txn: txn, places: placesOf(modules),
+		timeout: cmp.Or(config.Timeout, testTimeout), limit: cmp.Or(config.Limit, testsTimeout), report: &TestReport{},
+	}
+	within, cancel := context.WithTimeout(ctx, r.limit)
+	defer cancel()
+	results, err := r.runner().
 		SetModules(modules).
 		SetCoverageQueryTracer(tracer).
 		SetCoverageRuns(nil).
 		Filter(config.Run).
-		RunTests(ctx, txn)
+		RunTests(within, txn)
 	if err != nil {
 		return nil, err
 	}
-	report := &TestReport{}
 	var failed []ast.Ref
 	for result := range results {
-		r := resultOf(result)
-		report.Results = append(report.Results, r)
-		if r.Outcome == Failed {
+		one := r.resultOf(result)
+		r.report.Results = append(r.report.Results, one)
+		if one.Outcome == Failed {
 			failed = append(failed, ast.MustParseRef(result.Package+"."+result.Name))
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	report.confirm(ctx, source)
-	report.Coverage = coverageOf(tracer, source.Modules)
-	slices.SortFunc(report.Results, func(a, b TestResult) int {
+	r.confirm(within)
+	r.report.Coverage = coverageOf(tracer, source.Modules)
+	slices.SortFunc(r.report.Results, func(a, b TestResult) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Row, b.Row), strings.Compare(a.Name, b.Name))
 	})
-	return report, report.locate(ctx, compiler, store, txn, failed)
+	if err := r.locate(within, failed); err != nil {
+		return nil, err
+	}
+	return r.report, ctx.Err()
 }
 
-func runner(compiler *ast.Compiler, store storage.Store) *tester.Runner {
+// testRun is one run of the tests of a policy.
+type testRun struct {
+	source   *Source
+	compiler *ast.Compiler
+	store    storage.Store
+	txn      storage.Transaction
+	places   rulePlaces    // of the tests as well
+	timeout  time.Duration // of one test
+	limit    time.Duration // of all
+	report   *TestReport
+}
+
+func (r *testRun) runner() *tester.Runner {
 	return tester.NewRunner().
-		SetCompiler(compiler).
-		SetStore(store).
-		SetTimeout(testTimeout).
+		SetCompiler(r.compiler).
+		SetStore(r.store).
+		SetTimeout(r.timeout).
 		AddCustomBuiltins(bounded.Tested()).
 		RaiseBuiltinErrors(true).
+		StackTraces(true).
 		CapturePrintOutput(true)
 }
 
-func resultOf(r *tester.Result) TestResult {
+// unended says that a test did not end.
+func (r *testRun) unended(err error, where string) string {
+	text := fmt.Sprintf("it did not end in time%s (a test has %v, and all together %v)", where, r.timeout, r.limit)
+	if rule := r.places.stopped(err); rule != "" {
+		text += "; it was in the rule " + rule
+	}
+	return text
+}
+
+func (r *testRun) resultOf(result *tester.Result) TestResult {
 	out := TestResult{
-		File: r.Location.File, Row: r.Location.Row, Duration: r.Duration, Output: string(r.Output),
-		Package: strings.TrimPrefix(r.Package, "data."), Name: r.Name, Outcome: Passed,
+		File: result.Location.File, Row: result.Location.Row, Duration: result.Duration, Output: string(result.Output),
+		Package: strings.TrimPrefix(result.Package, "data."), Name: result.Name, Outcome: Passed,
 	}
 	switch {
-	case r.Skip:
+	case result.Skip:
 		out.Outcome = Skipped
-	case r.Error != nil:
-		out.Outcome, out.Text = Errored, r.Error.Error()
-	case r.Fail:
+	case topdown.IsCancel(result.Error):
+		out.Outcome, out.Text = Errored, r.unended(result.Error, "")
+	case result.Error != nil:
+		out.Outcome, out.Text = Errored, firstLine(result.Error.Error())
+	case result.Fail:
 		out.Outcome, out.Text = Failed, "it is not true"
 		var cases []string
-		for name, sub := range r.SubResults.Iter {
+		for name, sub := range result.SubResults.Iter {
 			if sub.Fail && len(sub.SubResults) == 0 {
 				cases = append(cases, strings.Join(name, "/"))
 			}
@@ -175,13 +211,11 @@ func resultOf(r *tester.Result) TestResult {
 
 // locate runs the failed tests again with a trace, to say on which line each
 // one ended.
-func (r *TestReport) locate(
-	ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction, failed []ast.Ref,
-) error {
+func (r *testRun) locate(ctx context.Context, failed []ast.Ref) error {
 	if len(failed) == 0 {
 		return nil
 	}
-	results, err := runner(compiler, store).EnableTracing(true).SetPrefixMatchers(failed...).RunTests(ctx, txn)
+	results, err := r.runner().EnableTracing(true).SetPrefixMatchers(failed...).RunTests(ctx, r.txn)
 	if err != nil {
 		return err
 	}
@@ -190,15 +224,15 @@ func (r *TestReport) locate(
 		if expr == nil {
 			continue
 		}
-		for i := range r.Results {
-			own := &r.Results[i]
+		for i := range r.report.Results {
+			own := &r.report.Results[i]
 			if own.Outcome == Failed && own.Name == result.Name && "data."+own.Package == result.Package && len(result.SubResults) == 0 {
 				own.Row = expr.Location.Row
 				own.Text = "not true: " + firstLine(string(expr.Location.Text))
 			}
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // endedAt returns the last expression in the file of a test that failed.

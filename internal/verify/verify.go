@@ -34,12 +34,16 @@ type Config struct {
 	Given []admin.Record
 	// Shrink is for how long a smaller counterexample is looked for, 0 for DefaultShrink.
 	Shrink time.Duration
+	// Patience is for how long one question is asked in all shapes, 0 for DefaultPatience. One
+	// that takes longer ends the run with an error that names the rule.
+	Patience time.Duration
 }
 
 // What is done where a Config does not say.
 const (
 	DefaultQuestions = 10
 	DefaultShrink    = 20 * time.Second
+	DefaultPatience  = time.Minute
 )
 
 // verifier is a run.
@@ -65,6 +69,9 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	}
 	if config.Shrink == 0 {
 		config.Shrink = DefaultShrink
+	}
+	if config.Patience == 0 {
+		config.Patience = DefaultPatience
 	}
 	v := &verifier{Config: config, layout: newLayout(catalogue), report: newReport(config.Seed)}
 	for _, s := range v.samples() {

@@ -56,7 +56,10 @@ func (a *warden) mayOver(ctx context.Context, over *authz.Service, duty authz.Du
 		r.Resource.Properties[name] = value
 	}
 	d, _, err := over.Decide(ctx, a.organisation, r, authz.Freshness{})
-	return err == nil && d.Allow, ctx.Err()
+	if ctx.Err() != nil {
+		return false, late(ctx, err)
+	}
+	return err == nil && d.Allow, nil
 }
 
 // sees reports whether the actor sees an entity.

@@ -126,7 +126,7 @@ func (w *world) judge(ctx context.Context, r *authz.Request) (verdict, error) {
 	}
 	d, _, err := w.oracle.Decide(ctx, w.organisation, r, authz.Freshness{})
 	if ctx.Err() != nil {
-		return verdict{}, ctx.Err()
+		return verdict{}, late(ctx, err)
 	}
 	v := verdict{allow: err == nil && d.Allow}
 	if err != nil {
@@ -136,28 +136,49 @@ func (w *world) judge(ctx context.Context, r *authz.Request) (verdict, error) {
 	return v, nil
 }
 
+// late is the error of a question for which there was no time: what the policy says of it, if
+// it does.
+func late(ctx context.Context, err error) error {
+	if authz.KindOf(err) == authz.Timeout {
+		return err
+	}
+	return ctx.Err()
+}
+
 // ask asks a question in every shape.
 func (w *world) ask(ctx context.Context, q *question) ([]answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.Patience)
+	defer cancel()
 	var out []answer
 	for _, sh := range w.shelves {
 		answers, err := w.askOf(ctx, sh, q)
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
 			return nil, err
 		}
+		if err := sh.unread(answers); err != nil {
+			return nil, err
+		}
 		for i := range answers {
-			if err := answers[i].err; err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", answers[i].shape, sh.name, err)
-			}
 			if len(w.shelves) > 1 {
 				answers[i].shape += ", " + sh.name
 			}
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out = append(out, answers...)
 	}
 	return out, nil
+}
+
+// unread returns the first error of answers of which nothing is known.
+func (sh *shelf) unread(answers []answer) error {
+	for i := range answers {
+		if err := answers[i].err; err != nil {
+			return fmt.Errorf("%s, %s: %w", answers[i].shape, sh.name, err)
+		}
+	}
+	return nil
 }
 
 func (w *world) askOf(ctx context.Context, sh *shelf, q *question) ([]answer, error) {
@@ -177,10 +198,16 @@ func (w *world) askOf(ctx context.Context, sh *shelf, q *question) ([]answer, er
 			requests[i] = rows[i].about(&q.request)
 		}
 		out, err := w.checks(ctx, sh, requests)
+		if err == nil {
+			err = sh.unread(out) // before more is asked for which there is no time left
+		}
 		if err != nil {
 			return nil, err
 		}
 		filters, err := w.filters(ctx, sh, q, requests)
+		if err == nil {
+			err = sh.unread(filters)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +277,7 @@ func (w *world) checks(ctx context.Context, sh *shelf, requests []*authz.Request
 // about this revision and policy.
 func (a *answer) stated(w *world, sh *shelf, stated authz.Stated, err error) {
 	switch {
-	case a.wrong != "" || a.refused != "":
+	case a.wrong != "" || a.refused != "" || a.err != nil:
 	case unread(err):
 		a.err = err
 	case err != nil && authz.KindOf(err) == authz.Internal && w.fails():
