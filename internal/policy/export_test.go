@@ -83,3 +83,24 @@ func (s *Snapshot) Classes() (trees, spoiled int) {
 	}
 	return len(s.classes.trees), spoiled
 }
+
+// Together puts parts that all have to hold, each with its alternatives, into alternatives.
+// The whole is doubled as often as is said: it has to hold twice, and that twice.
+func Together(ctx context.Context, doubled int, parts ...[][]authz.Condition) (*authz.Residual, bool) {
+	f := allOf()
+	for _, any := range parts {
+		part := anyOf()
+		for _, all := range any {
+			together := allOf()
+			for _, c := range all {
+				together.parts = append(together.parts, condition(c))
+			}
+			part.parts = append(part.parts, together)
+		}
+		f.parts = append(f.parts, part)
+	}
+	for range doubled {
+		f = allOf(f, f)
+	}
+	return f.residual(ctx)
+}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
@@ -12,12 +13,21 @@ const (
 	maxConditions   = 10_000 // in all alternatives together
 )
 
-// formula is what is left of a rule, before it is put into alternatives. A nil
-// formula is true.
+// formula is what is left of a rule, before it is put into alternatives. What stands in
+// several places of a rule is one formula, which is worked out once.
 type formula struct {
 	op    connective
 	parts []*formula
 	cond  authz.Condition
+
+	negated *formula
+	made    *alternatives
+}
+
+// alternatives are conditions of which those of one have to hold.
+type alternatives struct {
+	any [][]authz.Condition
+	ok  bool // false: there would be too many, or there was no time
 }
 
 type connective int
@@ -43,55 +53,93 @@ func anyOf(parts ...*formula) *formula { return &formula{op: isAny, parts: parts
 
 // negation returns what holds exactly where f does not.
 func (f *formula) negation() *formula {
+	if f.negated != nil {
+		return f.negated
+	}
 	if f.op == isCondition {
 		c := f.cond
 		c.Not = !c.Not
-		return condition(c)
+		f.negated = condition(c)
+		return f.negated
 	}
 	n := &formula{op: isAll + isAny - f.op, parts: make([]*formula, len(f.parts))}
 	for i, part := range f.parts {
 		n.parts[i] = part.negation()
 	}
+	f.negated = n
 	return n
 }
 
-// residual puts f into alternatives. False means that there would be too many.
-func (f *formula) residual() (*authz.Residual, bool) {
-	alternatives, ok := f.alternatives()
-	if !ok {
+// residual puts f into alternatives. False means that there would be too many, or that ctx
+// was over before they were there.
+func (f *formula) residual(ctx context.Context) (*authz.Residual, bool) {
+	of := f.alternatives(ctx)
+	if !of.ok {
 		return nil, false
 	}
-	r := &authz.Residual{Any: alternatives}
+	r := &authz.Residual{Any: of.any}
 	r.Simplify()
-	return r, true
+	return r, ctx.Err() == nil
 }
 
-func (f *formula) alternatives() ([][]authz.Condition, bool) {
+func (f *formula) alternatives(ctx context.Context) *alternatives {
+	if f.made != nil {
+		return f.made
+	}
+	f.made = &alternatives{}
 	switch f.op {
 	case isAll:
-		product := [][]authz.Condition{nil}
-		for _, part := range f.parts {
-			with, ok := part.alternatives()
-			if !ok {
-				return nil, false
-			}
-			if product, ok = combine(product, with); !ok {
-				return nil, false
-			}
-		}
-		return product, true
+		f.made.any, f.made.ok = allTogether(ctx, f.parts)
 	case isAny:
-		var sum [][]authz.Condition
-		for _, part := range f.parts {
-			with, ok := part.alternatives()
-			if sum = append(sum, with...); !ok || !within(sum) {
+		f.made.any, f.made.ok = oneOf(ctx, f.parts)
+	default:
+		f.made.any, f.made.ok = [][]authz.Condition{{f.cond}}, true
+	}
+	return f.made
+}
+
+// oneOf makes the alternatives of which a part holds.
+func oneOf(ctx context.Context, parts []*formula) (sum [][]authz.Condition, ok bool) {
+	conditions := 0
+	for _, part := range parts {
+		with := part.alternatives(ctx)
+		if !with.ok || ctx.Err() != nil {
+			return nil, false
+		}
+		for _, all := range with.any {
+			conditions += len(all)
+		}
+		sum = append(sum, with.any...)
+		if len(sum) > maxAlternatives || conditions > maxConditions {
+			return nil, false
+		}
+	}
+	return sum, true
+}
+
+// allTogether makes the alternatives of which all parts hold. The parts that have one each are
+// put together once.
+func allTogether(ctx context.Context, parts []*formula) (product [][]authz.Condition, ok bool) {
+	var common []authz.Condition
+	product = [][]authz.Condition{nil}
+	for _, part := range parts {
+		with := part.alternatives(ctx)
+		if !with.ok || ctx.Err() != nil {
+			return nil, false
+		}
+		if len(with.any) != 1 {
+			if product, ok = combine(product, with.any); !ok {
 				return nil, false
 			}
+			continue
 		}
-		return sum, true
-	default:
-		return [][]authz.Condition{{f.cond}}, true
+		if common = append(common, with.any[0]...); len(common) > maxConditions {
+			return nil, false
+		}
 	}
+	once := authz.Residual{Any: [][]authz.Condition{common}}
+	once.Simplify()
+	return combine(once.Any, product)
 }
 
 // combine makes every alternative of a and b together. What repeats is taken out
@@ -101,12 +149,13 @@ func combine(a, b [][]authz.Condition) ([][]authz.Condition, bool) {
 		return nil, false
 	}
 	product := make([][]authz.Condition, 0, len(a)*len(b))
+	conditions := 0
 	for _, x := range a {
 		for _, y := range b {
-			product = append(product, append(slices.Clip(x), y...))
-		}
-		if !within(product) {
-			return nil, false
+			if conditions += len(x) + len(y); conditions > maxConditions {
+				return nil, false
+			}
+			product = append(product, slices.Concat(x, y))
 		}
 	}
 	if len(product) > 1 {
@@ -115,13 +164,4 @@ func combine(a, b [][]authz.Condition) ([][]authz.Condition, bool) {
 		product = r.Any
 	}
 	return product, true
-}
-
-// within reports whether alternatives are within the bounds.
-func within(alternatives [][]authz.Condition) bool {
-	n := 0
-	for _, all := range alternatives {
-		n += len(all)
-	}
-	return len(alternatives) <= maxAlternatives && n <= maxConditions
 }

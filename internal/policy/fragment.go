@@ -94,7 +94,9 @@ func (f *fragment) probe(ctx context.Context, partial partialFunc, catalogue *au
 		if err != nil {
 			return fmt.Errorf("%s: %w", &p, err)
 		}
-		f.residual(&p, few)
+		if f.residual(ctx, &p, few); ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", &p, lateResidual())
+		}
 		grown, err := partial(ctx, &more[i], comprehensions{steps: &steps[1]})
 		if err != nil {
 			return fmt.Errorf("%s: %w", &p, err)
@@ -189,12 +191,12 @@ func (f *fragment) shapes(compiler *ast.Compiler) {
 }
 
 // residual holds what is left of allow to the fragment.
-func (f *fragment) residual(p *probe, left *rego.PartialQueries) {
-	l := &leftover{leaves: p.leaves, outside: func(expr *ast.Expr, location *ast.Location, why string) {
+func (f *fragment) residual(ctx context.Context, p *probe, left *rego.PartialQueries) {
+	l := &leftover{ctx: ctx, leaves: p.leaves, outside: func(expr *ast.Expr, location *ast.Location, why string) {
 		f.add(location, readable(expr), fmt.Sprintf("`%s` is left where %s; %s", readable(expr), p, why))
 	}}
 	for _, queries := range f.named(left.Queries) {
-		if _, ok := l.read(&rego.PartialQueries{Queries: queries, Support: left.Support}).residual(); !ok {
+		if _, ok := l.read(&rego.PartialQueries{Queries: queries, Support: left.Support}).residual(ctx); !ok && ctx.Err() == nil {
 			f.add(nil, "alternatives", fmt.Sprintf("there are more than %d alternatives where %s", maxAlternatives, p))
 		}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -13,9 +14,11 @@ import (
 // leftover reads what partial evaluation left of a rule as a formula over leaves. What
 // is no such formula is reported, and makes what was read worthless.
 type leftover struct {
+	ctx     context.Context //nolint:containedctx // a leftover is one call's; when it is over, what is read is worthless
 	leaves  []openLeaf
 	support map[string][]*ast.Rule
-	vars    map[ast.Var]int // how often each variable stands in the body that is read
+	made    map[string]*formula // of rules that were read
+	vars    map[ast.Var]int     // how often each variable stands in the body that is read
 	// outside is told of each expression that is outside of the fragment, and why.
 	outside func(expr *ast.Expr, location *ast.Location, why string)
 }
@@ -35,7 +38,7 @@ const (
 
 // read reads the alternatives that were left.
 func (l *leftover) read(left *rego.PartialQueries) *formula {
-	l.support = map[string][]*ast.Rule{}
+	l.support, l.made = map[string][]*ast.Rule{}, map[string]*formula{}
 	for _, module := range left.Support {
 		for _, rule := range module.Rules {
 			name := module.Package.Path.Extend(rule.Head.Ref()).String()
@@ -50,6 +53,9 @@ func (l *leftover) read(left *rego.PartialQueries) *formula {
 }
 
 func (l *leftover) body(body ast.Body) *formula {
+	if l.ctx.Err() != nil {
+		return truth(false)
+	}
 	around := l.vars
 	defer func() { l.vars = around }()
 	l.vars = map[ast.Var]int{}
@@ -132,7 +138,11 @@ func (l *leftover) term(expr *ast.Expr, t *ast.Term) *formula {
 
 // rules reads a reference to a rule that partial evaluation made.
 func (l *leftover) rules(expr *ast.Expr, ref ast.Ref) *formula {
-	rules := l.support[ref.String()]
+	name := ref.String()
+	if f := l.made[name]; f != nil {
+		return f
+	}
+	rules := l.support[name]
 	var alternatives []*formula
 	for _, rule := range rules {
 		whole := rule.Head.Value != nil && rule.Head.Value.Equal(ast.BooleanTerm(true))
@@ -145,7 +155,8 @@ func (l *leftover) rules(expr *ast.Expr, ref ast.Ref) *formula {
 	if len(rules) == 0 {
 		return l.refuse(expr, whySupport)
 	}
-	return anyOf(alternatives...)
+	l.made[name] = anyOf(alternatives...)
+	return l.made[name]
 }
 
 // call reads an expression that asks something of two terms.

@@ -131,7 +131,7 @@ func (s *Snapshot) Residual(ctx context.Context, q authz.Question, open authz.Op
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.residual(left.Queries, left.Support)
+	r, err := o.residual(ctx, left.Queries, left.Support)
 	if err == nil {
 		s.residuals.put(key, r)
 	}
@@ -161,7 +161,7 @@ func (s *Snapshot) Routes(ctx context.Context, q authz.Question, open authz.Open
 	}
 	routes := make(map[string]*authz.Residual, len(queries))
 	for name, bodies := range queries {
-		if routes[name], err = o.residual(bodies, left.Support); err != nil {
+		if routes[name], err = o.residual(ctx, bodies, left.Support); err != nil {
 			return nil, err
 		}
 	}
@@ -195,12 +195,15 @@ type opened struct {
 }
 
 // residual reads what partial evaluation left.
-func (o *opened) residual(queries []ast.Body, support []*ast.Module) (*authz.Residual, error) {
+func (o *opened) residual(ctx context.Context, queries []ast.Body, support []*ast.Module) (*authz.Residual, error) {
 	var where []string
-	l := &leftover{leaves: o.leaves, outside: func(_ *ast.Expr, location *ast.Location, why string) {
+	l := &leftover{ctx: ctx, leaves: o.leaves, outside: func(_ *ast.Expr, location *ast.Location, why string) {
 		where = append(where, place(location, why))
 	}}
 	f := l.read(&rego.PartialQueries{Queries: queries, Support: support})
+	if ctx.Err() != nil {
+		return nil, lateResidual()
+	}
 	if len(where) > 0 {
 		slices.Sort(where)
 		return nil, outsideError(slices.Compact(where))
@@ -209,11 +212,19 @@ func (o *opened) residual(queries []ast.Body, support []*ast.Module) (*authz.Res
 	for _, c := range o.exists {
 		parts = append(parts, condition(c))
 	}
-	r, ok := allOf(parts...).residual()
+	r, ok := allOf(parts...).residual(ctx)
+	if ctx.Err() != nil {
+		return nil, lateResidual()
+	}
 	if !ok {
 		return nil, outsideError([]string{"it would have more alternatives than anybody can read"})
 	}
 	return r, nil
+}
+
+// lateResidual says that there was no time to read what partial evaluation left.
+func lateResidual() error {
+	return &authz.Error{Kind: authz.Timeout, Message: "what is left of the policy was not put into a filter in time; caregate policy check says where it grows"}
 }
 
 // outsideError says that the policy leaves the fragment at these places.
