@@ -37,12 +37,18 @@ func (h *Holdings) Grants(ctx context.Context, member *Fact, facts *Facts) (map[
 // groups of a member. What cannot be said is not held, and Err says so: a negated
 // condition would take it for a yes.
 func (h *Holdings) Candidate(ctx context.Context, fact *Fact, facts *Facts) *Candidate {
+	var of *Fact // whose grants these are: mostly fact itself, asked about many conditions
+	var grants map[string]Grant
 	return &Candidate{Fact: fact, Holds: func(member *Fact, permission string) bool {
 		if h.err != nil {
 			return false
 		}
-		grants, err := h.Grants(ctx, member, facts)
-		h.err = err
+		if of != member {
+			if grants, h.err = h.Grants(ctx, member, facts); h.err != nil {
+				return false
+			}
+			of = member
+		}
 		_, held := grants[permission]
 		return held
 	}}

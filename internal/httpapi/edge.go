@@ -129,7 +129,7 @@ func (s *surface) admit(x *exchange) error {
 	if s == s.api.admin || x.route.looks {
 		x.ctx = authz.WithPace(x.ctx, s.api.pace)
 	} else {
-		s.api.pace.Decision()
+		s.api.pace.Decision(x.start)
 	}
 	return nil
 }

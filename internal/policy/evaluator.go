@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 
+	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy/bounded"
 	"github.com/caregate/caregate/internal/policy/machine"
 )
@@ -66,7 +67,7 @@ func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...stri
 
 // watch evaluates with the machine alone, and tells w what is asked; w may be nil.
 func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch, entries []string) (values []*ast.Term, err error) {
-	e := p.program.New(ctx, contextCancel{ctx}, input)
+	e := p.program.New(ctx, cancelOf(ctx), input)
 	e.Watch(w)
 	defer func() {
 		if r := recover(); r != nil { // e is left to the collector, as it was
@@ -84,11 +85,23 @@ func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch, 
 	return values, nil
 }
 
-// contextCancel is a topdown.Cancel that follows a context.
-type contextCancel struct{ ctx context.Context } //nolint:containedctx // it is the context, in OPA's terms
+// contextCancel is a topdown.Cancel that follows a context. An evaluation looks at it every
+// few steps, so that one that is long work gives way there.
+type contextCancel struct {
+	ctx  context.Context //nolint:containedctx // it is the context, in OPA's terms
+	long bool
+}
 
-func (contextCancel) Cancel()           {}
-func (c contextCancel) Cancelled() bool { return c.ctx.Err() != nil }
+func cancelOf(ctx context.Context) contextCancel { return contextCancel{ctx, authz.IsLongWork(ctx)} }
+
+func (contextCancel) Cancel() {}
+
+func (c contextCancel) Cancelled() bool {
+	if c.long {
+		authz.GiveWay(c.ctx)
+	}
+	return c.ctx.Err() != nil
+}
 
 // general evaluates with OPA's general evaluator.
 type general struct {
@@ -132,7 +145,7 @@ func (g general) with(ctx context.Context, input *ast.Term, entries []string, op
 		rego.EvalParsedInput(input.Value),
 		rego.EvalTransaction(g.txn),
 		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalExternalCancel(contextCancel{ctx}),
+		rego.EvalExternalCancel(cancelOf(ctx)),
 	)
 	values := make([]*ast.Term, len(entries))
 	for i, name := range entries {

@@ -63,7 +63,7 @@ func (r *testRun) confirm(ctx context.Context) {
 func (r *testRun) holds(ctx context.Context, program *machine.Program, entry machine.Entry) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	e := program.New(ctx, contextCancel{ctx}, nil)
+	e := program.New(ctx, cancelOf(ctx), nil)
 	defer e.Release()
 	value, err := e.Get(entry)
 	return value != nil && !ast.Boolean(false).Equal(value.Value), err

@@ -20,10 +20,15 @@ type Viewer struct {
 	Own bool
 }
 
-// asAdministrator reports whether the viewer asks as those do who administer, so that all
-// of what they ask for is work that gives way. Who asks about themselves waits for nobody.
-func (v *Viewer) asAdministrator() bool {
-	return v.Operator || !v.Own && v.Actor != (admin.Actor{})
+// asAdministrator reports whether the viewer asks about r as those do who administer, and
+// waits with them. Who asks about themselves, or as a service, does not.
+func (v *Viewer) asAdministrator(r *authz.Request) bool {
+	return v.Operator || v.Actor != (admin.Actor{}) && (!v.Own || !v.isSubject(r))
+}
+
+// isSubject reports whether the viewer asks about themselves.
+func (v *Viewer) isSubject(r *authz.Request) bool {
+	return admin.Actor{Type: r.Subject.Type, ID: r.Subject.ID} == v.Actor
 }
 
 // Explanation is a decision with its account.
@@ -75,15 +80,24 @@ func (s *Service) Explain(
 func (s *Service) explain(
 	ctx context.Context, organisation string, r *authz.Request, viewer Viewer, fresh authz.Freshness,
 ) (*Explanation, authz.Stated, error) {
-	begun := viewer.asAdministrator()
-	if begun { // before facts are read, which would be too old after a wait
-		work, end, err := authz.LongWork(ctx)
-		if err != nil {
-			return nil, authz.Stated{Policy: s.rules.Digest()}, err
-		}
-		defer end()
-		ctx = work
+	stated := authz.Stated{Policy: s.rules.Digest()}
+	place, begun := authz.PersonalWork, viewer.asAdministrator(r)
+	if begun {
+		place = authz.LongWork
 	}
+	if begun && viewer.Own { // before an administrator's place is taken
+		if may, err := s.administrator(ctx, organisation, viewer); err != nil {
+			return nil, stated, err
+		} else if !may {
+			return nil, stated, notThemselves()
+		}
+	}
+	request := ctx
+	ctx, end, err := place(ctx) // before facts are read, which would be too old after a wait
+	if err != nil {
+		return nil, stated, err
+	}
+	defer end()
 	k, requests := s.known(organisation, viewer), []*authz.Request{r}
 	if administers := k.duty(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
 		requests = append(requests, administers)
@@ -92,11 +106,10 @@ func (s *Service) explain(
 	var asked authz.Question
 	var facts *authz.Facts
 	administrator := false
-	stated, err := s.decisions.Consider(ctx, organisation, requests, fresh, func(all []authz.Considered) error {
+	stated, err = s.decisions.Consider(ctx, organisation, requests, fresh, func(all []authz.Considered) error {
 		administrator = viewer.Operator || len(all) > 1 && all[1].Decision.Allow
-		if viewer.Own && !administrator && (admin.Actor{Type: r.Subject.Type, ID: r.Subject.ID}) != viewer.Actor {
-			return authz.Errorf(authz.Forbidden, "subject",
-				"is somebody else than the one who asks, by their token or by Caregate-Actor; ask about yourself, or as an administrator, or have a service ask that bears a token")
+		if viewer.Own && !administrator && !viewer.isSubject(r) {
+			return notThemselves()
 		}
 		facts = all[0].Facts
 		hidden, err := k.hidden(ctx, all[0].Question)
@@ -131,7 +144,7 @@ func (s *Service) explain(
 		counted: map[string]int{},
 	}
 	if !begun {
-		work, end, err := authz.LongWork(ctx)
+		work, end, err := authz.LongWork(request)
 		if err != nil {
 			return nil, stated, err
 		}
@@ -142,6 +155,11 @@ func (s *Service) explain(
 		e.Remedies, err = k.named(ctx, facts, e.Remedies)
 	}
 	return e, stated, err
+}
+
+func notThemselves() error {
+	return authz.Errorf(authz.Forbidden, "subject",
+		"is somebody else than the one who asks, by their token or by Caregate-Actor; ask about yourself, or as an administrator, or have a service ask that bears a token")
 }
 
 // asSeen is how r is decided if those did not exist whom the viewer may not view: hidden,

@@ -169,6 +169,9 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 		}
 		d, candidate := &delta{lens: l}, c.now.Candidate(ctx, member, facts)
 		for i := range classes {
+			if err := inTime(ctx); err != nil {
+				return err
+			}
 			d.addClass(&classes[i], candidate)
 		}
 		if err := c.now.Err(); err != nil {
