@@ -10,7 +10,7 @@ import (
 // How long work rests, and waits for its turn.
 const (
 	paceWork    = 500 * time.Microsecond // it works so long at a time while decisions are made
-	paceRest    = 9                      // and then rests for so many times as long
+	paceRest    = 9                      // and then rests for so many times as long, less when its time runs out
 	paceLongest = 500 * time.Millisecond // but for this at most
 	paceMemory  = 100 * time.Millisecond // decisions are made for so long after one was asked for
 	paceQueue   = 8                      // so many wait for each that works of administrators,
@@ -75,6 +75,8 @@ func WithPace(ctx context.Context, p *Pace) context.Context {
 type longWork struct {
 	pace  *Pace
 	since time.Time // when it began to work
+	// When it was begun, and when it has to end; zero without a deadline.
+	began, deadline time.Time
 }
 
 // LongWork waits until administrators' work may be begun. It returns a context for it, of
@@ -104,7 +106,9 @@ func begin(ctx context.Context, of func(*Pace) *places) (context.Context, func()
 			return ctx, nil, err
 		}
 	}
-	w := &longWork{pace: p, since: time.Now()}
+	w := &longWork{pace: p, began: time.Now()}
+	w.since = w.began
+	w.deadline, _ = ctx.Deadline()
 	return context.WithValue(ctx, paceKey{}, w), func() { <-all.taken }, nil
 }
 
@@ -137,6 +141,16 @@ func IsLongWork(ctx context.Context) bool {
 	return ok
 }
 
+// rest is how many times as long as it worked work rests: the less, the nearer its end is, so
+// that it gets more done than if it rested as much all the time.
+func (w *longWork) rest(now time.Time) float64 {
+	if w.deadline.IsZero() {
+		return paceRest
+	}
+	left, all := w.deadline.Sub(now), w.deadline.Sub(w.began)
+	return max(0, paceRest*float64(left)/float64(all))
+}
+
 // GiveWay is called between the pieces of long work. It rests while decisions are asked
 // for, and returns when the work may go on or ctx is over.
 func GiveWay(ctx context.Context) {
@@ -150,7 +164,7 @@ func GiveWay(ctx context.Context) {
 		return
 	}
 	if w.pace.decides(now) {
-		rest := time.NewTimer(min(paceRest*worked, paceLongest))
+		rest := time.NewTimer(min(time.Duration(w.rest(now)*float64(worked)), paceLongest))
 		defer rest.Stop()
 		select {
 		case <-rest.C:

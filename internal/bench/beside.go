@@ -25,7 +25,7 @@ const boundBeside = 3
 const (
 	besideRate           = 500 // decisions a second
 	besideConnections    = 8
-	besideTurns          = 3 // turns of others that one here lasts
+	besideTurns          = 8 // turns of others that one here lasts
 	besideRest           = 200 * time.Millisecond
 	administrators       = 16
 	administratorsRepeat = 100 * time.Millisecond // after a refusal: a tenth of what it asks for

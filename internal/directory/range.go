@@ -88,7 +88,7 @@ func (d *Directory) Sizes(
 		}
 	}
 	var revision authz.Revision
-	err := atOneRevision(func(work int) error {
+	err := atOneRevision(ctx, func(work int) error {
 		most := maxSizes
 		if work == 0 {
 			most = maxIndexes

@@ -54,7 +54,7 @@ func (d *Directory) rangeOfFew(
 	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
 ) (search.Found, error) {
 	limit := clamp(r.Limit)
-	found, err := d.rangeOnce(ctx, organisation, r, fresh, maxWork)
+	found, err := d.rangeOnce(ctx, organisation, r, fresh, workOf(ctx))
 	if err != nil || !r.Facts {
 		return found, err
 	}
@@ -63,7 +63,7 @@ func (d *Directory) rangeOfFew(
 	r.Basis, r.At = nil, &found.Revision
 	for n := len(found.IDs); n > 0 && found.More && n < limit && size < maxPageBytes; n = len(found.IDs) {
 		r.After, r.Limit = found.IDs[n-1], limit-n
-		next, err := d.rangeOnce(ctx, organisation, r, fresh, maxWork)
+		next, err := d.rangeOnce(ctx, organisation, r, fresh, workOf(ctx))
 		if errors.Is(err, admin.ErrMoved) {
 			break
 		}
@@ -129,7 +129,7 @@ func (d *Directory) rangeInParts(
 	last, cut := "", false // the ids up to last are known of all parts
 	for _, part := range partsOf(r) {
 		part.Kind, part.After, part.Limit, part.At = r.Kind, r.After, limit, at
-		found, err := d.rangeOnce(ctx, organisation, part, fresh, maxWork)
+		found, err := d.rangeOnce(ctx, organisation, part, fresh, workOf(ctx))
 		if err != nil {
 			return search.Found{}, err
 		}
@@ -157,7 +157,7 @@ func (d *Directory) rangeInParts(
 	for rest := out.IDs; len(rest) > 0; {
 		ids := rest[:min(len(rest), maxPart)]
 		found, err := d.rangeOnce(ctx, organisation,
-			search.Range{Kind: r.Kind, IDs: ids, At: at, Limit: len(ids), Facts: true}, fresh, maxWork)
+			search.Range{Kind: r.Kind, IDs: ids, At: at, Limit: len(ids), Facts: true}, fresh, workOf(ctx))
 		if err != nil {
 			return search.Found{}, err
 		}

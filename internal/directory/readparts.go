@@ -18,9 +18,20 @@ import (
 // anew.
 const maxWork = 5000
 
-// maxKeys is the most keys that a script which ends after some work is asked for: more
-// do not fit, and each is work in itself.
-const maxKeys = maxWork / 10
+// longWork is maxWork for what gives way to decisions, which may wait for Redis.
+const longWork = 2000
+
+// workOf returns the work after which a script that reads for ctx ends.
+func workOf(ctx context.Context) int {
+	if authz.IsLongWork(ctx) {
+		return longWork
+	}
+	return maxWork
+}
+
+// keyWork is the least work that a key is: a script which ends after some work is not
+// asked for more keys than fit.
+const keyWork = 10
 
 // readAttempts is how often a reading is begun in parts. While the facts change faster
 // than that, as they do during an import, it is then one script over all, so that
@@ -29,9 +40,9 @@ const readAttempts = 3
 
 // atOneRevision lets read read in parts until the revision stood still meanwhile, or
 // else whole, with no bound on the work of a script.
-func atOneRevision(read func(work int) error) error {
+func atOneRevision(ctx context.Context, read func(work int) error) error {
 	for range readAttempts {
-		if err := read(maxWork); !errors.Is(err, admin.ErrMoved) {
+		if err := read(workOf(ctx)); !errors.Is(err, admin.ErrMoved) {
 			return err
 		}
 	}
@@ -44,7 +55,7 @@ func firstOf[T any](rest []T, work int) []T {
 	if work == 0 {
 		return rest
 	}
-	return rest[:min(len(rest), maxKeys)]
+	return rest[:min(len(rest), work/keyWork)]
 }
 
 // readAll reads keys, each once, and the role and groups of every team member among
@@ -53,7 +64,7 @@ func (d *Directory) readAll(
 	ctx context.Context, client redis.Scripter, organisation string, keys []authz.Key,
 	take func(authz.Key, any) (*authz.Fact, error),
 ) (facts *authz.Facts, err error) {
-	err = atOneRevision(func(work int) error {
+	err = atOneRevision(ctx, func(work int) error {
 		r := reading{take: take, rest: keys}
 		for more := true; more; {
 			asked := firstOf(r.rest, work)
@@ -174,9 +185,10 @@ func (d *Directory) readHeld(ctx context.Context, organisation string, facts *au
 		r.known[fact.Key] = true
 	}
 	r.rest = r.unread()
+	work := workOf(ctx)
 	for more := len(r.rest) > 0; more; {
-		asked := firstOf(r.rest, maxWork)
-		reply, err := d.read.RunRO(ctx, d.bulk, []string{headKey(organisation)}, readArgs(asked, maxWork)...).Slice()
+		asked := firstOf(r.rest, work)
+		reply, err := d.read.RunRO(ctx, d.bulk, []string{headKey(organisation)}, readArgs(asked, work)...).Slice()
 		if err != nil {
 			return nil, unavailable(ctx, err)
 		}

@@ -34,7 +34,7 @@ func (d *Directory) Records(
 	}
 	var out []*admin.Stored
 	var revision authz.Revision
-	err := atOneRevision(func(work int) error {
+	err := atOneRevision(ctx, func(work int) error {
 		out, revision = make([]*admin.Stored, len(keys)), authz.Revision{}
 		for rest, more := asked, true; more; more = len(rest) > 0 {
 			some := firstOf(rest, work)
@@ -232,7 +232,7 @@ func (it rawItem) size() int {
 func (d *Directory) page(
 	ctx context.Context, organisation string, kind authz.Kind, after string, limit int,
 ) (rawPage, error) {
-	head, reply, err := d.readRecords(ctx, organisation, "list", string(kind), after, limit, maxWork)
+	head, reply, err := d.readRecords(ctx, organisation, "list", string(kind), after, limit, workOf(ctx))
 	if err != nil {
 		return rawPage{}, err
 	}

@@ -21,9 +21,9 @@ type Viewer struct {
 }
 
 // asAdministrator reports whether the viewer asks about r as those do who administer, and
-// waits with them. Who asks about themselves, or as a service, does not.
+// waits with them. Who asks about themselves, or is a service that names nobody, does not.
 func (v *Viewer) asAdministrator(r *authz.Request) bool {
-	return v.Operator || v.Actor != (admin.Actor{}) && (!v.Own || !v.isSubject(r))
+	return v.Operator || v.Actor != (admin.Actor{}) && !v.isSubject(r)
 }
 
 // isSubject reports whether the viewer asks about themselves.
