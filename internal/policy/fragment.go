@@ -129,7 +129,7 @@ func newPartial(
 		return nil, err
 	}
 	return func(ctx context.Context, p *probe, tracer comprehensions) (*rego.PartialQueries, error) {
-		c := &clock{ctx: ctx}
+		c := &clock{contextCancel: cancelOf(ctx)}
 		left, err := prepared.Partial(ctx, rego.EvalParsedInput(p.input.Value), rego.EvalParsedUnknowns(unknowns(p.leaves)),
 			rego.EvalExternalCancel(c), rego.EvalQueryTracer(c), rego.EvalQueryTracer(tracer))
 		if err = c.settled(err); ctx.Err() != nil {

@@ -49,7 +49,7 @@ func newPartials(ctx context.Context, compiler *ast.Compiler, has map[string]boo
 // evaluate returns what is left of a query for an input.
 func (p *partials) evaluate(ctx context.Context, query *rego.PreparedPartialQuery, o *opened) (*rego.PartialQueries, error) {
 	var where []string
-	c := &clock{ctx: ctx}
+	c := &clock{contextCancel: cancelOf(ctx)}
 	left, err := query.Partial(ctx,
 		rego.EvalParsedInput(o.input.Value),
 		rego.EvalParsedUnknowns(unknowns(o.leaves)),

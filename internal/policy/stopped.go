@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -96,17 +95,14 @@ func (s *stoppedAt) Unwrap() error { return s.cause }
 // clock stops a partial evaluation with its context, and knows where that was. OPA goes on
 // under a not after it was cancelled, and then the error has no place.
 type clock struct {
-	ctx  context.Context //nolint:containedctx // it is the context, in OPA's terms
-	last *ast.Location   // what was evaluated last before the time ran out
+	contextCancel
+	last *ast.Location // what was evaluated last before the time ran out
 	over bool
 }
 
-// Cancel implements topdown.Cancel.
-func (*clock) Cancel() {}
-
 // Cancelled implements topdown.Cancel.
 func (c *clock) Cancelled() bool {
-	c.over = c.over || c.ctx.Err() != nil
+	c.over = c.over || c.contextCancel.Cancelled()
 	return c.over
 }
 
