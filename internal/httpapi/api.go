@@ -267,6 +267,7 @@ type surface struct {
 	tokens   *Tokens
 	asksWho  bool // whoever asks here has to say who they are
 	inFlight atomic.Int64
+	arriving atomic.Int64 // large bodies
 }
 
 func (a *API) newSurface(tokens *Tokens, asksWho bool) *surface {

@@ -115,10 +115,8 @@ func (s *surface) admit(x *exchange) error {
 			return &authz.Error{Kind: authz.Unauthenticated}
 		}
 	}
-	x.counted = true
-	if s.inFlight.Add(1) > int64(s.api.cfg.MaxInFlight) {
-		return authz.Errorf(authz.TooMany, "", "%d requests are being answered already; wait as long as Retry-After says and ask again",
-			s.api.cfg.MaxInFlight)
+	if err := x.enter(); err != nil {
+		return err
 	}
 	limit := s.api.cfg.RequestTimeout
 	if x.route.looks {
@@ -160,9 +158,7 @@ func (x *exchange) end() {
 	if x.deadline != nil {
 		x.deadline.stop()
 	}
-	if x.counted {
-		x.surface.inFlight.Add(-1)
-	}
+	x.leave()
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}

@@ -3,13 +3,9 @@ package httpapi
 import (
 	"context"
 	"encoding/hex"
-	"errors"
-	"io"
 	"math/rand/v2"
-	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -176,64 +172,4 @@ func (x *exchange) param(name string) (string, bool) {
 		}
 	}
 	return value, one
-}
-
-// read fills x.in with the request's body, which must be plain JSON within the limit.
-func (x *exchange) read() error {
-	h := x.request.Header
-	if ct := h["Content-Type"]; len(ct) > 0 && ct[0] != "application/json" && ct[0] != "" {
-		if media, _, err := mime.ParseMediaType(ct[0]); err != nil || media != "application/json" {
-			// 400 and not 415: AuthZEN's conformance tests ask for it. A form that a
-			// browser could be made to send never gets in.
-			return authz.Errorf(authz.Malformed, "Content-Type", "must be application/json, and the body JSON")
-		}
-	}
-	if ce := h["Content-Encoding"]; len(ce) > 0 && (len(ce) > 1 || ce[0] != "" && !strings.EqualFold(ce[0], "identity")) {
-		return &refusal{unsupportedMediaType(), "the body must not be compressed; send it without Content-Encoding"}
-	}
-	// A body that stops half way does not hold its place for longer than an answer
-	// may take, nor its connection, for net/http reads what is left before it answers. A
-	// connection that cannot say so is the server's to bound.
-	whole := func() {}
-	if deadline, ok := x.ctx.Deadline(); ok {
-		if latest := x.start.Add(x.api.cfg.RequestTimeout); deadline.After(latest) {
-			deadline = latest
-		}
-		connection := http.NewResponseController(x.echo.Response().Writer)
-		if connection.SetReadDeadline(deadline) == nil {
-			whole = func() { _ = connection.SetReadDeadline(time.Time{}) }
-		}
-	}
-	limit := x.api.cfg.MaxBody
-	if x.request.ContentLength > limit {
-		return x.tooLarge()
-	}
-	body := x.in.body[:0]
-	// One byte more than announced, to see the end without growing; but what is
-	// announced is not there yet, so no more than a pooled buffer's worth.
-	if n := int(min(max(x.request.ContentLength, 511), keepBuffer-1)) + 1; cap(body) < n {
-		body = make([]byte, 0, n)
-	}
-	for {
-		n, err := x.request.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		x.in.body = body
-		switch {
-		case int64(len(body)) > limit:
-			return x.tooLarge()
-		case err == io.EOF && x.ctx.Err() == nil:
-			whole()
-			return nil
-		case err == io.EOF, errors.Is(err, os.ErrDeadlineExceeded):
-			return authz.Errorf(authz.Malformed, "", "the body did not arrive in time; send it at once")
-		case err != nil:
-			return authz.Errorf(authz.Malformed, "", "the body could not be read to its end; send as much as Content-Length says")
-		case len(body) == cap(body):
-			body = append(body, 0)[:len(body)]
-		}
-	}
-}
-
-func (x *exchange) tooLarge() error {
-	return authz.Errorf(authz.TooLarge, "", "the body is larger than %d bytes; send less at once, or raise --max-body", x.api.cfg.MaxBody)
 }

@@ -118,8 +118,7 @@ func (s *stream) newest() (authz.Revision, error) {
 // place among those in flight. What it returns ends the stream's context.
 func (s *stream) outlive() func() {
 	s.deadline.stop()
-	s.surface.inFlight.Add(-1)
-	s.counted = false
+	s.leave()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	left := context.AfterFunc(s.request.Context(), cancel)
 	ended := make(chan struct{})
