@@ -97,7 +97,7 @@ func (s *Service) explain(
 	if err != nil {
 		return nil, stated, err
 	}
-	defer end()
+	defer func() { end() }()
 	k, requests := s.known(organisation, viewer), []*authz.Request{r}
 	if administers := k.duty(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
 		requests = append(requests, administers)
@@ -143,13 +143,12 @@ func (s *Service) explain(
 		Service: s, counter: s.counter(organisation, stated.Revision), question: asked, needs: permissionIn(e.Decision.Context),
 		counted: map[string]int{},
 	}
-	if !begun {
-		work, end, err := authz.LongWork(request)
-		if err != nil {
+	if !begun { // who waits with administrators keeps nobody else from a place
+		end()
+		if ctx, end, err = authz.LongWork(request); err != nil {
+			end = func() {}
 			return nil, stated, err
 		}
-		defer end()
-		ctx = work
 	}
 	if e.Remedies, e.More, err = t.remedies(ctx); err == nil {
 		e.Remedies, err = k.named(ctx, facts, e.Remedies)

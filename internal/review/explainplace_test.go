@@ -59,3 +59,33 @@ func TestEveryExplanationTakesAPlaceOfItsKind(t *testing.T) {
 		t.Errorf("who may not ask waits with administrators: %v", err)
 	}
 }
+
+// An administrator who asks about themselves waits for the place of administrators' work, where
+// remedies are tried, without the place of those who ask about themselves.
+func TestWhoWaitsForAnAdministratorsPlaceHoldsNoOther(t *testing.T) {
+	w := settled(t)
+	paced := authz.WithPace(t.Context(), authz.NewPace(1))
+	_, end, err := authz.LongWork(paced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(who, action string) error {
+		ctx, cancel := context.WithTimeout(paced, 4*time.Second)
+		defer cancel()
+		_, _, err := w.Explain(ctx, w.org, &authz.Request{
+			Subject: authz.Entity{Type: "team_member", ID: who}, Action: authz.Action{Name: action}, Resource: authz.Entity{Type: "patient", ID: "seen"},
+		}, own("team_member", who), authz.Freshness{})
+		return err
+	}
+	waits := make(chan error)
+	go func() { waits <- ask("director", "forget") }() // which nobody may
+	for began := time.Now(); time.Since(began) < 300*time.Millisecond; {
+		if err := ask("nurse", "view"); err != nil {
+			t.Fatalf("who asks about themselves beside it: %v", err)
+		}
+	}
+	end()
+	if err := <-waits; err != nil {
+		t.Errorf("the administrator, when there is a place: %v", err)
+	}
+}
