@@ -183,12 +183,13 @@ func (s *server) stop() error {
 
 func (s *server) exitCode() int { return s.command.ProcessState.ExitCode() }
 
-// url returns the address of the first listener of that name.
+// url returns the address of the first listener of that name. Without one it is an address
+// that refuses at once, which a name, looked up by whatever resolver there is, may not do.
 func (s *server) url(listener string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.addrs[listener]) == 0 {
-		return "http://no-listener-" + listener + ".invalid"
+		return "http://127.0.0.1:0/no-listener-" + listener
 	}
 	return "http://" + s.addrs[listener][0]
 }
