@@ -55,12 +55,19 @@ var (
 	deniedThere  = ask("ann", "view", patient("p-2"))
 )
 
-// unavailable asks in every way, and expects a 503 in good time each time.
+// unavailable asks in every way at once, and expects a 503 in good time each time.
 func (o *outage) unavailable(t *testing.T, statuses ...int) {
 	t.Helper()
 	if statuses == nil {
 		statuses = []int{http.StatusServiceUnavailable}
 	}
+	type answer struct {
+		path string
+		took time.Duration
+		reply
+		err error
+	}
+	answers, asked := make(chan answer, 12), 0
 	for _, q := range []question{allowedThere, deniedThere} {
 		for path, body := range map[string]any{
 			"/access/v1/evaluation":     q,
@@ -70,17 +77,24 @@ func (o *outage) unavailable(t *testing.T, statuses ...int) {
 			"/v1/permissions":           map[string]any{"team_member": "ann"},
 			"/v1/permissions/ann (GET)": nil,
 		} {
-			start := time.Now()
-			method := http.MethodPost
-			if body == nil {
-				method, path = http.MethodGet, strings.TrimSuffix(path, " (GET)")
-			}
-			r := must(t)(send(t.Context(), method, o.url(path), body))
-			if took := time.Since(start); took > requestTimeout+slack {
-				t.Errorf("%s took %v, with a request timeout of %v", path, took, requestTimeout)
-			}
-			refusedWithOneOf(t, path, r, statuses)
+			asked++
+			go func() {
+				start := time.Now()
+				method := http.MethodPost
+				if body == nil {
+					method, path = http.MethodGet, strings.TrimSuffix(path, " (GET)")
+				}
+				r, err := send(t.Context(), method, o.url(path), body)
+				answers <- answer{path, time.Since(start), r, err}
+			}()
 		}
+	}
+	for range asked {
+		a := <-answers
+		if a.took > requestTimeout+slack {
+			t.Errorf("%s took %v, with a request timeout of %v", a.path, a.took, requestTimeout)
+		}
+		refusedWithOneOf(t, a.path, must(t)(a.reply, a.err), statuses)
 	}
 }
 
