@@ -89,6 +89,9 @@ func TestReadyIsThatDecisionsCanBeMade(t *testing.T) {
 			t.Cleanup(redis.kill)
 			mustRun(t, string(lines(clinic())), "import", "--redis", redis.url(), "--organisation", "riverside")
 			s := started(t, serverOptions{}, c.spoil(redis)...)
+			eventually(t, startTimeout, "a look at Redis", func() bool {
+				return !strings.Contains(string(get(t, s.diagnostic()+"/health/ready").body), "starting")
+			})
 			health, decided := get(t, s.diagnostic()+"/health/ready"), post(t, s.decisions()+"/access/v1/evaluation", allowedThere)
 			probe := run(t, "", "healthcheck", "--diagnostic-addr", strings.TrimPrefix(s.diagnostic(), "http://"))
 			want := http.StatusServiceUnavailable

@@ -24,7 +24,7 @@ func TestCheck(t *testing.T) {
 	for where, flags := range map[string][]string{
 		"offline":  {"--facts", facts},
 		"online":   {"--server", s.decisions()},
-		"on Redis": {"--redis", workbench.redis.url(), "--organisation", "check"},
+		"on Redis": {"--redis", workbench.redis.unhurried(), "--organisation", "check"},
 	} {
 		t.Run(where, func(t *testing.T) {
 			for _, c := range []struct {

@@ -19,7 +19,7 @@ func sidecars(t *testing.T, records []record, flags ...string) (here, there dire
 	}
 	t.Cleanup(redis.kill)
 	mustRun(t, string(lines(records)), "import", "--redis", redis.url(), "--organisation", "riverside")
-	flags = append([]string{"--redis", redis.url(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216"}, flags...)
+	flags = append([]string{"--redis", redis.unhurried(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216"}, flags...)
 	return directory{&organisation{name: "riverside", server: serve(t, flags...)}, "amara"},
 		directory{&organisation{name: "riverside", server: serve(t, flags...)}, "amara"}
 }

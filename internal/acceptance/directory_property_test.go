@@ -148,7 +148,7 @@ func TestDirectoryEqualsTheModel(t *testing.T) {
 			d := newDice(n, uint64(77_000+i))
 			d.w.roles["root role"], d.w.members["root"] = []string{"*:*"}, staff{role: "root role"}
 			d.learn()
-			here, there := sidecars(t, d.records(), "--facts-timeout", "5s", "--request-timeout", "20s")
+			here, there := sidecars(t, d.records())
 			here.actor, there.actor = "root", "root"
 			var ids []string
 			for k := range 12 {

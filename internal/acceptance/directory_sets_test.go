@@ -172,7 +172,7 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 	var desks []directory
 	for range 3 {
 		here := *org
-		here.server = serve(t, "--redis", proxy.URL(), "--organisation", org.name, "--admin-addr", "127.0.0.1:0", "--request-timeout", "20s")
+		here.server = serve(t, "--redis", proxy.URL()+"?read_timeout=5s", "--organisation", org.name, "--admin-addr", "127.0.0.1:0")
 		desks = append(desks, directory{&here, "amara"})
 	}
 	calm := directory{org, "amara"}

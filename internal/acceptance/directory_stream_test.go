@@ -202,7 +202,7 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 	}
 	for name, flags := range map[string][]string{
 		"embedded": nil,
-		"redis":    {"--redis", workbench.redis.url(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
+		"redis":    {"--redis", workbench.redis.unhurried(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, flags...)

@@ -76,8 +76,7 @@ func build(path string, flags ...string) error {
 func (b *bench) server(t *testing.T) *server {
 	t.Helper()
 	b.once.Do(func() {
-		b.shared, b.err = launch(serverOptions{}, "--redis", b.redis.url(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216",
-			"--facts-timeout", "5s", "--request-timeout", "20s")
+		b.shared, b.err = launch(serverOptions{}, "--redis", b.redis.unhurried(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216")
 		if b.err == nil {
 			b.err = b.shared.waitReady()
 		}

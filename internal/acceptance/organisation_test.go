@@ -55,8 +55,7 @@ func (embeddedStore) install(t *testing.T, o *organisation, _ []record) {
 			t.Fatal(err)
 		}
 	}
-	o.server = serve(t, "--facts", file, "--organisation", o.name, "--admin-addr", "127.0.0.1:0", "--max-body", "16777216",
-		"--facts-timeout", "5s", "--request-timeout", "20s")
+	o.server = serve(t, "--facts", file, "--organisation", o.name, "--admin-addr", "127.0.0.1:0", "--max-body", "16777216")
 }
 
 // redisStore keeps all organisations in the common Redis, read by one server.

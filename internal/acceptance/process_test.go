@@ -25,7 +25,7 @@ const (
 
 // serverOptions is how a server is started other than by its flags.
 type serverOptions struct {
-	env []string // beside PATH and HOME, the only ones that are inherited
+	env []string // beside PATH, HOME and the timeouts, the only ones that are inherited
 }
 
 // server is a running `caregate serve`.
@@ -43,10 +43,13 @@ type server struct {
 }
 
 // caregate returns the command with an environment of its own, so that nothing
-// of the machine's leaks into a test.
+// of the machine's leaks into a test, and with timeouts that a busy machine
+// keeps. Whoever tests timeouts gives others by flags.
 func caregate(env []string, args ...string) *exec.Cmd {
 	command := exec.Command(workbench.binary, args...)
-	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + workbench.dir}, env...)
+	command.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + workbench.dir, "CAREGATE_FACTS_TIMEOUT=5s", "CAREGATE_REQUEST_TIMEOUT=20s",
+	}, env...)
 	command.Dir = workbench.dir
 	command.SysProcAttr = childAttributes()
 	return command

@@ -17,13 +17,13 @@ type asker struct {
 	actor string // "" for nobody
 }
 
-// patience is for what waits on a machine that does other things too.
-var patience = []string{"--admin-addr", "127.0.0.1:0", "--facts-timeout", "5s", "--request-timeout", "20s", "--max-body", "16777216"}
+// administered is for organisations that are changed, and for large requests.
+var administered = []string{"--admin-addr", "127.0.0.1:0", "--max-body", "16777216"}
 
 // questioned is a server on the common Redis with a mapping of its own.
 func questioned(t *testing.T, mapping string, flags ...string) *server {
 	t.Helper()
-	return serve(t, slices.Concat([]string{"--redis", workbench.redis.url(), "--filters", writeFile(t, "filters.json", mapping)}, patience, flags)...)
+	return serve(t, slices.Concat([]string{"--redis", workbench.redis.unhurried(), "--filters", writeFile(t, "filters.json", mapping)}, administered, flags)...)
 }
 
 func writeFile(t *testing.T, name, text string) string {

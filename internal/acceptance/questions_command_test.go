@@ -15,7 +15,7 @@ func TestQuestionsOnTheCommandLine(t *testing.T) {
 	facts := writeFacts(t, exampleRecords(t))
 	mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", "questions", facts)
 	mapping := writeFile(t, "filters.json", mappedToTables)
-	for where, flags := range map[string][]string{"file": {"--facts", facts}, "Redis": {"--redis", workbench.redis.url(), "--organisation", "questions"}} {
+	for where, flags := range map[string][]string{"file": {"--facts", facts}, "Redis": {"--redis", workbench.redis.unhurried(), "--organisation", "questions"}} {
 		for i, c := range []struct {
 			code   int
 			stdout string // the whole of it, or what has to be in it after "…"

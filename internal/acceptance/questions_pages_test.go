@@ -174,7 +174,7 @@ func TestTokensOfLostFacts(t *testing.T) {
 	file := writeFacts(t, manyPatients(12_000))
 	load := func() { mustRun(t, "", "import", "--redis", redis.url(), "--organisation", "riverside", file) }
 	load()
-	flags := append([]string{"--redis", redis.url(), "--max-staleness", "400ms", "--policies", outside(t)}, patience...)
+	flags := append([]string{"--redis", redis.unhurried(), "--max-staleness", "400ms", "--policies", outside(t)}, administered...)
 	s := serve(t, flags...)
 	a := asker{&organisation{name: "riverside", server: s}, ""}
 	good := object{"subject": member("ann"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
@@ -218,6 +218,6 @@ func TestTokensOfLostFacts(t *testing.T) {
 	}
 	refusedToken(t, "sealed by another process", a.ask(t, searchResource, paged(seesNone, 3, sealed)), http.StatusBadRequest)
 	// Another policy says something else of what comes next.
-	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.url()}, patience...)...)}, ""}
+	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.unhurried()}, administered...)...)}, ""}
 	refusedToken(t, "of another policy", b.ask(t, searchResource, paged(good, 3, plain)), http.StatusConflict)
 }

@@ -256,7 +256,7 @@ func TestSearchesOfTheExample(t *testing.T) {
 // TestManyCandidates searches as many appointments as may be named.
 func TestManyCandidates(t *testing.T) {
 	t.Parallel()
-	a := asker{&organisation{name: "riverside", server: serve(t, patience[2:]...)}, ""}
+	a := asker{&organisation{name: "riverside", server: serve(t, "--max-body", "16777216")}, ""}
 	many := object{}
 	for i := range 10_001 {
 		many[fmt.Sprint(i)] = object{}

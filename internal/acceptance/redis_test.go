@@ -42,6 +42,9 @@ func (r *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strco
 func (r *redisServer) url() string  { return "redis://" + r.addr() }
 func (r *redisServer) kill()        { r.Kill() }
 
+// unhurried is url for a sidecar that gives a busy machine its time.
+func (r *redisServer) unhurried() string { return r.url() + "?read_timeout=5s" }
+
 func (r *redisServer) signal(s syscall.Signal) error { return syscall.Kill(r.PID(), s) }
 
 // do sends one command on a connection of its own and returns the reply: a
