@@ -86,7 +86,7 @@ func (r *RecordReader) Read() (*admin.Record, error) {
 }
 
 func tooLong() *authz.Error {
-	return authz.Errorf(authz.TooLarge, "", "is longer than 1 MiB; a record is one line and no longer than that")
+	return authz.Errorf(authz.TooLarge, "", "is longer than 1 MiB, the most that a record may have; write each record on a line of its own, or shorten it")
 }
 
 // at returns err with the number of the line it is about.

@@ -114,7 +114,8 @@ func parseTokens(b []byte) ([]tokenEntry, error) {
 	var entries []tokenEntry
 	seen := make(map[[sha256.Size]byte]int)
 	lines := bufio.NewScanner(bytes.NewReader(b))
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
@@ -133,8 +134,9 @@ func parseTokens(b []byte) ([]tokenEntry, error) {
 		seen[e.digest] = n
 		entries = append(entries, e)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
+	if err := lines.Err(); err != nil { // nothing else can be wrong with what is in memory
+		return nil, fmt.Errorf("line %d: is longer than %d KiB; a line is the name of a caller, a space and its token, or a comment that is shorter",
+			n, bufio.MaxScanTokenSize>>10)
 	}
 	return entries, nil
 }

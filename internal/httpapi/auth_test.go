@@ -73,6 +73,7 @@ func TestTokensFailClosed(t *testing.T) {
 	}
 	for content, want := range map[string]string{
 		"": "no token", "# only\n\n": "no token", "a one\nb\n": "line 2", "a one two": "line 1", "a one\n\nb one": "line 3",
+		"a one\n#" + strings.Repeat(" ", 70_000) + "\nb two": "line 2: is longer than 64 KiB; a line is",
 	} {
 		write(t, path, content)
 		if _, err := httpapi.NewTokens(path, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "one\n") {
