@@ -16,7 +16,8 @@ func (a *app) policyCheckCommand() *cobra.Command {
 		Long: `Reports, each with its file and line, what does not compile (types against the
 schemas included), mistakes in the catalogue and in the names that the policy
 declares for administration, and packages and rules without a title or a
-description in their METADATA.
+description in their METADATA; and a decision that contradicts allow, where sample
+questions show it.
 
 It warns where allow could not be turned into a filter for a list or a search;
 --require-fragment makes that an error.

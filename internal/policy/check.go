@@ -81,6 +81,14 @@ func Check(ctx context.Context, source *Source, config CheckConfig) (*CheckRepor
 	if reason := snapshot.General(); reason != nil {
 		add([]Finding{{Warning: true, Text: "the policy is evaluated by OPA's general evaluator, several times more slowly: " + reason.Error()}})
 	}
+	contradicting, notes, err := agreement(ctx, source, compiler, snapshot)
+	if err != nil {
+		return report, err
+	}
+	report.Notes = append(report.Notes, notes...)
+	if add(contradicting); len(contradicting) > 0 {
+		return report, nil // whatever else is asked of it would end in the same
+	}
 	if snapshot.Catalogue() == nil {
 		report.Notes = append(report.Notes, "no data.catalogue, so whether allow can be turned into a filter was not checked")
 		return report, nil

@@ -11,6 +11,17 @@ import (
 // those of the data aside from the catalogue: whoever makes up identifiers to try a policy
 // with does well to use them too. Names of fields and of rules are not among them.
 func (s *Source) Constants() []string {
+	found := s.compared()
+	for name, document := range s.Data {
+		if name != "catalogue" {
+			textsIn(document, found)
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// compared are the texts that the rules compare with.
+func (s *Source) compared() map[string]bool {
 	found := map[string]bool{}
 	visitor := ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
@@ -28,12 +39,7 @@ func (s *Source) Constants() []string {
 			visitor.Walk(rule)
 		}
 	}
-	for name, document := range s.Data {
-		if name != "catalogue" {
-			textsIn(document, found)
-		}
-	}
-	return slices.Sorted(maps.Keys(found))
+	return found
 }
 
 // textsIn collects the texts of a document, names of members included.
