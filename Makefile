@@ -20,10 +20,19 @@ run: ## serve the example organisation from an embedded store
 build: ## build bin/caregate as the sidecar is: static, stripped, and without policy verify
 	CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/caregate ./cmd/caregate
 
+# The tests of the packages in ALONE do one thing at a time, or look at another process: the race detector, with
+# which they take several times as long, watches only those that say Concurrently.
+ALONE   := internal/acceptance internal/policy internal/policy/bounded internal/policy/machine internal/verify
+WATCHED = ./internal/directory $(filter-out %/internal/directory $(addprefix %/,$(ALONE)),$(shell $(GO) list ./...)) # the longest first
+# The interpreter of the embedded store runs one script at a time, and takes six times as long when it is watched.
+RACE    := -race -gcflags=github.com/yuin/gopher-lua/...=-race=false
+
 .PHONY: test
 test: redis-server databases ## run all tests, Go's and the policy's
-	$(GO) test -race -timeout 20m ./...
-	$(GO) test -timeout 20m ./internal/secrecy # which has fewer cases with the race detector
+	$(GO) test $(RACE) -timeout 20m $(WATCHED)
+	$(GO) test $(RACE) -timeout 20m -run Concurrently ./internal/policy ./internal/policy/machine
+	$(GO) test -timeout 20m $(addprefix ./,$(ALONE)) ./internal/secrecy # which has fewer cases with the race detector
+	$(GO) test -timeout 20m -run TestEveryDecisionIsExactAtItsRevision ./internal/directory # likewise
 	$(GO) run ./cmd/caregate policy test
 	$(GO) run ./cmd/caregate policy verify --policies policies --data data
 

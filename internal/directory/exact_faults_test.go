@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"github.com/caregate/caregate/internal/admin"
-	"github.com/caregate/caregate/internal/soak"
 )
 
-// exactDecisions is how many decisions the test of exactness checks: of 200,000 those that
-// are tried, or CAREGATE_TEST_DECISIONS.
+// exactDecisions is how many decisions the test of exactness checks: 200,000, fewer with the race
+// detector, or CAREGATE_TEST_DECISIONS.
 func exactDecisions(t *testing.T) int {
 	text := os.Getenv("CAREGATE_TEST_DECISIONS")
 	if text == "" {
-		return soak.Cases(200_000)
+		return exactCases
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

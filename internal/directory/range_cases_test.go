@@ -89,6 +89,10 @@ func TestRangeEndsEarly(t *testing.T) {
 		for _, id := range access {
 			asked.Indexes = append(asked.Indexes, search.Index{Relation: admin.Access, To: id})
 		}
+		rest := members // of whom pages of a few are taken
+		if s.embedded != nil && !soak.All() {
+			rest = 60 // it is slow
+		}
 		var want []string
 		for i := range members {
 			want = append(want, fmt.Sprintf("m%03d", i))
@@ -99,11 +103,16 @@ func TestRangeEndsEarly(t *testing.T) {
 		}
 		for _, test := range []struct {
 			asked       search.Range
+			rest        int
 			least, most int
 		}{
-			{asked, maxAgain/(groups-1) + 1, maxAgain/(groups-1) + 1},
-			{search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Limit: 1000, Facts: true}, members / 2, members - 1},
+			{asked, rest, maxAgain/(groups-1) + 1, maxAgain/(groups-1) + 1},
+			{search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Limit: 1000, Facts: true}, members, members / 2, members - 1},
 		} {
+			want := want[members-test.rest:]
+			if test.rest < members {
+				test.asked.After = fmt.Sprintf("m%03d", members-test.rest-1)
+			}
 			var got []string
 			for more := true; more; {
 				found, err := s.Range(t.Context(), s.org, test.asked, authz.Freshness{})

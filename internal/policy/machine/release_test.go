@@ -12,7 +12,7 @@ import (
 
 // What Get returned stays as it was when the memory of its evaluation serves
 // others, on other goroutines too.
-func TestResultsOutliveTheirEvaluation(t *testing.T) {
+func TestResultsOutliveTheirEvaluationConcurrently(t *testing.T) {
 	module, err := ast.ParseModule("a.rego", `package a
 
 seen contains input.id
