@@ -9,6 +9,7 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // treatment is an organisation in which remedies are tried for real.
@@ -291,7 +292,7 @@ func TestRemediesAreWhatFlips(t *testing.T) {
 	rules := explainRules(t)
 	store := embedded(t)
 	denied, found, opening := 0, 0, 0
-	for seed := range uint64(40) {
+	for seed := range uint64(max(20, soak.Cases(80))) {
 		d := dice{rand.New(rand.NewPCG(seed, 7))}
 		org := fmt.Sprint("o", seed)
 		w := newWard(t, store, rules, org)
