@@ -25,7 +25,8 @@ const boundBeside = 3
 const (
 	besideRate           = 500 // decisions a second
 	besideConnections    = 8
-	besideTurns          = 8 // turns of others that one here lasts
+	besideTurns          = 16 // turns of others that one here lasts: long work rests, and has to end
+	besideRounds         = 5  // at most
 	besideRest           = 200 * time.Millisecond
 	administrators       = 16
 	administratorsRepeat = 100 * time.Millisecond // after a refusal: a tenth of what it asks for
@@ -87,7 +88,8 @@ func beside(ctx context.Context, o *organisation, all []question, cfg config, pr
 	median, late := make([]spread, len(contenders)), make([]spread, len(contenders))
 	var done work
 	var worked time.Duration
-	for round := range cfg.rounds {
+	rounds := min(cfg.rounds, besideRounds)
+	for round := range rounds {
 		for _, i := range turns(len(contenders), round) {
 			m, l, d, err := contenders[i].measure(ctx, besideTurns*cfg.turn)
 			if err != nil {
@@ -100,7 +102,7 @@ func beside(ctx context.Context, o *organisation, all []question, cfg config, pr
 				worked += besideTurns * cfg.turn
 			}
 		}
-		_, _ = fmt.Fprintf(progress, "round %d of %d:", round+1, cfg.rounds)
+		_, _ = fmt.Fprintf(progress, "round %d of %d:", round+1, rounds)
 		for i := range contenders {
 			_, _ = fmt.Fprintf(progress, " %s", number(late[i][round]))
 		}
