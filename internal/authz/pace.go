@@ -148,7 +148,22 @@ func (w *longWork) rest(now time.Time) float64 {
 		return paceRest
 	}
 	left, all := w.deadline.Sub(now), w.deadline.Sub(w.began)
+	if all <= 0 {
+		return 0
+	}
 	return max(0, paceRest*float64(left)/float64(all))
+}
+
+// endBefore lets the long work of ctx rest as if it had to end at a time, until restore is
+// called; the zero time is never.
+func endBefore(ctx context.Context, at time.Time) (restore func()) {
+	w, ok := ctx.Value(paceKey{}).(*longWork)
+	if !ok || at.IsZero() || !w.deadline.IsZero() && w.deadline.Before(at) {
+		return func() {}
+	}
+	began, deadline := w.began, w.deadline
+	w.began, w.deadline = time.Now(), at
+	return func() { w.began, w.deadline = began, deadline }
 }
 
 // GiveWay is called between the pieces of long work. It rests while decisions are asked

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -21,6 +22,34 @@ func TestLongWorkRestsLessTowardsItsEnd(t *testing.T) {
 		if got := c.w.rest(now); got != c.want {
 			t.Errorf("began %v ago, %v left: rests for %v times as long as it works, expected %v",
 				now.Sub(c.w.began), c.w.deadline.Sub(now), got, c.want)
+		}
+	}
+}
+
+// What is worked out from facts that become too old rests as if it had to end before.
+func TestLongWorkEndsBeforeItsFactsAreTooOld(t *testing.T) {
+	for _, limit := range []time.Duration{0, time.Minute, time.Hour} {
+		ctx := WithPace(t.Context(), NewPace(1))
+		if limit > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
+		ctx, end, err := LongWork(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end()
+		w := ctx.Value(paceKey{}).(*longWork)
+		before, at := *w, time.Now().Add(10*time.Minute)
+		restore := endBefore(ctx, at)
+		if want := limit == time.Minute; w.deadline.Equal(at) == want {
+			t.Errorf("within %v it has to end at %v, and the facts at %v", limit, w.deadline, at)
+		}
+		restore()
+		endBefore(ctx, time.Time{})()
+		if *w != before {
+			t.Errorf("within %v, afterwards: %+v, before %+v", limit, *w, before)
 		}
 	}
 }

@@ -199,7 +199,10 @@ func (s *Service) over(
 			return stated, err
 		}
 		stated.Revision = facts.Revision
-		if err := answer(facts); err != nil {
+		restore := endBefore(ctx, facts.Until)
+		err = answer(facts)
+		restore()
+		if err != nil {
 			return stated, err
 		}
 		if !facts.Expired() {

@@ -133,8 +133,8 @@ func TestEntryPointsAreReadInEveryForm(t *testing.T) {
 	} {
 		for evaluator, s := range both(t, written(t, with(entered(""), "authz/explanation.rego", rego), nil)) {
 			got, err := s.Explain(t.Context(), asking(request("user:bob", "read", "document:")))
-			if want := `{"admin":{},"user":{"en":"no"}}`; err != nil || string(got) != want {
-				t.Errorf("%s, %s: %s, %v; want %s", name, evaluator, got, err, want)
+			if err != nil || string(got.User) != `{"en":"no"}` || string(got.Admin) != `{}` {
+				t.Errorf("%s, %s: %+v, %v", name, evaluator, got, err)
 			}
 		}
 	}

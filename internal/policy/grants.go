@@ -67,7 +67,11 @@ func (s *Snapshot) Permissions(ctx context.Context, member *authz.Fact, facts *a
 
 func (s *Snapshot) grantedAll(ctx context.Context, sources []*authz.Fact) ([]*granted, error) {
 	all := make([]*granted, len(sources))
+	long := authz.IsLongWork(ctx)
 	for i, source := range sources {
+		if long { // a member may be in thousands of groups
+			authz.GiveWay(ctx)
+		}
 		g, err := s.granted(ctx, source)
 		if err != nil {
 			return nil, err
@@ -188,7 +192,6 @@ func (s *Snapshot) granted(ctx context.Context, source *authz.Fact) (*granted, e
 }
 
 func (s *Snapshot) askGranted(ctx context.Context, source *authz.Fact) ([]string, error) {
-	authz.GiveWay(ctx) // a member may be in thousands of groups
 	input := ast.ObjectTerm(
 		item("type", ast.StringTerm(string(source.Kind))),
 		item("id", ast.StringTerm(source.ID)),

@@ -111,7 +111,7 @@ func (nothing) Resolve(ast.Ref) (any, error) {
 }
 
 // Explain implements authz.Rules.
-func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (json.RawMessage, error) {
+func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (*authz.Account, error) {
 	if !s.has[entryAccount] {
 		return nil, nil
 	}
@@ -123,7 +123,24 @@ func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (json.RawMessa
 	if err != nil {
 		return nil, err
 	}
-	return objectJSON("data.authz.explanation.account", values[0])
+	if values[0] == nil {
+		return nil, nil
+	}
+	levels, ok := values[0].Value.(ast.Object)
+	if !ok {
+		return nil, shapeError("data.authz.explanation.account is %s; it must be an object", values[0])
+	}
+	account := &authz.Account{}
+	for name, text := range map[string]*json.RawMessage{"user": &account.User, "admin": &account.Admin} {
+		level := levels.Get(ast.StringTerm(name))
+		if level == nil {
+			return nil, shapeError("data.authz.explanation.account lacks %s; it must have the objects user and admin", name)
+		}
+		if *text, err = objectJSON(ctx, "data.authz.explanation.account."+name, level); err != nil {
+			return nil, err
+		}
+	}
+	return account, nil
 }
 
 // Masks implements authz.Rules.
@@ -150,7 +167,7 @@ func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open)
 		slices.Sort(where)
 		return nil, outsideError(slices.Compact(where))
 	}
-	return objectJSON("data.authz.masks", masks)
+	return objectJSON(ctx, "data.authz.masks", masks)
 }
 
 // masks evaluates the masks for an input that leaves something open, and says where they ask
@@ -233,14 +250,14 @@ func overlaps(a, b ast.Ref) bool {
 }
 
 // objectJSON writes what a rule answered, nil where it is undefined.
-func objectJSON(name string, value *ast.Term) (json.RawMessage, error) {
+func objectJSON(ctx context.Context, name string, value *ast.Term) (json.RawMessage, error) {
 	if value == nil {
 		return nil, nil
 	}
 	if _, ok := value.Value.(ast.Object); !ok {
 		return nil, shapeError(name+" is %s; it must be an object", value)
 	}
-	text, err := appendJSON(nil, value.Value)
+	text, err := appendJSON(nil, value.Value, pauseOf(ctx))
 	if err != nil {
 		return nil, shapeError(name+" cannot be written as JSON: %v", err)
 	}

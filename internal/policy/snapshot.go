@@ -309,7 +309,7 @@ func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, er
 		if _, ok := account.(ast.Object); !ok {
 			return authz.Decision{}, shapeError("the context of data.authz.decision is no object")
 		}
-		if d.Context, err = appendJSON(make([]byte, 0, 256), account); err != nil {
+		if d.Context, err = appendJSON(make([]byte, 0, 256), account, nil); err != nil {
 			return authz.Decision{}, shapeError("the context of data.authz.decision cannot be written as JSON: %v", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 
@@ -199,23 +198,17 @@ func (s *Service) account(ctx context.Context, e *Explanation, q authz.Question)
 		e.User, e.Admin = json.RawMessage(organisationUnknownUser), json.RawMessage(organisationUnknownAdmin)
 		return nil
 	}
-	text, err := s.rules.Explain(ctx, q)
+	account, err := s.rules.Explain(ctx, q)
 	if err != nil {
 		return err
 	}
-	if text == nil {
+	if account == nil {
 		e.User, e.Admin = reasonsOf(e.Decision.Context), e.Decision.Context
 		return nil
 	}
-	var levels struct{ User, Admin json.RawMessage }
-	if err := json.Unmarshal(text, &levels); err != nil || !isObject(levels.User) || !isObject(levels.Admin) {
-		return authz.Errorf(authz.Internal, "", "data.authz.explanation.account must have the objects user and admin")
-	}
-	e.User, e.Admin = levels.User, levels.Admin
+	e.User, e.Admin = account.User, account.Admin
 	return nil
 }
-
-func isObject(text json.RawMessage) bool { return bytes.HasPrefix(text, []byte("{")) }
 
 // reasonsOf reduces the context of a decision to its reasons.
 func reasonsOf(decided json.RawMessage) json.RawMessage {
