@@ -62,6 +62,7 @@ func (d *Directory) rangeOfFew(
 	var facts []*authz.Fact
 	r.Basis, r.At = nil, &found.Revision
 	for n := len(found.IDs); n > 0 && found.More && n < limit && size < maxPageBytes; n = len(found.IDs) {
+		authz.GiveWay(ctx)
 		r.After, r.Limit = found.IDs[n-1], limit-n
 		next, err := d.rangeOnce(ctx, organisation, r, fresh, workOf(ctx))
 		if errors.Is(err, admin.ErrMoved) {
