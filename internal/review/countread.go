@@ -67,11 +67,14 @@ func (c *counter) team(ctx context.Context, member string) ([]*authz.Fact, error
 // maxAhead is the most places on care teams that are read ahead.
 const maxAhead = 100_000
 
+// teamsAtOnce is how many care teams are read together: each script looks at all of them.
+const teamsAtOnce = 25
+
 // readTeams reads the care teams of members ahead, so that what is worked out from them
 // takes no further look at facts that may change meanwhile. When there are too many
 // to be kept, each is read when it is needed.
 func (c *counter) readTeams(ctx context.Context, members []string) error {
-	for some := range slices.Chunk(members, pageSize) {
+	for some := range slices.Chunk(members, teamsAtOnce) {
 		indexes := make([]search.Index, len(some))
 		wanted := make(map[string]bool, len(some))
 		for i, member := range some {
