@@ -292,7 +292,7 @@ func (f *fakeRules) Routes(context.Context, authz.Question, authz.Open) (map[str
 	return nil, errors.New("no search asks for routes")
 }
 
-func (f *fakeRules) Explain(context.Context, authz.Question) (json.RawMessage, error) {
+func (f *fakeRules) Explain(context.Context, authz.Question) (*authz.Account, error) {
 	return nil, errors.New("no search asks for explanations")
 }
 
