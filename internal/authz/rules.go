@@ -23,8 +23,8 @@ type Rules interface {
 	// that the directory does not hold, or with what "action" for names of actions. The
 	// ids are in order. defined is false where the policy does not say.
 	Candidates(ctx context.Context, q Question, what string) (of []CandidateEntity, defined bool, err error)
-	// Explain returns data.authz.explanation, or nil for a policy without one.
-	Explain(ctx context.Context, q Question) (*Account, error)
+	// Explain returns data.authz.explanation, the zero Account for a policy without one.
+	Explain(ctx context.Context, q Question) (Account, error)
 	// Masks returns data.authz.masks, a JSON object of what to hide of each entity
 	// that a filter lets through, nil for none. What is open is as for Residual.
 	Masks(ctx context.Context, q Question, open Open) (json.RawMessage, error)

@@ -111,33 +111,30 @@ func (nothing) Resolve(ast.Ref) (any, error) {
 }
 
 // Explain implements authz.Rules.
-func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (*authz.Account, error) {
+func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (authz.Account, error) {
 	if !s.has[entryAccount] {
-		return nil, nil
+		return authz.Account{}, nil
 	}
 	input, err := s.input(ctx, q)
 	if err != nil {
-		return nil, err
+		return authz.Account{}, err
 	}
 	values, err := s.evaluateFor(ctx, s.evaluator, input, entryAccount)
-	if err != nil {
-		return nil, err
-	}
-	if values[0] == nil {
-		return nil, nil
+	if err != nil || values[0] == nil {
+		return authz.Account{}, err
 	}
 	levels, ok := values[0].Value.(ast.Object)
 	if !ok {
-		return nil, shapeError("data.authz.explanation.account is %s; it must be an object", values[0])
+		return authz.Account{}, shapeError("data.authz.explanation.account is %s; it must be an object", values[0])
 	}
-	account := &authz.Account{}
+	var account authz.Account
 	for name, text := range map[string]*json.RawMessage{"user": &account.User, "admin": &account.Admin} {
 		level := levels.Get(ast.StringTerm(name))
 		if level == nil {
-			return nil, shapeError("data.authz.explanation.account lacks %s; it must have the objects user and admin", name)
+			return authz.Account{}, shapeError("data.authz.explanation.account lacks %s; it must have the objects user and admin", name)
 		}
 		if *text, err = objectJSON(ctx, "data.authz.explanation.account."+name, level); err != nil {
-			return nil, err
+			return authz.Account{}, err
 		}
 	}
 	return account, nil

@@ -69,8 +69,8 @@ func TestMasksAndAccountsAreObjectsOrNothing(t *testing.T) {
 			t.Errorf("%s: %s, %v", subject, got, err)
 		}
 	}
-	if got, err := s.Explain(t.Context(), asking(request("user:ada", "read", "document:plan"))); got != nil || err != nil {
-		t.Errorf("a policy without an account explains %s, %v", got, err)
+	if got, err := s.Explain(t.Context(), asking(request("user:ada", "read", "document:plan"))); got.User != nil || got.Admin != nil || err != nil {
+		t.Errorf("a policy without an account explains %+v, %v", got, err)
 	}
 	wrong := rulesOf(t, "package authz\n\nallow if true\n\nmasks := input.context.masks\n")
 	titles := request("user:ada", "read", "document:")

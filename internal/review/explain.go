@@ -202,7 +202,7 @@ func (s *Service) account(ctx context.Context, e *Explanation, q authz.Question)
 	if err != nil {
 		return err
 	}
-	if account == nil {
+	if account.User == nil {
 		e.User, e.Admin = reasonsOf(e.Decision.Context), e.Decision.Context
 		return nil
 	}

@@ -37,10 +37,10 @@ func explainRules(t testing.TB) *policy.Snapshot {
 // overheard keeps the account that the policy gave last.
 type overheard struct {
 	authz.Rules
-	account *authz.Account
+	account authz.Account
 }
 
-func (o *overheard) Explain(ctx context.Context, q authz.Question) (*authz.Account, error) {
+func (o *overheard) Explain(ctx context.Context, q authz.Question) (authz.Account, error) {
 	account, err := o.Rules.Explain(ctx, q)
 	o.account = account
 	return account, err
@@ -236,7 +236,7 @@ func TestExplainEqualsTheModel(t *testing.T) {
 }
 
 // sameAccount compares an account with the model's.
-func sameAccount(t *testing.T, got *authz.Account, want object, r *authz.Request, e *review.Explanation) {
+func sameAccount(t *testing.T, got authz.Account, want object, r *authz.Request, e *review.Explanation) {
 	t.Helper()
 	if !bytes.Equal(got.Admin, written(t, want["admin"])) {
 		t.Errorf("%+v:\ngot  %s\nwant %s", r, got.Admin, written(t, want["admin"]))

@@ -292,8 +292,8 @@ func (f *fakeRules) Routes(context.Context, authz.Question, authz.Open) (map[str
 	return nil, errors.New("no search asks for routes")
 }
 
-func (f *fakeRules) Explain(context.Context, authz.Question) (*authz.Account, error) {
-	return nil, errors.New("no search asks for explanations")
+func (f *fakeRules) Explain(context.Context, authz.Question) (authz.Account, error) {
+	return authz.Account{}, errors.New("no search asks for explanations")
 }
 
 func (f *fakeRules) Masks(context.Context, authz.Question, authz.Open) (json.RawMessage, error) {
