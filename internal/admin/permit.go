@@ -221,8 +221,10 @@ func (p *permit) refersTo(ctx context.Context, w *whole) error {
 }
 
 // takes notes that an id is that of something which the actor does not see, where they
-// wanted it for something new. It cannot be made, and this much they are told.
-func (p *permit) takes(field string) {
+// wanted it for something new. It cannot be made, and this much they are told. Further
+// edits are judged as if it could: what is hidden is not there.
+func (p *permit) takes(field string, e *entity) {
+	e.stored, e.hidden = nil, false
 	if p.taken == nil {
 		p.taken = authz.Errorf(authz.Conflict, field, "is an id that cannot be given to something new; choose another one")
 	}
@@ -282,7 +284,7 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 		return err
 	}
 	if e.hidden && !update {
-		p.takes(field + ".record.id")
+		p.takes(field+".record.id", e)
 	}
 	e.now, e.changed = w.now, true
 	return nil

@@ -18,12 +18,13 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
-	create, update, _ := dutiesOf(edit.Key.Kind)
-	q := question{duty: update, id: edit.Key.ID}
 	if edit.Key.Kind == authz.KindPatient && e.isNew() {
-		q.duty = create
+		err = p.creates(ctx, field, edit.Key)
+	} else {
+		_, update, _ := dutiesOf(edit.Key.Kind)
+		err = p.permits(ctx, field, question{duty: update, id: edit.Key.ID})
 	}
-	if err := p.permits(ctx, field, q); err != nil {
+	if err != nil {
 		return err
 	}
 	w := &whole{field: field + ".fields", was: e.now, hidden: e.hidden || e.now == nil, fields: &Patch{Fields: edit.Fields}}
@@ -233,7 +234,7 @@ func (p *permit) book(ctx context.Context, field string, r *Record) error {
 		return err
 	}
 	if e.hidden {
-		p.takes(field + ".record.id")
+		p.takes(field+".record.id", e)
 	}
 	if e.now == nil {
 		booked := *r
