@@ -48,11 +48,14 @@ func TestA5WhatFollowsAnIDThatIsTakenAnswersAsIfItWereFree(t *testing.T) {
 		"booked anew": book("b", "mine", "doctor"),
 		"a group":     cascade(authz.KindPatientGroup, "other"),
 	}
+	stale := []admin.Expectation{{Key: key(authz.KindPatient, "mine"), Since: authz.Revision{Count: 1, Nonce: "x"}, Field: "edits[1].if_match"}}
 	for begun, one := range first {
 		for goes, other := range then {
 			answer := func(c *clinic) string {
 				_, err := c.Apply(c.Context(), organisation, member("clerk"), edits(one, other), admin.Options{})
-				return fmt.Sprint(authz.KindOf(err), " ", err)
+				_, late := c.Apply(c.Context(), organisation, member("clerk"), edits(one, other), admin.Options{IfMatch: stale})
+				_, behind := c.Apply(c.Context(), organisation, member("clerk"), edits(one, other), admin.Options{AtLeast: authz.Revision{Count: 99, Nonce: "x"}})
+				return fmt.Sprint(authz.KindOf(err), " ", err, "\n", authz.KindOf(late), " ", late, "\n", authz.KindOf(behind), " ", behind)
 			}
 			if a, b := answer(free), answer(taken); a != b {
 				t.Errorf("%s, then %s: free it is\n%s\nand taken\n%s", begun, goes, a, b)

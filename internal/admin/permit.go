@@ -224,7 +224,7 @@ func (p *permit) refersTo(ctx context.Context, w *whole) error {
 // wanted it for something new. It cannot be made, and this much they are told. Further
 // edits are judged as if it could: what is hidden is not there.
 func (p *permit) takes(field string, e *entity) {
-	e.stored, e.hidden = nil, false
+	e.stored, e.hidden, e.taken = nil, false, true
 	if p.taken == nil {
 		p.taken = authz.Errorf(authz.Conflict, field, "is an id that cannot be given to something new; choose another one")
 	}

@@ -23,6 +23,7 @@ type entity struct {
 	judged  bool    // it was looked whether the actor sees it
 	hidden  bool    // it exists, and the actor does not see it
 	now     *Record // as the edits so far leave it for the actor to see, nil for nothing
+	taken   bool    // it exists, and is to be made as if it did not
 	changed bool    // by the edits so far, bookings aside
 	deleted bool    // by the edits so far
 }

@@ -223,13 +223,14 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 // which the actor does not see. Everything else that is wrong with it comes first, so that
 // only a change that could be made is told from one that cannot.
 func (s *Service) taken(ctx context.Context, organisation string, p *permit, change Change) error {
-	change.Expect = nil
-	switch _, err := s.store.Preview(ctx, organisation, change); authz.KindOf(err) {
-	case authz.Malformed, authz.NotFound, authz.Unavailable, authz.Timeout, authz.TooLarge:
+	change.Expect = slices.DeleteFunc(change.Expect, func(x Expectation) bool {
+		e := p.draft.entities[x.Key]
+		return !x.IfMatch || e != nil && e.taken
+	})
+	if _, err := s.store.Preview(ctx, organisation, change); err != nil && authz.KindOf(err) != authz.Conflict {
 		return err
-	default:
-		return p.taken
 	}
+	return p.taken
 }
 
 // again calls f until its error is not about facts that changed meanwhile, but not
