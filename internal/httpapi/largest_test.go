@@ -110,6 +110,7 @@ func largestRequests() []largest {
 		{"evaluations", 48, false, "POST", "/access/v1/evaluations", `{` + who + `,` + may + `,"evaluations":[` + strings.Join(items, ",") + `]}`, 200},
 		{"search for resources", 16, false, "POST", searchBase + "resource", `{` + who + `,` + may + `,"resource":{"type":"patient"},"page":{"limit":1000}}`, 200},
 		{"search for subjects", 16, false, "POST", searchBase + "subject", `{"subject":{"type":"team_member"},` + may + `,"resource":{"type":"patient","id":"` + wide("p", 1) + `"},"page":{"limit":1000}}`, 200},
+		{"search for actions", 8, false, "POST", searchBase + "action", `{` + who + `,"resource":{"type":"patient","id":"` + wide("p", 1) + `"}}`, 200},
 		{"filter", 8, false, "POST", "/v1/filters", `{` + who + `,` + may + `,"resource":{"type":"patient"},"dialect":"postgresql"}`, 200},
 		{"permissions", 8, false, "POST", "/v1/permissions", `{"team_member":"many"}`, 200},
 		{"explanation", 96, false, "POST", "/v1/explanations", `{` + who + `,"action":{"name":"delete"},"resource":{"type":"patient","id":"` + wide("p", 1) + `"}}`, 200},
@@ -117,6 +118,7 @@ func largestRequests() []largest {
 		{"preview, gained", 40, false, "POST", "/v1/previews", `{"edits":[` + strings.Join(grants, ",") + `]}`, 200},
 		{"preview, lost", 40, false, "POST", "/v1/previews", `{"edits":[` + strings.Join(links, ",") + `]}`, 200},
 		{"list", 16, true, "GET", base + "/patient-groups?limit=1000", "", 200},
+		{"relation", 8, true, "GET", base + "/team-members/many/access?limit=1000", "", 200},
 		{"changes", 16, true, "GET", base + "/changes?limit=1000&after=0", "", 200},
 		{"edits", 40, true, "POST", base + "/edits", `{"edits":[` + strings.Join(edits, ",") + `]}`, 200},
 	}
