@@ -111,6 +111,20 @@ func (d Dialect) exists() string {
 	return "EXISTS (SELECT 1 FROM "
 }
 
+// within writes how such a query ends that stands in another one, with columns of both that
+// are around it.
+//
+// PostgreSQL makes a table in memory of it, which it looks the columns of the inner query up
+// in, and may ask for it in two places of its plan. Then only one of them is told that the
+// column of the outer query has changed, and the other answers for a row before it. It makes
+// no such table of a query with an OFFSET.
+func (d Dialect) within() string {
+	if d == PostgreSQL {
+		return " OFFSET 0"
+	}
+	return ""
+}
+
 // alike writes that two columns are the same text, or are both NULL, in their own
 // collation.
 func (d Dialect) alike(a, b string) string {

@@ -16,6 +16,7 @@ type writer struct {
 	args    []any
 	names   map[*source]string // of the tables that the clause brings itself
 	named   int
+	inside  bool // of a query of the clause
 }
 
 // clause writes a whole clause, in brackets.
@@ -241,6 +242,9 @@ func (w *writer) related(n related) {
 	} else {
 		w.equals(item, n.value)
 	}
+	if w.inside && n.in != nil {
+		w.put(w.dialect.within())
+	}
 	w.put(")")
 }
 
@@ -262,7 +266,10 @@ func (w *writer) joined(n joined) error {
 	}
 	if !isTrue(n.holds) {
 		w.put(" AND ")
-		if err := w.each([]node{n.holds}, "", ""); err != nil {
+		w.inside = true
+		err := w.each([]node{n.holds}, "", "")
+		w.inside = false
+		if err != nil {
 			return err
 		}
 	}
