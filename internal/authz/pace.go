@@ -21,7 +21,7 @@ const (
 // Pace makes long work give way to decisions: little of it is done at a time, and it
 // rests between its pieces while decisions are asked for. It is safe for concurrent use.
 type Pace struct {
-	began    time.Time
+	began    time.Time    // a moment before, so that no decision is asked for at 0
 	long     places       // of administrators' work
 	personal places       // of what people and services ask about a decision of their own
 	decided  atomic.Int64 // when a decision was asked for last, in ns since began; 0 for never
