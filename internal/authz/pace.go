@@ -9,7 +9,7 @@ import (
 
 // How long work rests, and waits for its turn.
 const (
-	paceWork    = 500 * time.Microsecond // it works so long at a time while decisions are made
+	paceWork    = 250 * time.Microsecond // it works so long at a time while decisions are made
 	paceRest    = 9                      // and then rests for so many times as long, less when its time runs out
 	paceLongest = 500 * time.Millisecond // but for this at most
 	paceMemory  = 100 * time.Millisecond // decisions are made for so long after one was asked for

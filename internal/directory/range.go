@@ -31,6 +31,9 @@ func (d *Directory) rangeOnce(
 	limit := clamp(r.Limit)
 	if r.Facts && work > 0 {
 		limit = min(limit, maxPart)
+		if authz.IsLongWork(ctx) {
+			limit = min(limit, longPage)
+		}
 	}
 	names, err := indexNames(r.Kind, r.Indexes)
 	if err != nil {

@@ -18,8 +18,12 @@ import (
 // anew.
 const maxWork = 5000
 
-// longWork is maxWork for what gives way to decisions, which may wait for Redis.
-const longWork = 2000
+// longWork is maxWork for what gives way to decisions, which may wait for Redis, and
+// longPage the most ids of a page with facts: finding them is work too.
+const (
+	longWork = 500
+	longPage = 50
+)
 
 // workOf returns the work after which a script that reads for ctx ends.
 func workOf(ctx context.Context) int {
