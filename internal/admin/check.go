@@ -3,13 +3,13 @@ package admin
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The limits on what is written.
@@ -20,12 +20,7 @@ const (
 
 // Kinds returns the kinds of record in an order in which each refers to earlier
 // ones only.
-func Kinds() []authz.Kind {
-	return []authz.Kind{
-		authz.KindRole, authz.KindGroup, authz.KindPatientGroup,
-		authz.KindTeamMember, authz.KindPatient, authz.KindBooking,
-	}
-}
+func Kinds() []authz.Kind { return model.Kinds() }
 
 // ValidID reports whether id is within the limits on ids: 1 to 256 bytes of UTF-8
 // without control characters.
@@ -33,52 +28,20 @@ func ValidID(id string) bool {
 	return id != "" && len(id) <= MaxID && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }
 
-// Check reports what a record says that no record can say, as an error of kind
+// CheckRecord reports what a record says that no record can say, as an error of kind
 // Malformed whose Field is named as on the wire. References are checked where it
 // is known what exists.
-func (r *Record) Check() *authz.Error {
+func CheckRecord(r *Record) *authz.Error {
 	if err := CheckID("id", r.ID); err != nil {
 		return err
 	}
-	if err := CheckName("name", r.Name); err != nil {
-		return err
-	}
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup:
-		return CheckPermissions("permissions", r.Permissions)
-	case authz.KindTeamMember:
-		return r.checkMember()
-	case authz.KindPatient:
-		if r.PatientGroup == "" {
-			return bad("patient_group", "is missing; every patient is in exactly one")
-		}
-		if err := CheckID("patient_group", r.PatientGroup); err != nil {
-			return err
-		}
-		return checkList("care_team", r.CareTeam, CheckID)
-	case authz.KindBooking:
-		return r.checkBooking()
-	case authz.KindPatientGroup:
-		return nil
-	default:
+	if !model.Has(r.Kind) {
 		return UnknownKind("kind", r.Kind)
 	}
-}
-
-func (r *Record) checkMember() *authz.Error {
-	if r.Role != "" {
-		if err := CheckID("role", r.Role); err != nil {
+	for _, f := range model.Fields(r.Kind) {
+		if err := checkField(f.Name, &f, r); err != nil {
 			return err
 		}
-	}
-	if err := checkList("groups", r.Groups, CheckID); err != nil {
-		return err
-	}
-	if err := checkList("access", r.Access, CheckID); err != nil {
-		return err
-	}
-	if err := checkList("booking", r.Booking, CheckID); err != nil {
-		return err
 	}
 	if len(r.Booking) > 0 && !r.IsProvider { // B1
 		return bad("provider", "must be true for a team member with booking assignments; add \"provider\":true or empty the list booking")
@@ -86,28 +49,33 @@ func (r *Record) checkMember() *authz.Error {
 	return nil
 }
 
-func (r *Record) checkBooking() *authz.Error {
-	if err := CheckID("patient", r.Patient); err != nil {
-		return err
+// checkField checks the value that a record has in a field; at is where it stands.
+func checkField(at string, f *model.Field, r *Record) *authz.Error {
+	switch f.Type {
+	case model.Name:
+		return CheckName(at, *f.Text(r))
+	case model.ID:
+		switch id := *f.Text(r); {
+		case id == "" && !f.Always:
+			return nil
+		case id == "" && f.Relation == InGroupOf:
+			return bad(at, "is missing; every patient is in exactly one")
+		default:
+			return CheckID(at, id)
+		}
+	case model.State:
+		switch state := State(*f.Text(r)); {
+		case state == "":
+			return bad(at, "is missing; write booked, cancelled or released")
+		case !state.Known():
+			return bad(at, "is no state of a booking; write booked, cancelled or released")
+		}
+	case model.Permissions:
+		return CheckPermissions(at, *f.List(r))
+	case model.IDs:
+		return checkList(at, *f.List(r), CheckID)
 	}
-	if err := CheckID("provider", r.Provider); err != nil {
-		return err
-	}
-	switch r.State {
-	case Booked, Cancelled, Released:
-		return nil
-	case "":
-		return bad("state", "is missing; write booked, cancelled or released")
-	default:
-		return bad("state", "is no state of a booking; write booked, cancelled or released")
-	}
-}
-
-// SortLists puts every list in order, for they are sets.
-func (r *Record) SortLists() {
-	for _, list := range [][]string{r.Permissions, r.Groups, r.Access, r.Booking, r.CareTeam} {
-		slices.Sort(list)
-	}
+	return nil
 }
 
 // UnknownKind is the error for a kind that no record has.

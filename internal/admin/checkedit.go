@@ -1,13 +1,13 @@
 package admin
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // Check reports what a change says that no change can say, as an error whose Field
@@ -28,7 +28,7 @@ func (c *Change) Check() error {
 	}
 	for i, e := range c.Expect {
 		// What has an id outside the limits does not exist, as may be expected of it.
-		if !slices.Contains(Kinds(), e.Key.Kind) {
+		if !model.Has(e.Key.Kind) {
 			return UnknownKind("expect["+strconv.Itoa(i)+"].key.kind", e.Key.Kind)
 		}
 	}
@@ -81,9 +81,7 @@ func (e *Edit) Check() *authz.Error {
 		}
 		return e.checkFields()
 	case Link, Unlink:
-		switch e.Relation {
-		case InGroup, Access, Booking, CareTeam:
-		default:
+		if !e.Relation.IsLinked() {
 			return bad("relation", "is none that can be made or ended; write group, access, booking or care_team")
 		}
 		if err := CheckID("from", e.From); err != nil {
@@ -103,7 +101,7 @@ func (e *Edit) Check() *authz.Error {
 }
 
 func checkKey(field string, key authz.Key) *authz.Error {
-	if !slices.Contains(Kinds(), key.Kind) {
+	if !model.Has(key.Kind) {
 		return UnknownKind(field+".kind", key.Kind)
 	}
 	return CheckID(field+".id", key.ID)
@@ -120,7 +118,7 @@ func (e *Edit) checkRecord() *authz.Error {
 		}
 		record.State = Booked
 	}
-	err := record.Check()
+	err := CheckRecord(&record)
 	if err == nil {
 		return nil
 	}
@@ -132,40 +130,16 @@ func (e *Edit) checkRecord() *authz.Error {
 // checkFields checks that the fields are such as the kind has, with values that it
 // can have.
 func (e *Edit) checkFields() *authz.Error {
-	kind, f := e.Key.Kind, &e.Fields
-	named := kind == authz.KindRole || kind == authz.KindGroup || kind == authz.KindPatientGroup || kind == authz.KindTeamMember
-	permitting := kind == authz.KindRole || kind == authz.KindGroup
-	for _, field := range []struct {
-		name         string
-		set, belongs bool
-		check        func(field, value string) *authz.Error
-		value        *string
-	}{
-		{name: "name", set: f.Name != nil, belongs: named, check: CheckName, value: f.Name},
-		{name: "permissions", set: f.Permissions != nil, belongs: permitting},
-		{name: "role", set: f.Role != nil, belongs: kind == authz.KindTeamMember, check: checkOptionalID, value: f.Role},
-		{name: "provider", set: f.IsProvider != nil, belongs: kind == authz.KindTeamMember},
-		{name: "patient_group", set: f.PatientGroup != nil, belongs: kind == authz.KindPatient, check: CheckID, value: f.PatientGroup},
-	} {
-		if !field.set {
-			continue
+	patch := &Patch{Fields: e.Fields}
+	values := patch.Over(&Record{})
+	for _, name := range patch.Given() {
+		f := model.FieldOf(e.Key.Kind, name)
+		if f == nil {
+			return bad("fields."+name, "is no field of this kind of record that can be set; check the spelling or remove it")
 		}
-		if !field.belongs {
-			return bad("fields."+field.name, "is no field of this kind of record that can be set; check the spelling or remove it")
-		}
-		if field.check != nil {
-			if err := field.check("fields."+field.name, *field.value); err != nil {
-				return err
-			}
+		if err := checkField("fields."+name, f, values); err != nil {
+			return err
 		}
 	}
-	return CheckPermissions("fields.permissions", f.Permissions)
-}
-
-// checkOptionalID accepts no id as well.
-func checkOptionalID(field, id string) *authz.Error {
-	if id == "" {
-		return nil
-	}
-	return CheckID(field, id)
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // Who may change what (A1). Every question is one that anybody could ask: a duty of
@@ -191,29 +192,20 @@ func (p *permit) refers(ctx context.Context, field string, kind authz.Kind, ids 
 
 // refersTo is refers for everything that a record says and did not before.
 func (p *permit) refersTo(ctx context.Context, w *whole) error {
-	if w.now.Role != w.was.Role {
-		if err := p.refers(ctx, w.field+".role", authz.KindRole, w.now.Role); err != nil {
-			return err
-		}
-	}
-	if w.now.PatientGroup != w.was.PatientGroup {
-		if err := p.refers(ctx, w.field+".patient_group", authz.KindPatientGroup, w.now.PatientGroup); err != nil {
-			return err
-		}
-	}
-	for _, list := range []struct {
-		name     string
-		kind     authz.Kind
-		was, now []string
-	}{
-		{"groups", authz.KindGroup, w.was.Groups, w.now.Groups},
-		{"access", authz.KindPatientGroup, w.was.Access, w.now.Access},
-		{"booking", authz.KindPatientGroup, w.was.Booking, w.now.Booking},
-		{"care_team", authz.KindTeamMember, w.was.CareTeam, w.now.CareTeam},
-	} {
-		for _, id := range added(list.was, list.now) {
-			if err := p.refers(ctx, fmt.Sprintf("%s.%s[%d]", w.field, list.name, slices.Index(list.now, id)), list.kind, id); err != nil {
+	for _, f := range model.Fields(w.now.Kind) {
+		_, to := f.Relation.Ends()
+		switch {
+		case to == "":
+		case f.Type == model.ID && !f.Same(w.was, w.now):
+			if err := p.refers(ctx, w.field+"."+f.Name, to, *f.Text(w.now)); err != nil {
 				return err
+			}
+		case f.Type == model.IDs:
+			now := *f.List(w.now)
+			for _, id := range added(*f.List(w.was), now) {
+				if err := p.refers(ctx, fmt.Sprintf("%s.%s[%d]", w.field, f.Name, slices.Index(now, id)), to, id); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -242,7 +234,9 @@ type whole struct {
 }
 
 // writes reports whether a field was written.
-func (w *whole) writes(given func(*Patch) bool) bool { return w.fields == nil || given(w.fields) }
+func (w *whole) writes(name string) bool {
+	return w.fields == nil || slices.Contains(w.fields.Given(), name)
+}
 
 func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 	r := edit.Record
@@ -252,7 +246,7 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 	if r.Kind == authz.KindBooking {
 		return bad(field+".record.kind", "cannot be booking; a booking is made with book and ended with cancel")
 	}
-	if !slices.Contains(Kinds(), r.Kind) {
+	if !model.Has(r.Kind) {
 		return UnknownKind(field+".record.kind", r.Kind)
 	}
 	e, err := p.target(ctx, field, r.Key())
@@ -265,7 +259,7 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 		w.was, w.hidden = &Record{Kind: r.Kind, ID: r.ID}, true
 	}
 	if edit.patch != nil {
-		w.now = edit.patch.over(w.was)
+		w.now = edit.patch.Over(w.was)
 	}
 	if r.Kind == authz.KindPatient && e.isNew() { // who was not there before this change is still being registered
 		update = false
@@ -316,20 +310,25 @@ type part struct {
 // parts returns what a record consists of, and what of it may change. Where nothing does
 // it is the record. Of a hidden one everything may that is written.
 func (w *whole) parts() []part {
-	differ := func(was, now []string) bool { return w.hidden || !sameSet(was, now) }
+	var own, access, booking, team bool
+	for _, f := range model.Fields(w.now.Kind) {
+		changes := w.writes(f.Name) && (w.hidden || !f.Same(w.was, w.now))
+		switch f.Relation {
+		case Access:
+			access = changes
+		case Booking:
+			booking = changes
+		case CareTeam:
+			team = changes
+		default:
+			own = own || changes
+		}
+	}
 	switch w.now.Kind {
 	case authz.KindTeamMember:
-		access := w.writes(func(p *Patch) bool { return p.Access != nil }) && differ(w.was.Access, w.now.Access)
-		booking := w.writes(func(p *Patch) bool { return p.Booking != nil }) && differ(w.was.Booking, w.now.Booking)
-		own := w.was.Name != w.now.Name || w.was.Role != w.now.Role || w.was.IsProvider != w.now.IsProvider || !sameSet(w.was.Groups, w.now.Groups)
-		if w.hidden {
-			own = w.writes(func(p *Patch) bool { return p.any() || p.Groups != nil })
-		}
 		return []part{{"", own || !access && !booking}, {authz.UpdateAccess, access}, {authz.UpdateBooking, booking}}
 	case authz.KindPatient:
-		team := w.writes(func(p *Patch) bool { return p.CareTeam != nil }) && differ(w.was.CareTeam, w.now.CareTeam)
-		moved := w.writes(func(p *Patch) bool { return p.PatientGroup != nil }) && (w.hidden || w.was.PatientGroup != w.now.PatientGroup)
-		return []part{{"", moved || !team}, {authz.UpdateCareTeam, team}}
+		return []part{{"", own || !team}, {authz.UpdateCareTeam, team}}
 	default:
 		return []part{{"", true}}
 	}
@@ -338,7 +337,7 @@ func (w *whole) parts() []part {
 // updatesTeam judges the manual places of a patient who is there. All of them are
 // replaced, and so they take sight of the patient.
 func (p *permit) updatesTeam(ctx context.Context, w *whole) error {
-	if !w.writes(func(p *Patch) bool { return p.CareTeam != nil }) || !w.hidden && len(added(w.was.CareTeam, w.now.CareTeam)) == 0 {
+	if !w.writes(CareTeam.Field().Name) || !w.hidden && len(added(w.was.CareTeam, w.now.CareTeam)) == 0 {
 		return nil
 	}
 	return p.showPatient(ctx, w.field+".care_team", w.now.ID)
@@ -346,14 +345,12 @@ func (p *permit) updatesTeam(ctx context.Context, w *whole) error {
 
 // fills judges what something new has in it.
 func (p *permit) fills(ctx context.Context, field string, w *whole) error {
-	for _, list := range []struct {
-		duty authz.Duty
-		ids  []string
-	}{{authz.UpdateAccess, w.now.Access}, {authz.UpdateBooking, w.now.Booking}, {authz.UpdateCareTeam, w.now.CareTeam}} {
-		if sameSet(list.ids, w.was.of(list.duty)) {
+	for _, relation := range []Relation{Access, Booking, CareTeam} {
+		if relation.Field().Same(w.was, w.now) {
 			continue
 		}
-		if err := p.permits(ctx, field, question{duty: list.duty, id: w.now.ID}); err != nil {
+		duty, _ := dutyOf(relation)
+		if err := p.permits(ctx, field, question{duty: duty, id: w.now.ID}); err != nil {
 			return err
 		}
 	}
@@ -361,16 +358,4 @@ func (p *permit) fills(ctx context.Context, field string, w *whole) error {
 		return p.showGroup(ctx, w.field+".care_team", w.now.PatientGroup)
 	}
 	return p.gives(ctx, w)
-}
-
-// of returns the list that a duty is about.
-func (r *Record) of(duty authz.Duty) []string {
-	switch duty {
-	case authz.UpdateAccess:
-		return r.Access
-	case authz.UpdateBooking:
-		return r.Booking
-	default:
-		return r.CareTeam
-	}
 }

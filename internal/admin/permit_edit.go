@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	if edit.Key.Kind == authz.KindBooking {
 		return bad(field+".key.kind", "cannot be booking; a booking is changed by cancel alone")
 	}
-	if !slices.Contains(Kinds(), edit.Key.Kind) {
+	if !model.Has(edit.Key.Kind) {
 		return UnknownKind(field+".key.kind", edit.Key.Kind)
 	}
 	e, err := p.target(ctx, field, edit.Key)
@@ -31,7 +32,7 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	if e.now == nil { // hidden, or nothing to be set, as the store will say
 		w.was = &Record{Kind: edit.Key.Kind, ID: edit.Key.ID}
 	}
-	w.now = edit.Fields.over(w.was)
+	w.now = w.fields.Over(w.was)
 	if err := p.there(ctx, field+".key", edit.Key, e); err != nil {
 		return err
 	}
@@ -63,20 +64,6 @@ func dutyOf(r Relation) (authz.Duty, bool) {
 	}
 }
 
-// list returns where a record has what it relates to.
-func (r *Record) list(relation Relation) *[]string {
-	switch relation {
-	case InGroup:
-		return &r.Groups
-	case Access:
-		return &r.Access
-	case Booking:
-		return &r.Booking
-	default:
-		return &r.CareTeam
-	}
-}
-
 func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	kind, _ := edit.Relation.Ends()
 	if kind == "" {
@@ -99,7 +86,7 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 		was = e.now
 	}
 	r := *was // as it will be
-	list := r.list(edit.Relation)
+	list := edit.Relation.Field().List(&r)
 	isNew := edit.Op == Link && !slices.Contains(*list, edit.To)
 	if edit.Op == Link {
 		*list = with(*list, edit.To)
@@ -148,7 +135,7 @@ func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity,
 }
 
 func (p *permit) remove(ctx context.Context, field string, edit *Edit) error {
-	if !slices.Contains(Kinds(), edit.Key.Kind) {
+	if !model.Has(edit.Key.Kind) {
 		return UnknownKind(field+".key.kind", edit.Key.Kind)
 	}
 	e, err := p.target(ctx, field, edit.Key)

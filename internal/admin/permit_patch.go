@@ -7,87 +7,77 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
+
+// change is what a patch does to one field.
+type change struct {
+	name  string
+	given bool
+	apply func(*Record)
+}
+
+// changes returns what a patch does to each field that can be given.
+func (p *Patch) changes() []change {
+	list := func(name string, items *[]string, of func(*Record) *[]string) change {
+		return change{name, items != nil, func(r *Record) { *of(r) = *items }}
+	}
+	return []change{
+		{"name", p.Name != nil, func(r *Record) { r.Name = *p.Name }},
+		{"permissions", p.Permissions != nil, func(r *Record) { r.Permissions = p.Permissions }},
+		{"role", p.Role != nil, func(r *Record) { r.Role = *p.Role }},
+		{"provider", p.IsProvider != nil, func(r *Record) { r.IsProvider = *p.IsProvider }},
+		{"patient_group", p.PatientGroup != nil, func(r *Record) { r.PatientGroup = *p.PatientGroup }},
+		list("groups", p.Groups, func(r *Record) *[]string { return &r.Groups }),
+		list("access", p.Access, func(r *Record) *[]string { return &r.Access }),
+		list("booking", p.Booking, func(r *Record) *[]string { return &r.Booking }),
+		list("care_team", p.CareTeam, func(r *Record) *[]string { return &r.CareTeam }),
+	}
+}
+
+// Given returns the names of the fields that a patch changes.
+func (p *Patch) Given() (names []string) {
+	for _, c := range p.changes() {
+		if c.given {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// Over returns the record with what the patch changes.
+func (p *Patch) Over(r *Record) *Record {
+	out := *r
+	for _, c := range p.changes() {
+		if c.given {
+			c.apply(&out)
+		}
+	}
+	return &out
+}
 
 // check reports what a patch changes that a kind does not have, or gives a value that it
 // cannot have. What it says nothing of is not looked at.
 func (p *Patch) check(key authz.Key) error {
-	kind := key.Kind
-	isMember := kind == authz.KindTeamMember
-	isPatient := kind == authz.KindPatient
-	grants := kind == authz.KindRole || kind == authz.KindGroup
-	if !slices.Contains(Kinds(), kind) {
-		return UnknownKind("kind", kind)
-	}
-	if kind == authz.KindBooking {
+	switch {
+	case !model.Has(key.Kind):
+		return UnknownKind("kind", key.Kind)
+	case key.Kind == authz.KindBooking:
 		return bad("", "a booking is not changed field by field; cancel it, or make another one")
 	}
-	for _, field := range []struct {
-		name       string
-		given, has bool
-	}{
-		{"name", p.Name != nil, !isPatient},
-		{"permissions", p.Permissions != nil, grants},
-		{"role", p.Role != nil, isMember},
-		{"provider", p.IsProvider != nil, isMember},
-		{"groups", p.Groups != nil, isMember},
-		{"access", p.Access != nil, isMember},
-		{"booking", p.Booking != nil, isMember},
-		{"patient_group", p.PatientGroup != nil, isPatient},
-		{"care_team", p.CareTeam != nil, isPatient},
-	} {
-		if field.given && !field.has {
-			return bad(field.name, "is nothing that a record of this kind has; leave it out")
+	for _, name := range p.Given() {
+		if model.FieldOf(key.Kind, name) == nil {
+			return bad(name, "is nothing that a record of this kind has; leave it out")
 		}
 	}
-	rest := &Record{Kind: kind, ID: key.ID, IsProvider: true}
-	if isPatient {
+	rest := &Record{Kind: key.Kind, ID: key.ID, IsProvider: true}
+	if key.Kind == authz.KindPatient {
 		rest.PatientGroup = "x"
 	}
-	if err := p.over(rest).Check(); err != nil {
+	if err := CheckRecord(p.Over(rest)); err != nil {
 		return err
 	}
 	return nil
-}
-
-// any reports whether a field changes.
-func (f *Fields) any() bool {
-	return f.Name != nil || f.Permissions != nil || f.Role != nil || f.IsProvider != nil || f.PatientGroup != nil
-}
-
-// over returns the record with what the patch changes.
-func (p *Patch) over(r *Record) *Record {
-	out := p.Fields.over(r)
-	for _, list := range []struct {
-		from *[]string
-		to   *[]string
-	}{{p.Groups, &out.Groups}, {p.Access, &out.Access}, {p.Booking, &out.Booking}, {p.CareTeam, &out.CareTeam}} {
-		if list.from != nil {
-			*list.to = *list.from
-		}
-	}
-	return out
-}
-
-// over returns the record with the fields that change.
-func (f *Fields) over(r *Record) *Record {
-	out := *r
-	if f.Name != nil {
-		out.Name = *f.Name
-	}
-	if f.Permissions != nil {
-		out.Permissions = f.Permissions
-	}
-	if f.Role != nil {
-		out.Role = *f.Role
-	}
-	if f.IsProvider != nil {
-		out.IsProvider = *f.IsProvider
-	}
-	if f.PatientGroup != nil {
-		out.PatientGroup = *f.PatientGroup
-	}
-	return &out
 }
 
 // withoutPrefix returns a function that takes the first of prefixes that a field has

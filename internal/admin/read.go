@@ -2,9 +2,9 @@ package admin
 
 import (
 	"context"
-	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // Who may read what. A trusted service that acts for nobody reads everything, a
@@ -55,7 +55,7 @@ func (s *Service) Get(
 	if err := actor.reads(); err != nil {
 		return nil, revision, err
 	}
-	if !slices.Contains(Kinds(), key.Kind) {
+	if !model.Has(key.Kind) {
 		return nil, revision, UnknownKind("kind", key.Kind)
 	}
 	err = again(ctx, func() error {

@@ -112,7 +112,7 @@ func (s *Service) Change(
 		} else {
 			was = &records[0].Record
 		}
-		out.edits = []Edit{{Op: Put, Record: p.over(was), patch: &p}}
+		out.edits = []Edit{{Op: Put, Record: p.Over(was), patch: &p}}
 		out.looked.at(key, sinceOf(records[0]))
 		return out, nil
 	})

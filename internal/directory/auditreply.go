@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // outcome is what one run of the audit script says of one item.
@@ -201,7 +202,7 @@ func (a *auditor) sinceFindings(kind authz.Kind, id string, hash []string) []Fin
 func holdsAdmin(kind authz.Kind, hash []string) bool {
 	e := new(entity)
 	e.set(kind, "permissions", valueOf(hash, "permissions"))
-	return slices.Contains(e.permissions, "user:*") || slices.Contains(e.permissions, "*:*")
+	return slices.Contains(e.record.Permissions, "user:*") || slices.Contains(e.record.Permissions, "*:*")
 }
 
 // entityFinding says in words what the script says of an entity with this hash, and
@@ -210,7 +211,7 @@ func entityFinding(kind authz.Kind, id string, b breach, hash []string) (Finding
 	add := func(rule Rule, remedy, format string, args ...any) (Finding, bool) {
 		return about(rule, kind, id, remedy, format, args...), true
 	}
-	field := fieldName(b.of)
+	field := fieldName(kind, b.of)
 	switch b.code {
 	case "unlisted":
 		return add(RuleListed, remedyAnew, "exists and is not in ids:%s", kind)
@@ -254,18 +255,9 @@ func adviceOf(kind authz.Kind, id string) Finding {
 }
 
 // fieldName returns what the field of a hash is called in a record.
-func fieldName(field string) string {
-	if len(field) > 1 && field[1] == ':' {
-		switch field[0] {
-		case 'g':
-			return "groups"
-		case 'a':
-			return "access"
-		case 'b':
-			return "booking"
-		case 'c':
-			return "care_team"
-		}
+func fieldName(kind authz.Kind, field string) string {
+	if f, _ := model.StoredField(kind, field); f != nil {
+		return f.Name
 	}
 	return field
 }
@@ -283,18 +275,16 @@ const indexAdmins = "user-admins"
 // indexKind returns the kind of the members of an index, "" where they name their
 // own, and whether there is such an index.
 func indexKind(what, id string) (members authz.Kind, known bool) {
-	switch what {
-	case "ids":
+	if what == "ids" {
 		return authz.Kind(id), true
-	case "role-members", "group-members", "access", "bookable":
-		return authz.KindTeamMember, true
-	case "patients", "care":
-		return authz.KindPatient, true
-	case "bookings-of", "bookings-with":
-		return authz.KindBooking, true
-	default:
-		return "", what == indexAdmins
 	}
+	for _, relation := range model.Relations() {
+		if relation.Index() == what {
+			from, _ := relation.Ends()
+			return from, true
+		}
+	}
+	return "", what == indexAdmins
 }
 
 func indexOutcome(it item, typ string, found []breach) outcome {

@@ -25,7 +25,7 @@ func TestChangesAgainstModel(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		r := rand.New(rand.NewPCG(seed, 0))
-		m := newModel()
+		m := newReference()
 		done := admin.Committed{}
 		committed, refused, unchanged := 0, map[authz.ErrorKind]int{}, 0
 		shown := func() bool {
@@ -106,7 +106,7 @@ func describe(change admin.Change) string {
 }
 
 // holds expects exactly what the model says in Redis.
-func (s *store) holds(t *testing.T, m *model, what string) {
+func (s *store) holds(t *testing.T, m *reference, what string) {
 	t.Helper()
 	got := s.keysAnd(t, false)
 	delete(got, "head")
@@ -117,7 +117,7 @@ func (s *store) holds(t *testing.T, m *model, what string) {
 }
 
 // tells expects an event in the history that leads from a model to the next one.
-func (s *store) tells(t *testing.T, before, after *model, from, to authz.Revision, author admin.Author, imported bool) {
+func (s *store) tells(t *testing.T, before, after *reference, from, to authz.Revision, author admin.Author, imported bool) {
 	t.Helper()
 	history, err := s.History(t.Context(), s.org, admin.After(from), 10)
 	if err != nil || len(history.Events) != 1 {
@@ -143,7 +143,7 @@ func (s *store) tells(t *testing.T, before, after *model, from, to authz.Revisio
 }
 
 // undo undoes the whole history, page by page, and redoes it.
-func (s *store) undo(t *testing.T, m *model, newest authz.Revision) {
+func (s *store) undo(t *testing.T, m *reference, newest authz.Revision) {
 	t.Helper()
 	var events []admin.Event
 	for after := (authz.Revision{}); after != newest; {

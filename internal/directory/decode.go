@@ -15,6 +15,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/plaintext"
 )
 
@@ -25,7 +26,7 @@ const maxLine = 1 << 20
 // line may end with CRLF.
 type RecordReader struct {
 	scanner *bufio.Scanner
-	options []json.Options
+	options json.Options
 	line    int
 	from    int // lines before this one are skipped
 }
@@ -36,7 +37,7 @@ func NewRecordReader(r io.Reader) *RecordReader {
 	scanner.Buffer(make([]byte, 0, 64<<10), maxLine+len("\r\n"))
 	return &RecordReader{
 		scanner: scanner,
-		options: []json.Options{json.RejectUnknownMembers(true), json.WithUnmarshalers(withoutNull())},
+		options: withoutNull(),
 	}
 }
 
@@ -67,7 +68,7 @@ func (r *RecordReader) Read() (*admin.Record, error) {
 		}
 		record, err := r.decode(text)
 		if err == nil {
-			err = record.Check()
+			err = admin.CheckRecord(record)
 		}
 		if err != nil {
 			return nil, r.at(err)
@@ -106,40 +107,25 @@ func (r *RecordReader) decode(text []byte) (*admin.Record, *authz.Error) {
 	if text[0] != '{' {
 		return nil, bad("", "is not a JSON object; write one record a line, such as {\"kind\":\"patient_group\",\"id\":\"diabetes\",\"name\":\"Diabetes\"}")
 	}
+	// The kind says which fields there can be; it may stand anywhere. The whole line is
+	// looked at for it, so that no syntax is wrong after this.
 	var kind struct {
 		Kind authz.Kind `json:"kind"`
 	}
-	if err := json.Unmarshal(text, &kind, r.options[1]); err != nil {
+	if err := json.Unmarshal(text, &kind, r.options); err != nil {
 		return nil, decodeError(err)
 	}
-	var record *admin.Record
-	var err error
-	switch kind.Kind {
-	case authz.KindRole, authz.KindGroup:
-		var l permissionsLine
-		err = json.Unmarshal(text, &l, r.options...)
-		record = &admin.Record{Kind: l.Kind, ID: l.ID, Name: l.Name, Permissions: l.Permissions}
-	case authz.KindPatientGroup:
-		var l patientGroupLine
-		err = json.Unmarshal(text, &l, r.options...)
-		record = &admin.Record{Kind: l.Kind, ID: l.ID, Name: l.Name}
-	case authz.KindTeamMember:
-		var l teamMemberLine
-		err = json.Unmarshal(text, &l, r.options...)
-		record = &admin.Record{
-			Kind: l.Kind, ID: l.ID, Name: l.Name, Role: l.Role, Groups: l.Groups,
-			IsProvider: l.Provider, Access: l.Access, Booking: l.Booking,
-		}
-	case authz.KindPatient:
-		var l patientLine
-		err = json.Unmarshal(text, &l, r.options...)
-		record = &admin.Record{Kind: l.Kind, ID: l.ID, PatientGroup: l.PatientGroup, CareTeam: l.CareTeam}
-	case authz.KindBooking:
-		var l bookingLine
-		err = json.Unmarshal(text, &l, r.options...)
-		record = &admin.Record{Kind: l.Kind, ID: l.ID, Patient: l.Patient, Provider: l.Provider, State: l.State}
-	default:
+	if !model.Has(kind.Kind) {
 		return nil, admin.UnknownKind("kind", kind.Kind)
+	}
+	record := &admin.Record{Kind: kind.Kind}
+	d := jsontext.NewDecoder(bytes.NewBuffer(text))
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() == '"' {
+		var name jsontext.Token
+		if name, err = d.ReadToken(); err == nil {
+			err = r.field(d, record, name.String())
+		}
 	}
 	if err != nil {
 		return nil, decodeError(err)
@@ -147,18 +133,38 @@ func (r *RecordReader) decode(text []byte) (*admin.Record, *authz.Error) {
 	return record, nil
 }
 
+// field reads the value of a member of a record.
+func (r *RecordReader) field(d *jsontext.Decoder, record *admin.Record, name string) error {
+	var to any
+	f := model.FieldOf(record.Kind, name)
+	switch {
+	case name == "kind":
+		to = &record.Kind
+	case name == "id":
+		to = &record.ID
+	case f == nil:
+		return &json.SemanticError{JSONPointer: d.StackPointer(), Err: json.ErrUnknownName}
+	case f.Text != nil:
+		to = f.Text(record)
+	case f.Flag != nil:
+		to = f.Flag(record)
+	default:
+		to = f.List(record)
+	}
+	return json.UnmarshalDecode(d, to, r.options)
+}
+
 // errNull is the error for null, which the json package would take as absent.
 var errNull = errors.New("null")
 
 // withoutNull refuses null wherever a value is expected.
-func withoutNull() *json.Unmarshalers {
-	return json.JoinUnmarshalers(
+func withoutNull() json.Options {
+	return json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(refuseNull[*string]),
 		json.UnmarshalFromFunc(refuseNull[*authz.Kind]),
-		json.UnmarshalFromFunc(refuseNull[*admin.State]),
 		json.UnmarshalFromFunc(refuseNull[*bool]),
 		json.UnmarshalFromFunc(refuseNull[*[]string]),
-	)
+	))
 }
 
 func refuseNull[T any](d *jsontext.Decoder, _ T) error {

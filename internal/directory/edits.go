@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // changeArgs are the arguments of the script that commits a change.
@@ -98,7 +99,7 @@ func (c *changeArgs) add(e *admin.Edit) error {
 		return c.put(e.Record)
 	case admin.Set:
 		c.text(string(e.Key.Kind), e.Key.ID)
-		return c.set(e.Fields)
+		return c.set(e.Key.Kind, e.Fields)
 	case admin.Link, admin.Unlink:
 		c.text(string(e.Relation), e.From, e.To)
 	case admin.Delete:
@@ -113,54 +114,50 @@ func (c *changeArgs) add(e *admin.Edit) error {
 	return nil
 }
 
+// put appends a record as the script takes it: its single values in the order of the
+// table, and then its lists of ids.
 func (c *changeArgs) put(r *admin.Record) error {
 	c.text(string(r.Kind), r.ID)
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup:
-		permissions, err := permissionsOf(r.Permissions)
-		if err != nil {
-			return err
+	fields := model.Fields(r.Kind)
+	for i := range fields {
+		if fields[i].Edge == "" {
+			value, err := storedValue(&fields[i], r)
+			if err != nil {
+				return err
+			}
+			c.text(value)
 		}
-		c.text(r.Name, permissions)
-	case authz.KindPatientGroup:
-		c.text(r.Name)
-	case authz.KindTeamMember:
-		c.text(r.Name, r.Role)
-		c.flag(r.IsProvider)
-		c.list(r.Groups)
-		c.list(r.Access)
-		c.list(r.Booking)
-	case authz.KindPatient:
-		c.text(r.PatientGroup)
-		c.list(r.CareTeam)
-	case authz.KindBooking:
-		c.text(r.Patient, r.Provider, string(r.State))
+	}
+	for _, f := range fields {
+		if f.Edge != "" {
+			c.list(*f.List(r))
+		}
 	}
 	return nil
 }
 
-func (c *changeArgs) set(f admin.Fields) error {
-	var fields []string
-	if f.Name != nil {
-		fields = append(fields, "name", *f.Name)
+// storedValue returns the value of a field that is no edge as Redis has it.
+func storedValue(f *model.Field, r *admin.Record) (string, error) {
+	switch {
+	case f.Text != nil:
+		return *f.Text(r), nil
+	case f.Flag != nil:
+		return flagOf(*f.Flag(r)), nil
+	default:
+		return permissionsOf(*f.List(r))
 	}
-	if f.Permissions != nil {
-		permissions, err := permissionsOf(f.Permissions)
+}
+
+func (c *changeArgs) set(kind authz.Kind, fields admin.Fields) error {
+	patch := &admin.Patch{Fields: fields}
+	names, values := patch.Given(), patch.Over(&admin.Record{})
+	c.args = append(c.args, len(names))
+	for _, name := range names {
+		value, err := storedValue(model.FieldOf(kind, name), values)
 		if err != nil {
 			return err
 		}
-		fields = append(fields, "permissions", permissions)
+		c.text(name, value)
 	}
-	if f.Role != nil {
-		fields = append(fields, "role", *f.Role)
-	}
-	if f.IsProvider != nil {
-		fields = append(fields, "provider", flagOf(*f.IsProvider))
-	}
-	if f.PatientGroup != nil {
-		fields = append(fields, "patient_group", *f.PatientGroup)
-	}
-	c.args = append(c.args, len(fields)/2)
-	c.text(fields...)
 	return nil
 }

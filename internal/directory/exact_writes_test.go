@@ -54,8 +54,8 @@ type watermark struct {
 // attempted is one write and what became of it.
 type attempted struct {
 	what     string
-	asked    func(before *model) (after *model, fits bool) // what it is to do
-	expects  *admin.Expectation                            // of a record (If-Match)
+	asked    func(before *reference) (after *reference, fits bool) // what it is to do
+	expects  *admin.Expectation                                    // of a record (If-Match)
 	imported bool
 
 	since watermark // before it was sent
@@ -68,7 +68,7 @@ type attempted struct {
 // what is wrong about it, "" for nothing.
 type sight struct {
 	what  string
-	wrong func(m *model) string
+	wrong func(m *reference) string
 }
 
 // newLedger keeps a ledger of the sidecars of a trial, whose services write to the store

@@ -18,16 +18,16 @@ import (
 func boss() admin.Actor { return admin.Actor{Type: "team_member", ID: "boss"} }
 
 // asEdits is what edits ask for.
-func asEdits(edits []admin.Edit) func(*model) (*model, bool) {
-	return func(before *model) (*model, bool) {
+func asEdits(edits []admin.Edit) func(*reference) (*reference, bool) {
+	return func(before *reference) (*reference, bool) {
 		after, kind := before.commit(admin.Change{Edits: edits})
 		return after, kind == fits
 	}
 }
 
 // asPatch is what a patch of one record asks for.
-func asPatch(key authz.Key, p admin.Patch) func(*model) (*model, bool) {
-	return func(before *model) (*model, bool) {
+func asPatch(key authz.Key, p admin.Patch) func(*reference) (*reference, bool) {
+	return func(before *reference) (*reference, bool) {
 		r, there := before.records[key]
 		if !there {
 			return before, false
@@ -56,7 +56,7 @@ func asPatch(key authz.Key, p admin.Patch) func(*model) (*model, bool) {
 }
 
 // manual returns who has a manual place on the care team of a patient.
-func (m *model) manual(patient string) []string {
+func (m *reference) manual(patient string) []string {
 	var out []string
 	for member, sources := range m.sources[patient] {
 		if _, is := sources["manual"]; is {
@@ -68,8 +68,8 @@ func (m *model) manual(patient string) []string {
 
 // asSet is what the replacement of a set asks for (A2): afterwards it has ids and nobody
 // else. On care teams it has manual places only, and who is there by a booking stays so.
-func asSet(relation admin.Relation, to string, ids []string) func(*model) (*model, bool) {
-	return func(before *model) (*model, bool) {
+func asSet(relation admin.Relation, to string, ids []string) func(*reference) (*reference, bool) {
+	return func(before *reference) (*reference, bool) {
 		fromKind, toKind := relation.Ends()
 		if !before.has(toKind, to) || !before.has(fromKind, ids...) {
 			return before, false
@@ -176,7 +176,7 @@ func (l *ledger) write(d *desk, r *rand.Rand) {
 	defer cancel()
 	var id string
 	var a *attempted
-	options := func(what string, asked func(*model) (*model, bool)) admin.Options {
+	options := func(what string, asked func(*reference) (*reference, bool)) admin.Options {
 		id, a = l.begin(&attempted{what: what, asked: asked})
 		return admin.Options{Request: id}
 	}
@@ -233,7 +233,7 @@ func (l *ledger) write(d *desk, r *rand.Rand) {
 }
 
 // imports imports some records by themselves, as the command does.
-func (l *ledger) imports(ctx context.Context, r *rand.Rand, options func(string, func(*model) (*model, bool)) admin.Options, a **attempted) {
+func (l *ledger) imports(ctx context.Context, r *rand.Rand, options func(string, func(*reference) (*reference, bool)) admin.Options, a **attempted) {
 	var edits []admin.Edit
 	var text []byte
 	for range 1 + r.IntN(3) {
@@ -251,7 +251,7 @@ func (l *ledger) preview(ctx context.Context, d *desk, edits []admin.Edit) {
 	since := l.now()
 	change := admin.Change{Edits: edits}
 	if p, err := d.cache.Preview(ctx, exactOrganisation, change); err == nil {
-		l.stated("a preview", since, p.Revision, true, &sight{"the preview of " + describe(change), func(m *model) string {
+		l.stated("a preview", since, p.Revision, true, &sight{"the preview of " + describe(change), func(m *reference) string {
 			after, _ := asEdits(edits)(m)
 			told := map[authz.Key]map[string]any{}
 			for _, altered := range p.Altered {
@@ -272,7 +272,7 @@ func (l *ledger) preview(ctx context.Context, d *desk, edits []admin.Edit) {
 	}
 	since = l.now()
 	if p, stated, err := d.reviews.Preview(ctx, exactOrganisation, edits, review.Viewer{Operator: true}, authz.Freshness{}); err == nil {
-		l.stated("a preview of sight", since, stated.Revision, true, &sight{"who sees whom after " + describe(change), func(m *model) string {
+		l.stated("a preview of sight", since, stated.Revision, true, &sight{"who sees whom after " + describe(change), func(m *reference) string {
 			next, _ := asEdits(edits)(m)
 			was, is := m.seen(), next.seen()
 			gained, lost := 0, 0
@@ -312,7 +312,7 @@ func (l *ledger) look(d *desk, r *rand.Rand) {
 		key.ID = pickID(r, key.Kind)
 		stored, revision, err := d.admin.Get(ctx, exactOrganisation, boss(), key)
 		if err == nil {
-			l.stated("a record", since, revision, true, &sight{fmt.Sprint("the record of ", key), func(m *model) string {
+			l.stated("a record", since, revision, true, &sight{fmt.Sprint("the record of ", key), func(m *reference) string {
 				if want := m.view()[key]; !reflect.DeepEqual(viewOf(stored), want) {
 					return fmt.Sprintf("is %v, not %v", viewOf(stored), want)
 				}
@@ -323,7 +323,7 @@ func (l *ledger) look(d *desk, r *rand.Rand) {
 		relation, to, _ := someSet(r)
 		page, err := d.admin.Related(ctx, exactOrganisation, boss(), relation, to, "", 100)
 		if err == nil {
-			l.stated("a set", since, page.Revision, true, &sight{fmt.Sprintf("the set of %s with %s", relation, to), func(m *model) string {
+			l.stated("a set", since, page.Revision, true, &sight{fmt.Sprintf("the set of %s with %s", relation, to), func(m *reference) string {
 				if want := m.related(relation, to); !slices.Equal(page.IDs, want) {
 					return fmt.Sprintf("is %v, not %v", page.IDs, want)
 				}
@@ -339,7 +339,7 @@ func (l *ledger) look(d *desk, r *rand.Rand) {
 		full := r.IntN(2) == 0
 		decision, stated, err := d.service.Decide(ctx, exactOrganisation, question, authz.Freshness{Full: full})
 		if err == nil {
-			l.stated("a decision with full", since, stated.Revision, full, &sight{inWords(question), func(m *model) string {
+			l.stated("a decision with full", since, stated.Revision, full, &sight{inWords(question), func(m *reference) string {
 				if want := m.seen()[[2]string{who, whom}]; want != decision.Allow {
 					return fmt.Sprintf("is answered %t, the rules say %t", decision.Allow, want)
 				}
@@ -350,7 +350,7 @@ func (l *ledger) look(d *desk, r *rand.Rand) {
 }
 
 // related returns the ids at the other end of a relation, in order.
-func (m *model) related(relation admin.Relation, to string) []string {
+func (m *reference) related(relation admin.Relation, to string) []string {
 	var out []string
 	for key, r := range m.records {
 		in := false
@@ -376,7 +376,7 @@ func (m *model) related(relation admin.Relation, to string) []string {
 }
 
 // seen returns who may view whom (V1-V3, V7): pairs of a member and a patient.
-func (m *model) seen() map[[2]string]bool {
+func (m *reference) seen() map[[2]string]bool {
 	out := map[[2]string]bool{}
 	for who, r := range m.records {
 		if who.Kind != authz.KindTeamMember {

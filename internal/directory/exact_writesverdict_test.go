@@ -30,9 +30,9 @@ func (l *ledger) verdictOfWrites() []string {
 		}
 	}
 	seen := map[authz.Revision]bool{{}: true}
-	var m *model
+	var m *reference
 	for _, chain := range l.chains {
-		m = newModel()
+		m = newReference()
 		here := map[string]int{}
 		for i, event := range chain {
 			if event.Revision.Count != uint64(i+1) {
@@ -108,13 +108,13 @@ func (l *ledger) verdictOfWrites() []string {
 }
 
 // written reads what the directory holds into a model.
-func (l *ledger) written() *model {
+func (l *ledger) written() *reference {
 	l.t.Helper()
 	var b bytes.Buffer
 	if _, err := l.direct.Export(l.t.Context(), exactOrganisation, &b); err != nil {
 		l.t.Fatal(err)
 	}
-	m := newModel()
+	m := newReference()
 	reader := NewRecordReader(&b)
 	for {
 		record, err := reader.Read()
@@ -135,7 +135,7 @@ func viewOf(s *admin.Stored) map[string]any {
 	if s == nil {
 		return nil
 	}
-	m := newModel()
+	m := newReference()
 	r := s.Record
 	r.CareTeam = nil
 	m.records[r.Key()] = r

@@ -92,18 +92,14 @@ func (it rawItem) appendRecord(b []byte, kind authz.Kind) ([]byte, error) {
 	if e == nil {
 		return nil, listedInVain(kind)
 	}
-	r := e.record(kind, it.id)
+	r := e.recordOf(kind, it.id)
 	return appendLine(b, &r)
 }
 
 // record returns the entity as a record, every list in order.
-func (e *entity) record(kind authz.Kind, id string) admin.Record {
-	r := admin.Record{
-		Kind: kind, ID: id, Name: e.name, Permissions: e.permissions,
-		Role: e.role, Groups: e.groups, IsProvider: e.isProvider, Access: e.access, Booking: e.booking,
-		PatientGroup: e.patientGroup, CareTeam: slices.Clone(e.manual),
-		Patient: e.patient, Provider: e.provider, State: e.state,
-	}
+func (e *entity) recordOf(kind authz.Kind, id string) admin.Record {
+	r := e.record
+	r.Kind, r.ID = kind, id
 	r.SortLists()
 	return r
 }

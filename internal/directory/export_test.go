@@ -374,7 +374,7 @@ func TestExportForgetsWhatItHasWritten(t *testing.T) {
 		t.Fatalf("restored %+v", got)
 	}
 	for _, it := range got {
-		if e, err := entityOf(authz.KindPatient, it.hash); err != nil || e.patientGroup != "x" {
+		if e, err := entityOf(authz.KindPatient, it.hash); err != nil || e.record.PatientGroup != "x" {
 			t.Errorf("%s is restored as %+v, %v", it.id, e, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The limits on a page of history.
@@ -183,18 +184,19 @@ func (i image) named(to map[string]any, fields []string) bool {
 	careTeam := map[string][]string{}
 	for pair := range slices.Chunk(fields, 2) {
 		field, value := pair[0], pair[1]
-		switch begin, id, isEdge := strings.Cut(field, ":"); {
-		case isEdge && begin == "c":
+		f, id := model.StoredField(i.key.Kind, field)
+		switch {
+		case f != nil && f.Relation == model.CareTeam:
 			careTeam[id] = strings.Split(value, "\n")
-		case isEdge:
-			lists[fieldName(field)] = append(lists[fieldName(field)], id)
-		case field == "permissions":
+		case f != nil && f.Edge != "":
+			lists[f.Name] = append(lists[f.Name], id)
+		case f != nil && f.Type == model.Permissions:
 			var permissions []string
 			if json.Unmarshal([]byte(value), &permissions) != nil {
 				return false
 			}
 			lists[field] = permissions
-		case field == "provider" && i.key.Kind == authz.KindTeamMember:
+		case f != nil && f.Type == model.Flag:
 			to[field] = value == "1"
 		case value != "":
 			to[field] = value
@@ -204,7 +206,7 @@ func (i image) named(to map[string]any, fields []string) bool {
 		setList(to, name, list)
 	}
 	if len(careTeam) > 0 {
-		to["care_team"] = careTeam
+		to[model.CareTeam.Field().Name] = careTeam
 	}
 	return true
 }

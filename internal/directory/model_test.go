@@ -8,23 +8,23 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// model is what an organisation holds, written from the rules in plain Go. Its
+// reference is what an organisation holds, written from the rules in plain Go. Its
 // lists are never changed in place.
-type model struct {
+type reference struct {
 	records map[authz.Key]admin.Record                // care teams are in sources
 	sources map[string]map[string]map[string]struct{} // patient → member → sources
 	since   map[authz.Key]authz.Revision
 }
 
-func newModel() *model {
-	return &model{
+func newReference() *reference {
+	return &reference{
 		records: map[authz.Key]admin.Record{}, sources: map[string]map[string]map[string]struct{}{},
 		since: map[authz.Key]authz.Revision{},
 	}
 }
 
-func (m *model) clone() *model {
-	out := &model{records: maps.Clone(m.records), sources: map[string]map[string]map[string]struct{}{}, since: maps.Clone(m.since)}
+func (m *reference) clone() *reference {
+	out := &reference{records: maps.Clone(m.records), sources: map[string]map[string]map[string]struct{}{}, since: maps.Clone(m.since)}
 	for p, team := range m.sources {
 		out.sources[p] = map[string]map[string]struct{}{}
 		for member, sources := range team {
@@ -38,7 +38,7 @@ func (m *model) clone() *model {
 const fits = authz.ErrorKind(-1)
 
 // commit returns the model after a change, or the kind of the error.
-func (m *model) commit(change admin.Change) (*model, authz.ErrorKind) {
+func (m *reference) commit(change admin.Change) (*reference, authz.ErrorKind) {
 	if err := change.Check(); err != nil {
 		return m, authz.KindOf(err)
 	}
@@ -56,11 +56,11 @@ func (m *model) commit(change admin.Change) (*model, authz.ErrorKind) {
 	return next, fits
 }
 
-func (m *model) has(kind authz.Kind, ids ...string) bool {
+func (m *reference) has(kind authz.Kind, ids ...string) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { _, ok := m.records[authz.Key{Kind: kind, ID: id}]; return !ok })
 }
 
-func (m *model) holds(r admin.Record, grants []string) bool {
+func (m *reference) holds(r admin.Record, grants []string) bool {
 	for _, key := range append([]authz.Key{role(r.Role)}, keysOf(authz.KindGroup, r.Groups)...) {
 		p := m.records[key].Permissions
 		if slices.ContainsFunc(grants, func(permission string) bool { return slices.Contains(p, permission) }) {
@@ -77,7 +77,7 @@ func keysOf(kind authz.Kind, ids []string) (keys []authz.Key) {
 	return keys
 }
 
-func (m *model) isHeld(grants []string) bool {
+func (m *reference) isHeld(grants []string) bool {
 	for _, r := range m.records {
 		if m.holds(r, grants) {
 			return true
@@ -86,7 +86,7 @@ func (m *model) isHeld(grants []string) bool {
 	return false
 }
 
-func (m *model) apply(e admin.Edit) authz.ErrorKind {
+func (m *reference) apply(e admin.Edit) authz.ErrorKind {
 	switch e.Op {
 	case admin.Put:
 		return m.put(*e.Record)
@@ -103,7 +103,7 @@ func (m *model) apply(e admin.Edit) authz.ErrorKind {
 	}
 }
 
-func (m *model) put(r admin.Record) authz.ErrorKind {
+func (m *reference) put(r admin.Record) authz.ErrorKind {
 	switch r.Kind {
 	case authz.KindTeamMember:
 		if r.Role != "" && !m.has(authz.KindRole, r.Role) || !m.has(authz.KindGroup, r.Groups...) ||
@@ -135,7 +135,7 @@ func (m *model) put(r admin.Record) authz.ErrorKind {
 }
 
 // source makes or ends a source of a place on a care team.
-func (m *model) source(patient, member, source string, held bool) {
+func (m *reference) source(patient, member, source string, held bool) {
 	if m.sources[patient] == nil {
 		m.sources[patient] = map[string]map[string]struct{}{}
 	}
@@ -152,7 +152,7 @@ func (m *model) source(patient, member, source string, held bool) {
 	}
 }
 
-func (m *model) set(key authz.Key, f admin.Fields) authz.ErrorKind {
+func (m *reference) set(key authz.Key, f admin.Fields) authz.ErrorKind {
 	r, ok := m.records[key]
 	switch {
 	case !ok:
@@ -181,7 +181,7 @@ func (m *model) set(key authz.Key, f admin.Fields) authz.ErrorKind {
 	return fits
 }
 
-func (m *model) link(e admin.Edit) authz.ErrorKind {
+func (m *reference) link(e admin.Edit) authz.ErrorKind {
 	fromKind, toKind := e.Relation.Ends()
 	key, isLink := authz.Key{Kind: fromKind, ID: e.From}, e.Op == admin.Link
 	r, ok := m.records[key]
@@ -217,7 +217,7 @@ func linked(list []string, id string, isLink bool) []string {
 }
 
 // remove deletes an entity and, if cascade, what refers to it.
-func (m *model) remove(key authz.Key, cascade bool) authz.ErrorKind {
+func (m *reference) remove(key authz.Key, cascade bool) authz.ErrorKind {
 	r, ok := m.records[key]
 	if !ok {
 		return fits
@@ -269,7 +269,7 @@ func (m *model) remove(key authz.Key, cascade bool) authz.ErrorKind {
 	return fits
 }
 
-func (m *model) book(r admin.Record) authz.ErrorKind {
+func (m *reference) book(r admin.Record) authz.ErrorKind {
 	if old, ok := m.records[r.Key()]; ok {
 		if old.Patient != r.Patient || old.Provider != r.Provider || old.State != admin.Booked {
 			return authz.Conflict
@@ -283,7 +283,7 @@ func (m *model) book(r admin.Record) authz.ErrorKind {
 	return m.put(r)
 }
 
-func (m *model) cancel(key authz.Key, release bool) authz.ErrorKind {
+func (m *reference) cancel(key authz.Key, release bool) authz.ErrorKind {
 	r, ok := m.records[key]
 	if !ok {
 		return authz.NotFound

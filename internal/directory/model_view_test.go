@@ -14,7 +14,7 @@ import (
 )
 
 // view returns each record as the history names its fields.
-func (m *model) view() map[authz.Key]map[string]any {
+func (m *reference) view() map[authz.Key]map[string]any {
 	out := make(map[authz.Key]map[string]any, len(m.records))
 	for key, r := range m.records {
 		v := map[string]any{}
@@ -49,7 +49,7 @@ func (m *model) view() map[authz.Key]map[string]any {
 }
 
 // changed notes a revision in which everything that differs from before changed.
-func (m *model) changed(before *model, revision authz.Revision) {
+func (m *reference) changed(before *reference, revision authz.Revision) {
 	was := before.view()
 	for key, is := range m.view() {
 		if !reflect.DeepEqual(was[key], is) {
@@ -60,7 +60,7 @@ func (m *model) changed(before *model, revision authz.Revision) {
 
 // keys returns what Redis is to hold, in the form of store.keys, without the head
 // and the stream.
-func (m *model) keys() map[string]string {
+func (m *reference) keys() map[string]string {
 	k := builder{}
 	for key, r := range m.records {
 		id := key.ID

@@ -191,7 +191,7 @@ func indexName(kind authz.Kind, index search.Index) (string, error) {
 		}
 		return "ids:" + string(kind), nil
 	}
-	name := relationIndex(index.Relation)
+	name := index.Relation.Index()
 	if from, _ := index.Relation.Ends(); name == "" || from != kind {
 		return "", bad("relation", "is none that a %s has", named(kind))
 	}

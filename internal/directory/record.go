@@ -1,76 +1,75 @@
 package directory
 
 import (
-	"bytes"
 	"fmt"
+	"strconv"
 
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caregate/caregate/internal/admin"
-	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
-// The records as they stand on a line. The order of the fields is the order in
-// which they are written.
-type (
-	permissionsLine struct {
-		Kind        authz.Kind `json:"kind"`
-		ID          string     `json:"id"`
-		Name        string     `json:"name,omitzero"`
-		Permissions []string   `json:"permissions"`
-	}
-	patientGroupLine struct {
-		Kind authz.Kind `json:"kind"`
-		ID   string     `json:"id"`
-		Name string     `json:"name,omitzero"`
-	}
-	teamMemberLine struct {
-		Kind     authz.Kind `json:"kind"`
-		ID       string     `json:"id"`
-		Name     string     `json:"name,omitzero"`
-		Role     string     `json:"role,omitzero"`
-		Groups   []string   `json:"groups,omitempty"`
-		Provider bool       `json:"provider,omitzero"`
-		Access   []string   `json:"access,omitempty"`
-		Booking  []string   `json:"booking,omitempty"`
-	}
-	patientLine struct {
-		Kind         authz.Kind `json:"kind"`
-		ID           string     `json:"id"`
-		PatientGroup string     `json:"patient_group"`
-		CareTeam     []string   `json:"care_team,omitempty"`
-	}
-	bookingLine struct {
-		Kind     authz.Kind  `json:"kind"`
-		ID       string      `json:"id"`
-		Patient  string      `json:"patient"`
-		Provider string      `json:"provider"`
-		State    admin.State `json:"state"`
-	}
-)
-
-// appendLine appends a record as one line of JSON with its newline. Equal records
-// give equal bytes if their lists are in the same order.
+// appendLine appends a record as one line of JSON with its newline: its kind, its id,
+// and its fields in the order of the table, those that are empty only if they always
+// stand there. Equal records give equal bytes if their lists are in the same order.
 func appendLine(b []byte, r *admin.Record) ([]byte, error) {
-	var line any
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup:
-		line = permissionsLine{r.Kind, r.ID, r.Name, r.Permissions}
-	case authz.KindPatientGroup:
-		line = patientGroupLine{r.Kind, r.ID, r.Name}
-	case authz.KindTeamMember:
-		line = teamMemberLine{r.Kind, r.ID, r.Name, r.Role, r.Groups, r.IsProvider, r.Access, r.Booking}
-	case authz.KindPatient:
-		line = patientLine{r.Kind, r.ID, r.PatientGroup, r.CareTeam}
-	case authz.KindBooking:
-		line = bookingLine{r.Kind, r.ID, r.Patient, r.Provider, r.State}
-	default:
+	if !model.Has(r.Kind) {
 		return nil, admin.UnknownKind("kind", r.Kind)
 	}
-	out := bytes.NewBuffer(b)
-	if err := json.MarshalWrite(out, line); err != nil {
-		return nil, fmt.Errorf("write a record of kind %s: %w", r.Kind, err)
+	line := lineWriter{b: append(b, '{')}
+	line.member("kind")
+	line.text(string(r.Kind))
+	line.member("id")
+	line.text(r.ID)
+	for _, f := range model.Fields(r.Kind) {
+		switch {
+		case f.Text != nil && (f.Always || *f.Text(r) != ""):
+			line.member(f.Name)
+			line.text(*f.Text(r))
+		case f.Flag != nil && *f.Flag(r):
+			line.member(f.Name)
+			line.b = strconv.AppendBool(line.b, true)
+		case f.List != nil && (f.Always || len(*f.List(r)) > 0):
+			line.member(f.Name)
+			line.texts(*f.List(r))
+		}
 	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
+	if line.err != nil {
+		return nil, fmt.Errorf("write a record of kind %s: %w", r.Kind, line.err)
+	}
+	return append(line.b, "}\n"...), nil
+}
+
+// lineWriter writes an object, and remembers the first text that is no UTF-8.
+type lineWriter struct {
+	b   []byte
+	err error
+}
+
+// member begins a member of the object.
+func (w *lineWriter) member(name string) {
+	if w.b[len(w.b)-1] != '{' {
+		w.b = append(w.b, ',')
+	}
+	w.text(name)
+	w.b = append(w.b, ':')
+}
+
+func (w *lineWriter) text(s string) {
+	b, err := jsontext.AppendQuote(w.b, s)
+	if w.b = b; w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *lineWriter) texts(list []string) {
+	w.b = append(w.b, '[')
+	for i, s := range list {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.text(s)
+	}
+	w.b = append(w.b, ']')
 }

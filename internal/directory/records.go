@@ -117,7 +117,7 @@ func (d *Directory) List(
 func (d *Directory) Related(
 	ctx context.Context, organisation string, relation admin.Relation, to, after string, limit int,
 ) (admin.RelatedPage, error) {
-	index := relationIndex(relation)
+	index := relation.Index()
 	if index == "" {
 		return admin.RelatedPage{}, bad("relation", "is none that entities have")
 	}
@@ -146,31 +146,6 @@ func (d *Directory) Related(
 	return page, nil
 }
 
-// relationIndex returns the index that has the entities from which a relation
-// goes, by the one to which it goes; "" if there is no such relation.
-func relationIndex(relation admin.Relation) string {
-	switch relation {
-	case admin.RoleOf:
-		return "role-members"
-	case admin.InGroup:
-		return "group-members"
-	case admin.Access:
-		return "access"
-	case admin.Booking:
-		return "bookable"
-	case admin.InGroupOf:
-		return "patients"
-	case admin.CareTeam:
-		return "care"
-	case admin.BookingOf:
-		return "bookings-of"
-	case admin.BookingsWith:
-		return "bookings-with"
-	default:
-		return ""
-	}
-}
-
 func clamp(limit int) int {
 	if limit < 1 || limit > maxListed {
 		return maxListed
@@ -193,7 +168,7 @@ func storedOf(key authz.Key, hash any) (*admin.Stored, error) {
 	if err != nil || e == nil {
 		return nil, err
 	}
-	stored := &admin.Stored{Record: e.record(key.Kind, key.ID), Since: e.since}
+	stored := &admin.Stored{Record: e.recordOf(key.Kind, key.ID), Since: e.since}
 	if len(e.careTeam) == 0 {
 		return stored, nil
 	}

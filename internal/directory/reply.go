@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // eachField calls f for every field of a hash, which a script returns as one
@@ -39,39 +40,31 @@ func factOf(key authz.Key, reply any) (*authz.Fact, error) {
 	if err != nil || e == nil {
 		return nil, err
 	}
+	r := &e.record
 	return &authz.Fact{
 		Key: key, Found: true, Since: e.since,
-		Permissions: e.permissions,
-		Role:        e.role, Groups: e.groups, Access: e.access, Booking: e.booking, Provider: e.isProvider,
-		PatientGroup: e.patientGroup, CareTeam: e.careTeam,
+		Permissions: r.Permissions,
+		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
+		PatientGroup: r.PatientGroup, CareTeam: e.careTeam,
 	}, nil
 }
 
 // entity is everything that the hash of an entity says, whatever its kind.
 type entity struct {
-	since                   authz.Revision // of its last change
-	name                    string
-	permissions             []string
-	role                    string
-	groups, access, booking []string
-	isProvider              bool
-	patientGroup            string
-	careTeam                []string // every member
-	manual                  []string // those with the source "manual"
-	patient, provider       string
-	state                   admin.State
+	since    authz.Revision // of its last change
+	record   admin.Record   // its kind and id left out, its care team the manual places
+	careTeam []string       // every member
 }
 
-// required is the number of fields that a hash of each kind always has.
-func required(kind authz.Kind) int {
-	switch kind {
-	case authz.KindRole, authz.KindGroup:
-		return 3
-	case authz.KindTeamMember, authz.KindBooking:
-		return 4
-	default:
-		return 2
+// storedFields returns how many fields a hash of each kind always has beside the revision:
+// all that are no edges.
+func storedFields(kind authz.Kind) (n int) {
+	for _, f := range model.Fields(kind) {
+		if f.Edge == "" {
+			n++
+		}
 	}
+	return n
 }
 
 // entityOf reads a hash, nil when it is empty. Redis gives the fields of a hash
@@ -93,7 +86,7 @@ func entityOf(kind authz.Kind, reply any) (*entity, error) {
 	if err != nil || fields == 0 {
 		return nil, err
 	}
-	if fields-edges != required(kind) {
+	if fields-edges != storedFields(kind)+1 {
 		return nil, damaged("a %s lacks a field", kind)
 	}
 	return e, nil
@@ -107,81 +100,44 @@ func (e *entity) set(kind authz.Kind, field, value string) (known, edge bool) {
 		e.since, err = authz.ParseRevision(value)
 		return err == nil && e.since.Count > 0 && e.since.Nonce != "", false
 	}
-	switch kind {
-	case authz.KindRole, authz.KindGroup:
-		switch field {
-		case "name":
-			e.name = value
-			return true, false
-		case "permissions":
-			return json.Unmarshal([]byte(value), &e.permissions) == nil && e.permissions != nil, false
-		}
-	case authz.KindPatientGroup:
-		e.name = value
-		return field == "name", false
-	case authz.KindTeamMember:
-		return e.setMember(field, value)
-	case authz.KindPatient:
-		if field == "patient_group" {
-			e.patientGroup = value
-			return value != "", false
-		}
-		return e.setCareTeam(field, value), true
-	case authz.KindBooking:
-		switch field {
-		case "patient":
-			e.patient = value
-			return value != "", false
-		case "provider":
-			e.provider = value
-			return value != "", false
-		case "state":
-			e.state = admin.State(value)
-			return e.state == admin.Booked || e.state == admin.Cancelled || e.state == admin.Released, false
-		}
+	f, id := model.StoredField(kind, field)
+	if f == nil {
+		return false, false
 	}
-	return false, false
-}
-
-func (e *entity) setMember(field, value string) (known, edge bool) {
-	switch field {
-	case "name":
-		e.name = value
+	switch r := &e.record; f.Type {
+	case model.Name:
+		*f.Text(r) = value
 		return true, false
-	case "role":
-		e.role = value
-		return true, false
-	case "provider":
-		e.isProvider = value == "1"
+	case model.ID:
+		*f.Text(r) = value
+		return value != "" || !f.Always, false
+	case model.State:
+		r.State = admin.State(value)
+		return r.State.Known(), false
+	case model.Flag:
+		*f.Flag(r) = value == "1"
 		return value == "1" || value == "0", false
+	case model.Permissions:
+		return json.Unmarshal([]byte(value), &r.Permissions) == nil && r.Permissions != nil, false
 	}
-	if len(field) < 3 || field[1] != ':' || value != "" {
+	if f.Relation == model.CareTeam {
+		return e.setCareTeam(id, value), true
+	}
+	if value != "" {
 		return false, false
 	}
-	switch id := field[2:]; field[0] {
-	case 'g':
-		e.groups = append(e.groups, id)
-	case 'a':
-		e.access = append(e.access, id)
-	case 'b':
-		e.booking = append(e.booking, id)
-	default:
-		return false, false
-	}
+	list := f.List(&e.record)
+	*list = append(*list, id)
 	return true, true
 }
 
-// setCareTeam takes an edge of a patient's care team with its sources (B6).
-func (e *entity) setCareTeam(field, value string) bool {
-	member, isEdge := strings.CutPrefix(field, "c:")
-	if !isEdge || member == "" {
-		return false
-	}
+// setCareTeam takes a member of a patient's care team with their sources (B6).
+func (e *entity) setCareTeam(member, value string) bool {
 	e.careTeam = append(e.careTeam, member)
 	for source := range strings.SplitSeq(value, "\n") {
 		switch {
 		case source == "manual":
-			e.manual = append(e.manual, member)
+			e.record.CareTeam = append(e.record.CareTeam, member)
 		case !strings.HasPrefix(source, "booking:"):
 			return false
 		}

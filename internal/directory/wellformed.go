@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // wellFormed returns what is wrong with an entity by itself, given the fields and
@@ -59,36 +60,31 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 			add(RuleFields, "lacks the field %s", field)
 		}
 	}
-	for i, p := range e.permissions {
+	for i, p := range e.record.Permissions {
 		if admin.CheckPermission("", p) != nil {
 			add(RuleFields, "has a permission that is not type:action, type:* or *:*: %s", Printable(p))
 		}
-		if i > 0 && e.permissions[i-1] >= p {
+		if i > 0 && e.record.Permissions[i-1] >= p {
 			add(RuleFields, "has its permissions out of order or twice, at %s", Printable(p))
 		}
 	}
-	if kind == authz.KindTeamMember && !e.isProvider && len(e.booking) > 0 {
+	if kind == authz.KindTeamMember && !e.record.IsProvider && len(e.record.Booking) > 0 {
 		found = append(found, about(RuleBooking, kind, id,
 			"make the member a provider, or take the Booking assignments away, and import the record",
-			"is not a provider and has Booking for %s", some(e.booking)))
+			"is not a provider and has Booking for %s", some(e.record.Booking)))
 	}
 	return found
 }
 
 // requiredFields are the fields that a hash of each kind always has.
 func requiredFields(kind authz.Kind) []string {
-	switch kind {
-	case authz.KindRole, authz.KindGroup:
-		return []string{"rev", "name", "permissions"}
-	case authz.KindPatientGroup:
-		return []string{"rev", "name"}
-	case authz.KindTeamMember:
-		return []string{"rev", "name", "role", "provider"}
-	case authz.KindPatient:
-		return []string{"rev", "patient_group"}
-	default:
-		return []string{"rev", "patient", "provider", "state"}
+	required := []string{"rev"}
+	for _, f := range model.Fields(kind) {
+		if f.Edge == "" {
+			required = append(required, f.Name)
+		}
 	}
+	return required
 }
 
 // validText reports whether a text that is not an id is UTF-8.

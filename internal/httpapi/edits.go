@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // edits makes many changes of any kind in one revision, or none of them.
@@ -188,10 +189,7 @@ func shapeOf(op admin.Op) (map[string]want, bool) {
 	case admin.Put:
 		return recordShape(), true
 	case admin.Set:
-		return map[string]want{
-			"kind": wantText, "id": wantText, "name": wantText, "permissions": wantTexts,
-			"role": wantText, "provider": wantFlag, "patient_group": wantText,
-		}, true
+		return setShape(), true
 	case admin.Link, admin.Unlink:
 		return map[string]want{"relation": wantText, "from": wantText, "to": wantText}, true
 	case admin.Delete:
@@ -203,6 +201,20 @@ func shapeOf(op admin.Op) (map[string]want, bool) {
 	default:
 		return nil, false
 	}
+}
+
+// setShape is every member that can be set: what is no list of ids, of records that are
+// changed field by field.
+func setShape() map[string]want {
+	shape := map[string]want{"kind": wantText, "id": wantText}
+	for _, kind := range model.Kinds() {
+		for _, f := range model.Fields(kind) {
+			if kind != authz.KindBooking && f.Type != model.IDs {
+				shape[f.Name] |= wantOf(&f)
+			}
+		}
+	}
+	return shape
 }
 
 // edit returns the object as an edit.
@@ -237,8 +249,7 @@ func (f *fields) edit(op admin.Op) (e admin.Edit, err error) {
 
 // linkable makes sure that a relation is one that is made and ended as such.
 func (f *fields) linkable(relation admin.Relation) error {
-	switch relation {
-	case admin.InGroup, admin.Access, admin.Booking, admin.CareTeam:
+	if relation.IsLinked() {
 		return nil
 	}
 	return authz.Errorf(authz.Malformed, f.place("relation"), "must be group, access, booking or care_team; "+

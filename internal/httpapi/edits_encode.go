@@ -1,11 +1,9 @@
 package httpapi
 
 import (
-	"slices"
-	"strconv"
-
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // appendEdit appends an edit as an element of edits: it reads back as the same.
@@ -19,7 +17,7 @@ func appendEdit(dst []byte, e *admin.Edit) []byte {
 		dst = appendText(dst, "patient", e.Record.Patient)
 		dst = appendText(dst, "provider", e.Record.Provider)
 	case admin.Set:
-		dst = appendFields(appendKey(dst, e.Key), &e.Fields)
+		dst = appendFields(appendKey(dst, e.Key), e.Key.Kind, e.Fields)
 	case admin.Link, admin.Unlink:
 		dst = appendString(append(dst, `"relation":`...), string(e.Relation))
 		dst = appendText(dst, "from", e.From)
@@ -33,55 +31,25 @@ func appendEdit(dst []byte, e *admin.Edit) []byte {
 	return append(dst, '}', '}')
 }
 
-// appendPut appends the members of a record, those that it has.
+// appendPut appends the members of a record, those that are not empty.
 func appendPut(dst []byte, r *admin.Record) []byte {
 	dst = appendKey(dst, r.Key())
-	known := membersOf(r.Kind)
-	text := func(name, value string) {
-		if value != "" && slices.Contains(known, name) {
-			dst = appendText(dst, name, value)
+	for _, f := range model.Fields(r.Kind) {
+		if f.Text != nil && *f.Text(r) != "" || f.Flag != nil && *f.Flag(r) || f.List != nil && len(*f.List(r)) > 0 {
+			dst = appendField(dst, &f, r)
 		}
-	}
-	list := func(name string, values []string) {
-		if len(values) > 0 && slices.Contains(known, name) {
-			dst = appendList(dst, name, values)
-		}
-	}
-	text("name", r.Name)
-	list("permissions", r.Permissions)
-	text("role", r.Role)
-	list("groups", r.Groups)
-	if r.Kind == authz.KindTeamMember {
-		dst = appendTrue(dst, "provider", r.IsProvider)
-	}
-	list("access", r.Access)
-	list("booking", r.Booking)
-	text("patient_group", r.PatientGroup)
-	list("care_team", r.CareTeam)
-	if r.Kind == authz.KindBooking {
-		text("patient", r.Patient)
-		text("provider", r.Provider)
-		text("state", string(r.State))
 	}
 	return dst
 }
 
 // appendFields appends the fields that change.
-func appendFields(dst []byte, f *admin.Fields) []byte {
-	if f.Name != nil {
-		dst = appendText(dst, "name", *f.Name)
-	}
-	if f.Permissions != nil {
-		dst = appendList(dst, "permissions", f.Permissions)
-	}
-	if f.Role != nil {
-		dst = appendText(dst, "role", *f.Role)
-	}
-	if f.IsProvider != nil {
-		dst = strconv.AppendBool(append(dst, `,"provider":`...), *f.IsProvider)
-	}
-	if f.PatientGroup != nil {
-		dst = appendText(dst, "patient_group", *f.PatientGroup)
+func appendFields(dst []byte, kind authz.Kind, fields admin.Fields) []byte {
+	patch := &admin.Patch{Fields: fields}
+	values := patch.Over(&admin.Record{})
+	for _, name := range patch.Given() {
+		if f := model.FieldOf(kind, name); f != nil {
+			dst = appendField(dst, f, values)
+		}
 	}
 	return dst
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // want is what the value of a member may be.
@@ -169,7 +170,7 @@ func (f *fields) only(what string, names ...string) error {
 // kind returns the kind of record that the object names.
 func (f *fields) kind() (authz.Kind, error) {
 	kind := authz.Kind(f.texts["kind"])
-	if !slices.Contains(admin.Kinds(), kind) {
+	if !model.Has(kind) {
 		return "", admin.UnknownKind(f.place("kind"), kind)
 	}
 	return kind, nil
@@ -189,10 +190,24 @@ func (f *fields) key() (authz.Key, error) {
 
 // recordShape is every member that a record of some kind has.
 func recordShape() map[string]want {
-	return map[string]want{
-		"kind": wantText, "id": wantText, "name": wantText, "permissions": wantTexts,
-		"role": wantText, "groups": wantTexts, "provider": wantText | wantFlag, "access": wantTexts, "booking": wantTexts,
-		"patient_group": wantText, "care_team": wantTexts, "patient": wantText, "state": wantText,
+	shape := map[string]want{"kind": wantText, "id": wantText}
+	for _, kind := range model.Kinds() {
+		for _, f := range model.Fields(kind) {
+			shape[f.Name] |= wantOf(&f)
+		}
+	}
+	return shape
+}
+
+// wantOf returns what the value of a field may be.
+func wantOf(f *model.Field) want {
+	switch {
+	case f.Text != nil:
+		return wantText
+	case f.Flag != nil:
+		return wantFlag
+	default:
+		return wantTexts
 	}
 }
 
@@ -200,42 +215,32 @@ func bookShape() map[string]want {
 	return map[string]want{"id": wantText, "patient": wantText, "provider": wantText}
 }
 
-// membersOf returns the members of a record beside kind and id.
-func membersOf(kind authz.Kind) []string {
-	switch kind {
-	case authz.KindRole, authz.KindGroup:
-		return []string{"name", "permissions"}
-	case authz.KindPatientGroup:
-		return []string{"name"}
-	case authz.KindTeamMember:
-		return []string{"name", "role", "groups", "provider", "access", "booking"}
-	case authz.KindPatient:
-		return []string{"patient_group", "care_team"}
-	case authz.KindBooking:
-		return []string{"patient", "provider", "state"}
-	default:
-		return nil
-	}
-}
-
 // about makes sure that the object is about the entity key, as far as it says, and
-// has members of its kind alone.
+// has only members of its kind, with values of their types.
 func (f *fields) about(key authz.Key) error {
 	for name, want := range map[string]string{"kind": string(key.Kind), "id": key.ID} {
 		if given, ok := f.texts[name]; ok && given != want {
 			return authz.Errorf(authz.Malformed, f.place(name), "is another than the path says; leave it out, or make them agree")
 		}
 	}
-	if err := f.only("a record of the kind "+string(key.Kind), append([]string{"kind", "id"}, membersOf(key.Kind)...)...); err != nil {
+	members := []string{"kind", "id"}
+	for _, field := range model.Fields(key.Kind) {
+		members = append(members, field.Name)
+	}
+	if err := f.only("a record of the kind "+string(key.Kind), members...); err != nil {
 		return err
 	}
-	_, isText := f.texts["provider"]
-	_, isFlag := f.flags["provider"]
-	switch {
-	case isText && key.Kind == authz.KindTeamMember:
-		return authz.Errorf(authz.Malformed, f.place("provider"), "must be true or false, not a string")
-	case isFlag && key.Kind == authz.KindBooking:
-		return authz.Errorf(authz.Malformed, f.place("provider"), "must be a string, not a boolean")
+	for _, name := range f.names { // members of one name may be of other types in other kinds
+		field := model.FieldOf(key.Kind, name)
+		_, isText := f.texts[name]
+		_, isFlag := f.flags[name]
+		switch {
+		case field == nil:
+		case isText && field.Text == nil:
+			return authz.Errorf(authz.Malformed, f.place(name), "must be %s, not a string", wantOf(field))
+		case isFlag && field.Flag == nil:
+			return authz.Errorf(authz.Malformed, f.place(name), "must be %s, not a boolean", wantOf(field))
+		}
 	}
 	return nil
 }
@@ -245,13 +250,18 @@ func (f *fields) record(key authz.Key) (*admin.Record, error) {
 	if err := f.about(key); err != nil {
 		return nil, err
 	}
-	return &admin.Record{
-		Kind: key.Kind, ID: key.ID, Name: f.texts["name"], Permissions: f.lists["permissions"],
-		Role: f.texts["role"], Groups: f.lists["groups"], IsProvider: f.flags["provider"],
-		Access: f.lists["access"], Booking: f.lists["booking"],
-		PatientGroup: f.texts["patient_group"], CareTeam: f.lists["care_team"],
-		Patient: f.texts["patient"], Provider: f.texts["provider"], State: admin.State(f.texts["state"]),
-	}, nil
+	r := &admin.Record{Kind: key.Kind, ID: key.ID}
+	for _, field := range model.Fields(key.Kind) {
+		switch {
+		case field.Text != nil:
+			*field.Text(r) = f.texts[field.Name]
+		case field.Flag != nil:
+			*field.Flag(r) = f.flags[field.Name]
+		default:
+			*field.List(r) = f.lists[field.Name]
+		}
+	}
+	return r, nil
 }
 
 // booking returns the object as a booking that is to be made.

@@ -7,36 +7,34 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // appendRecord appends a record as it stands on a line of facts, with all its
 // lists, and of a patient also why each is on their care team.
 func appendRecord(dst []byte, r *admin.Stored) []byte {
 	dst = appendKey(append(dst, '{'), r.Key())
-	if r.Name != "" {
-		dst = appendText(dst, "name", r.Name)
-	}
-	switch r.Kind {
-	case authz.KindRole, authz.KindGroup:
-		dst = appendList(dst, "permissions", r.Permissions)
-	case authz.KindTeamMember:
-		if r.Role != "" {
-			dst = appendText(dst, "role", r.Role)
+	for _, f := range model.Fields(r.Kind) {
+		if f.Text == nil || f.Always || *f.Text(&r.Record) != "" {
+			dst = appendField(dst, &f, &r.Record)
 		}
-		dst = appendList(dst, "groups", r.Groups)
-		dst = strconv.AppendBool(append(dst, `,"provider":`...), r.IsProvider)
-		dst = appendList(dst, "access", r.Access)
-		dst = appendList(dst, "booking", r.Booking)
-	case authz.KindPatient:
-		dst = appendText(dst, "patient_group", r.PatientGroup)
-		dst = appendList(dst, "care_team", r.CareTeam)
+	}
+	if r.Kind == authz.KindPatient {
 		dst = appendSources(append(dst, `,"care_team_sources":`...), r.Sources)
-	case authz.KindBooking:
-		dst = appendText(dst, "patient", r.Patient)
-		dst = appendText(dst, "provider", r.Provider)
-		dst = appendText(dst, "state", string(r.State))
 	}
 	return append(dst, '}')
+}
+
+// appendField appends a field of a record as a member of an object that has some already.
+func appendField(dst []byte, f *model.Field, r *admin.Record) []byte {
+	switch {
+	case f.Text != nil:
+		return appendText(dst, f.Name, *f.Text(r))
+	case f.Flag != nil:
+		return strconv.AppendBool(append(append(append(dst, `,"`...), f.Name...), `":`...), *f.Flag(r))
+	default:
+		return appendList(dst, f.Name, *f.List(r))
+	}
 }
 
 // appendKey appends the two members that name an entity.

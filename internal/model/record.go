@@ -1,0 +1,58 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/caregate/caregate/internal/authz"
+)
+
+// Record is everything that an organisation says about one entity. Which fields
+// count depends on Kind. A record stands for the entity as a whole.
+type Record struct {
+	Kind authz.Kind
+	ID   string
+	Name string // role, group, patient group and team member
+
+	Permissions []string // role and group
+
+	// Team member.
+	Role       string // "" for none
+	Groups     []string
+	IsProvider bool
+	Access     []string
+	Booking    []string
+
+	// Patient. CareTeam lists the manual edges; bookings bring theirs.
+	PatientGroup string
+	CareTeam     []string
+
+	// Booking.
+	Patient  string
+	Provider string
+	State    BookingState
+}
+
+// Key returns the key of the entity.
+func (r *Record) Key() authz.Key { return authz.Key{Kind: r.Kind, ID: r.ID} }
+
+// SortLists puts every list in order, for they are sets.
+func (r *Record) SortLists() {
+	for _, f := range Fields(r.Kind) {
+		if f.List != nil {
+			slices.Sort(*f.List(r))
+		}
+	}
+}
+
+// BookingState is the state of a booking (B6).
+type BookingState string
+
+// The states of a booking.
+const (
+	Booked    BookingState = "booked"
+	Cancelled BookingState = "cancelled" // the care-team edge is kept
+	Released  BookingState = "released"  // the care-team edge is given up
+)
+
+// Known reports whether a booking can be in the state.
+func (s BookingState) Known() bool { return s == Booked || s == Cancelled || s == Released }
