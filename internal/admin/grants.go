@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -113,15 +114,15 @@ func (p *permit) sources(ctx context.Context, g *growth) (before, after []source
 	if g.now.Kind != authz.KindTeamMember {
 		return []source{{g.was.Key(), g.was.Permissions}}, []source{{g.now.Key(), g.now.Permissions}}, nil
 	}
-	if before, err = p.granting(ctx, sourcesOf(g.was.Role, g.was.Groups)); err == nil {
-		after, err = p.granting(ctx, sourcesOf(g.now.Role, g.now.Groups))
+	if before, err = p.granting(ctx, authz.Sources(g.was.Role, g.was.Groups)); err == nil {
+		after, err = p.granting(ctx, authz.Sources(g.now.Role, g.now.Groups))
 	}
 	return before, after, err
 }
 
-func (p *permit) granting(ctx context.Context, keys []authz.Key) ([]source, error) {
+func (p *permit) granting(ctx context.Context, keys iter.Seq[authz.Key]) ([]source, error) {
 	var out []source
-	for _, key := range keys {
+	for key := range keys {
 		s := source{key, p.fact(key).Permissions}
 		if e := p.draft.entities[key]; e != nil && (e.changed || e.deleted) {
 			s.permissions = nil
@@ -203,18 +204,6 @@ func listed(sources []source) map[string]bool {
 		}
 	}
 	return out
-}
-
-// sourcesOf returns the keys of a role, "" for none, and of groups.
-func sourcesOf(role string, groups []string) []authz.Key {
-	var keys []authz.Key
-	if role != "" {
-		keys = append(keys, authz.Key{Kind: authz.KindRole, ID: role})
-	}
-	for _, id := range groups {
-		keys = append(keys, authz.Key{Kind: authz.KindGroup, ID: id})
-	}
-	return keys
 }
 
 // someOf names permissions in a message, not too many of them.

@@ -83,8 +83,7 @@ func (d *draft) keys(edits []Edit) []authz.Key {
 		}
 	}
 	about := func(r *Record) {
-		add(authz.KindRole, r.Role)
-		add(authz.KindGroup, r.Groups...)
+		out = slices.AppendSeq(out, authz.Sources(r.Role, r.Groups))
 		add(authz.KindPatient, r.Patient)
 		add(authz.KindTeamMember, r.Provider)
 	}

@@ -78,7 +78,7 @@ func (s *Service) judge(ctx context.Context, organisation string, actor Actor, k
 		return nil, err
 	}
 	j.listed = map[string]bool{}
-	for _, key := range sourcesOf(j.member.Role, j.member.Groups) {
+	for key := range j.member.Sources() {
 		for _, permission := range c.Facts.Get(key).Permissions {
 			j.listed[permission] = true
 		}

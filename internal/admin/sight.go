@@ -84,7 +84,7 @@ func cancelling(r *Record) question {
 // reading returns facts that are as they were read of the actor, with others.
 func (j *judge) reading(others ...*authz.Fact) *authz.Facts {
 	facts := []*authz.Fact{j.fact(j.actor.key())}
-	for _, key := range sourcesOf(j.member.Role, j.member.Groups) {
+	for key := range j.member.Sources() {
 		facts = append(facts, j.fact(key))
 	}
 	for _, fact := range others {

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +61,35 @@ type Fact struct {
 func (f *Fact) Prepared(build func(*Fact) any) any {
 	f.prepare.Do(func() { f.prepared = build(f) })
 	return f.prepared
+}
+
+// Sources returns the keys of what grants a team member permissions: their role, "" for
+// none, and then each of their groups (P2).
+func Sources(role string, groups []string) iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		if role != "" && !yield(Key{Kind: KindRole, ID: role}) {
+			return
+		}
+		for _, id := range groups {
+			if !yield(Key{Kind: KindGroup, ID: id}) {
+				return
+			}
+		}
+	}
+}
+
+// Sources returns the keys of what grants the permissions of a team member; an entity of
+// another kind has none.
+func (f *Fact) Sources() iter.Seq[Key] { return Sources(f.Role, f.Groups) }
+
+// Size returns about how many bytes the lists of a fact have, and how many items.
+func (f *Fact) Size() (items, bytes int) {
+	for _, list := range [...][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
+		for _, item := range list {
+			items, bytes = items+1, bytes+len(item)
+		}
+	}
+	return items, bytes
 }
 
 // Facts is one consistent reading of an organisation: everything in it was

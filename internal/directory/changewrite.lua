@@ -46,11 +46,8 @@ local function lost(grants)
   -- that lacking does not have.
   local function holds(fields, side, lacking)
     for field, value in pairs(fields) do
-      if field == 'role' then
-        if value ~= '' and lacking.role ~= value and makes('role', value, side) then return true end
-      elseif string.sub(field, 1, 2) == 'g:' then
-        if not lacking[field] and makes('group', string.sub(field, 3), side) then return true end
-      end
+      local source, id = source_of(field, value)
+      if source and lacking[field] ~= value and makes(source, id, side) then return true end
     end
     return false
   end

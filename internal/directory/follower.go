@@ -139,11 +139,8 @@ func (f *follower) collect(keys []authz.Key, allOrNothing bool) (found []*authz.
 			continue
 		}
 		if fact := take(key); fact != nil && fact.Found && key.Kind == authz.KindTeamMember {
-			if fact.Role != "" {
-				take(authz.Key{Kind: authz.KindRole, ID: fact.Role})
-			}
-			for _, id := range fact.Groups {
-				take(authz.Key{Kind: authz.KindGroup, ID: id})
+			for source := range fact.Sources() {
+				take(source)
 			}
 		}
 		if allOrNothing && missing != nil {

@@ -217,13 +217,8 @@ end
 -- held_by reads the role and groups of a team member.
 local function held_by(hash)
   for i = 1, #hash, 2 do
-    local field, value, all = hash[i], hash[i + 1], true
-    if field == 'role' then
-      all = value == '' or also('role', value)
-    elseif string.sub(field, 1, 2) == 'g:' then
-      all = also('group', string.sub(field, 3))
-    end
-    if not all then return false end
+    local source, id = source_of(hash[i], hash[i + 1])
+    if source and not also(source, id) then return false end
   end
   return true
 end

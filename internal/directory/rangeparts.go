@@ -87,12 +87,8 @@ func (d *Directory) rangeOfFew(
 // sizeOf returns about how many bytes the hashes of facts have.
 func sizeOf(facts *authz.Facts) (size int) {
 	for _, f := range facts.All() {
-		size += len(f.ID)
-		for _, list := range [][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
-			for _, item := range list {
-				size += len(item) + 3
-			}
-		}
+		items, bytes := f.Size()
+		size += len(f.ID) + 3*items + bytes
 	}
 	return size
 }

@@ -70,12 +70,8 @@ for i = 3, #ARGV, 2 do
   end
   if kind == 'team_member' then
     for j = 1, #hash, 2 do
-      local field = hash[j]
-      if field == 'role' then
-        if hash[j + 1] ~= '' then also('role', hash[j + 1]) end
-      elseif string.sub(field, 1, 2) == 'g:' then
-        also('group', string.sub(field, 3))
-      end
+      local source, id = source_of(hash[j], hash[j + 1])
+      if source then also(source, id) end
     end
   end
 end

@@ -158,16 +158,12 @@ func (r *reading) keep(asked []authz.Key) error {
 
 // unread returns the roles and groups of members that were not read with them.
 func (r *reading) unread() (keys []authz.Key) {
-	also := func(kind authz.Kind, id string) {
-		if key := (authz.Key{Kind: kind, ID: id}); id != "" && !r.known[key] {
-			r.known[key] = true
-			keys = append(keys, key)
-		}
-	}
 	for _, fact := range r.all {
-		also(authz.KindRole, fact.Role)
-		for _, id := range fact.Groups {
-			also(authz.KindGroup, id)
+		for key := range fact.Sources() {
+			if !r.known[key] {
+				r.known[key] = true
+				keys = append(keys, key)
+			}
 		}
 	}
 	for _, key := range keys {

@@ -40,13 +40,7 @@ func factOf(key authz.Key, reply any) (*authz.Fact, error) {
 	if err != nil || e == nil {
 		return nil, err
 	}
-	r := &e.record
-	return &authz.Fact{
-		Key: key, Found: true, Since: e.since,
-		Permissions: r.Permissions,
-		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
-		PatientGroup: r.PatientGroup, CareTeam: e.careTeam,
-	}, nil
+	return model.FactOf(key, e.since, &e.record, e.careTeam), nil
 }
 
 // entity is everything that the hash of an entity says, whatever its kind.

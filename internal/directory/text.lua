@@ -18,3 +18,13 @@ local function text_of(hash) return joined_by(hash, '\0') end
 -- key, its fields and its bytes. Redis answers nobody else meanwhile, so that a script
 -- ends when it has done as much as it may, and tells how far it came.
 local function work_of(hash, text) return 10 + #hash / 2 + #text / 64 end
+
+-- source_of returns the kind and id of the role or group by which a field of a team
+-- member grants permissions (P2), and nothing for any other field.
+local function source_of(field, value)
+  if field == 'role' then
+    if value ~= '' then return 'role', value end
+  elseif string.sub(field, 1, 2) == 'g:' then
+    return 'group', string.sub(field, 3)
+  end
+end

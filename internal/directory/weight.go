@@ -23,10 +23,7 @@ func weigh(_ entryKey, f *authz.Fact) uint32 {
 	if len(f.Groups) > 0 {
 		n += weightOfUnion
 	}
-	for _, list := range [][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
-		for _, item := range list {
-			n += weightOfItem + 3*len(item)
-		}
-	}
+	items, bytes := f.Size()
+	n += weightOfItem*items + 3*bytes
 	return uint32(min(n, math.MaxUint32))
 }

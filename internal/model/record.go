@@ -56,3 +56,14 @@ const (
 
 // Known reports whether a booking can be in the state.
 func (s BookingState) Known() bool { return s == Booked || s == Cancelled || s == Released }
+
+// FactOf returns what a record says as the policy is told it, with the whole care team: a
+// record has only the manual places (B6). The fact keeps the lists.
+func FactOf(key authz.Key, since authz.Revision, r *Record, careTeam []string) *authz.Fact {
+	return &authz.Fact{
+		Key: key, Found: true, Since: since,
+		Permissions: r.Permissions,
+		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
+		PatientGroup: r.PatientGroup, CareTeam: careTeam,
+	}
+}

@@ -150,14 +150,9 @@ func sourcesOf(fact *authz.Fact, facts *authz.Facts) []*authz.Fact {
 		return nil
 	}
 	sources := make([]*authz.Fact, 0, 1+len(fact.Groups))
-	if fact.Role != "" {
-		if role := facts.Get(authz.Key{Kind: authz.KindRole, ID: fact.Role}); role.Found {
-			sources = append(sources, role)
-		}
-	}
-	for _, id := range fact.Groups {
-		if group := facts.Get(authz.Key{Kind: authz.KindGroup, ID: id}); group.Found {
-			sources = append(sources, group)
+	for key := range fact.Sources() {
+		if source := facts.Get(key); source.Found {
+			sources = append(sources, source)
 		}
 	}
 	return sources

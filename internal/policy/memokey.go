@@ -127,14 +127,11 @@ func (m *memo) appendFact(ids []*identity, fact *authz.Fact, facts *authz.Facts)
 	if fact.Kind != authz.KindTeamMember || !fact.Found {
 		return ids
 	}
-	if fact.Role != "" {
-		ids = append(ids, m.identity(facts.Get(authz.Key{Kind: authz.KindRole, ID: fact.Role})))
-	}
-	for _, id := range fact.Groups {
+	for key := range fact.Sources() {
 		if len(ids) > memoFacts {
 			break
 		}
-		ids = append(ids, m.identity(facts.Get(authz.Key{Kind: authz.KindGroup, ID: id})))
+		ids = append(ids, m.identity(facts.Get(key)))
 	}
 	return ids
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -75,20 +76,15 @@ func factOf(r *admin.Stored) *authz.Fact {
 	if r == nil {
 		return nil
 	}
-	return &authz.Fact{
-		Key: r.Key(), Found: true, Since: r.Since,
-		Permissions: r.Permissions,
-		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
-		PatientGroup: r.PatientGroup,
-		CareTeam:     slices.Sorted(maps.Keys(r.Sources)), // manual places, and those that bookings brought (B5)
-	}
+	careTeam := slices.Sorted(maps.Keys(r.Sources)) // manual places, and those that bookings brought (B5)
+	return model.FactOf(r.Key(), r.Since, &r.Record, careTeam)
 }
 
 // readSources reads the roles and groups that altered members would have.
 func (c *comparison) readSources(ctx context.Context) error {
 	wanted := map[authz.Key]bool{}
 	for _, fact := range c.altered {
-		for _, key := range sourcesOf(fact) {
+		for key := range fact.Sources() {
 			if c.altered[key] == nil {
 				wanted[key] = true
 			}
@@ -191,7 +187,7 @@ func (c *comparison) someone(id string, facts *authz.Facts) *someone {
 		member, same = altered, false
 	}
 	after := []*authz.Fact{member}
-	for _, source := range sourcesOf(member) {
+	for source := range member.Sources() {
 		fact := facts.Get(source)
 		if altered := c.altered[source]; altered != nil {
 			fact, same = altered, false

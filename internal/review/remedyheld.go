@@ -44,7 +44,7 @@ func (t *trial) own(ctx context.Context) (own []*authz.Fact, more bool, err erro
 	if t.member == nil {
 		return nil, false, nil
 	}
-	for _, key := range sourcesOf(t.member) {
+	for key := range t.member.Sources() {
 		if f := t.question.Facts.Get(key); f.Found {
 			own = append(own, f)
 		}

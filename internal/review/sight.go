@@ -176,22 +176,10 @@ func (c *counter) permitted(
 // more. They do not expire: what is read beside them has to be of their revision.
 func withSources(member *authz.Fact, facts *authz.Facts) *authz.Facts {
 	of := []*authz.Fact{member}
-	for _, source := range sourcesOf(member) {
+	for source := range member.Sources() {
 		of = append(of, facts.Get(source))
 	}
 	return authz.NewFacts(true, facts.Revision, of...)
-}
-
-// sourcesOf returns the keys of the role and the groups of a member.
-func sourcesOf(member *authz.Fact) []authz.Key {
-	var keys []authz.Key
-	if member.Role != "" {
-		keys = append(keys, authz.Key{Kind: authz.KindRole, ID: member.Role})
-	}
-	for _, id := range member.Groups {
-		keys = append(keys, authz.Key{Kind: authz.KindGroup, ID: id})
-	}
-	return keys
 }
 
 // reading is a directory of facts that were read already.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // line is a record as an import reads it.
@@ -97,11 +98,7 @@ func (rs records) facts() known {
 		if r.Kind == authz.KindBooking {
 			continue
 		}
-		k[r.Key()] = &authz.Fact{
-			Key: r.Key(), Found: true, Since: authz.Revision{Count: 1, Nonce: "records"}, Permissions: r.Permissions,
-			Role: r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
-			PatientGroup: r.PatientGroup, CareTeam: slices.Clone(r.CareTeam),
-		}
+		k[r.Key()] = model.FactOf(r.Key(), authz.Revision{Count: 1, Nonce: "records"}, r, slices.Clone(r.CareTeam))
 	}
 	for i := range rs {
 		r := &rs[i]
