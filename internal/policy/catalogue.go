@@ -100,12 +100,8 @@ func taken(facts authz.Kind, name string) bool {
 	switch name {
 	case "type", "id", "properties", "found":
 		return true
-	case "role", "permissions", "groups", "access", "booking", "provider":
-		return facts == authz.KindTeamMember
-	case "patient_group", "care_team":
-		return facts == authz.KindPatient
 	}
-	return false
+	return slices.Contains(factsOf(facts), name)
 }
 
 // actionTerms prepares the actions that the catalogue has, as they stand in the

@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
@@ -348,15 +349,15 @@ func unknowns(leaves []openLeaf) []*ast.Term {
 	return terms
 }
 
-// factsOf names the facts that the directory holds of one kind.
-func factsOf(kind authz.Kind) []string {
-	switch kind {
-	case authz.KindTeamMember:
-		return []string{
-			authz.FactRole, authz.FactPermissions, authz.FactGroups, authz.FactAccess, authz.FactBooking, authz.FactProvider,
+// factsOf names the facts that the policy sees of entities of one kind.
+func factsOf(kind authz.Kind) (facts []string) {
+	for _, f := range model.Fields(kind) {
+		if f.Leaf {
+			facts = append(facts, f.Name)
 		}
-	case authz.KindPatient:
-		return []string{authz.FactPatientGroup, authz.FactCareTeam}
 	}
-	return nil
+	if kind == authz.KindTeamMember { // made of their role and groups (P2)
+		facts = append(facts, authz.FactPermissions)
+	}
+	return facts
 }
