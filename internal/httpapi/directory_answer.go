@@ -77,32 +77,31 @@ func (x *exchange) ifMatch() (string, error) {
 	return tag[1 : len(tag)-1], nil
 }
 
-// conditions reads what a write of the record for key depends on. Create says that
-// it must not exist yet.
-func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Options, create bool, err error) {
+// conditions reads what a write of the record for key depends on: for one that may create it, also
+// that it must not exist yet.
+func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Options, err error) {
 	if options, err = x.options(); err != nil {
-		return options, false, err
+		return options, err
 	}
 	tag, err := x.ifMatch()
 	if err != nil {
-		return options, false, err
+		return options, err
 	}
 	if tag != "" {
 		since, err := authz.ParseRevision(tag)
 		if err != nil || since == (authz.Revision{}) {
-			return options, false, authz.Errorf(authz.Malformed, "If-Match", "is no entity tag of a record; pass back what its ETag said")
+			return options, authz.Errorf(authz.Malformed, "If-Match", "is no entity tag of a record; pass back what its ETag said")
 		}
 		options.IfMatch = []admin.Expectation{{Key: key, Since: since, IfMatch: true}}
 	}
 	if given := x.request.Header["If-None-Match"]; len(given) > 0 {
 		if !mayCreate || tag != "" || len(given) > 1 || given[0] != "*" {
-			return options, false, authz.Errorf(authz.Malformed, "If-None-Match",
+			return options, authz.Errorf(authz.Malformed, "If-None-Match",
 				"must be * with PUT, for a record that does not exist yet, or not there")
 		}
 		options.IfMatch = []admin.Expectation{{Key: key, IfMatch: true}}
-		create = true
 	}
-	return options, create, nil
+	return options, nil
 }
 
 // unwritten returns the error that a write is answered with. When nobody can say

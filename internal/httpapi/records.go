@@ -88,7 +88,7 @@ func (a *API) putRecord(kind authz.Kind) administering {
 		if err != nil {
 			return err
 		}
-		options, create, err := x.conditions(key, true)
+		options, err := x.conditions(key, true)
 		if err != nil {
 			return err
 		}
@@ -100,24 +100,17 @@ func (a *API) putRecord(kind authz.Kind) administering {
 		if err != nil {
 			return err
 		}
-		status := http.StatusOK
-		if create || len(options.IfMatch) == 0 && !x.exists(actor, key) {
-			status = http.StatusCreated
-		}
 		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, []admin.Edit{{Op: admin.Put, Record: record}}, options)
 		if err != nil {
 			return x.unwritten(err, inRecord)
 		}
+		status := http.StatusOK
+		if done.Before == (authz.Revision{}) {
+			status = http.StatusCreated
+		}
 		x.written(actor, key, done, status)
 		return nil
 	}
-}
-
-// exists reports whether there is a record for key, for the status of an answer
-// alone: somebody else may make one or take it away the moment after.
-func (x *exchange) exists(actor admin.Actor, key authz.Key) bool {
-	_, _, err := x.stored(actor, key)
-	return authz.KindOf(err) != authz.NotFound
 }
 
 // patchRecord gives the fields and lists in the body new values.
@@ -127,7 +120,7 @@ func (a *API) patchRecord(kind authz.Kind) administering {
 		if err != nil {
 			return err
 		}
-		options, _, err := x.conditions(key, false)
+		options, err := x.conditions(key, false)
 		if err != nil {
 			return err
 		}
@@ -159,7 +152,7 @@ func (a *API) deleteRecord(kind authz.Kind) administering {
 		if cascade != "" && cascade != "true" && cascade != "false" {
 			return authz.Errorf(authz.Malformed, "cascade", "must be true or false")
 		}
-		options, _, err := x.conditions(key, false)
+		options, err := x.conditions(key, false)
 		if err != nil {
 			return err
 		}
@@ -208,7 +201,7 @@ func (a *API) cancel(x *exchange, actor admin.Actor) error {
 	if err != nil {
 		return err
 	}
-	options, _, err := x.conditions(key, false)
+	options, err := x.conditions(key, false)
 	if err != nil {
 		return err
 	}
