@@ -99,11 +99,13 @@ func words(command string) ([]string, error) {
 // array stand for others that are left out.
 func TestTheExamplesOfTheDocumentsAreTrue(t *testing.T) {
 	t.Parallel()
+	found := 0
 	for _, d := range documents(t) {
 		examples := d.examples()
 		if len(examples) == 0 {
 			continue
 		}
+		found += len(examples)
 		t.Run(strings.ReplaceAll(d.path, "/", "_"), func(t *testing.T) {
 			t.Parallel()
 			s := serve(t)
@@ -111,6 +113,9 @@ func TestTheExamplesOfTheDocumentsAreTrue(t *testing.T) {
 				e.try(t, s)
 			}
 		})
+	}
+	if found < 20 {
+		t.Errorf("%d examples were found", found)
 	}
 }
 

@@ -94,8 +94,8 @@ func takeApart(path, text string) (*document, error) {
 			open.lines = append(open.lines, l)
 		default:
 			d.prose = append(d.prose, l)
-			if heading := regexp.MustCompile(`^#+ (.+)`).FindStringSubmatch(text); heading != nil {
-				d.addAnchor(heading[1])
+			if match := heading.FindStringSubmatch(text); match != nil {
+				d.addAnchor(match[1])
 			}
 		}
 	}
@@ -106,8 +106,8 @@ func takeApart(path, text string) (*document, error) {
 }
 
 // addAnchor adds the anchor that GitHub makes of a heading.
-func (d *document) addAnchor(heading string) {
-	heading = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1")
+func (d *document) addAnchor(text string) {
+	text = linked.ReplaceAllString(text, "$1")
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r == ' ':
@@ -116,7 +116,7 @@ func (d *document) addAnchor(heading string) {
 			return unicode.ToLower(r)
 		}
 		return -1
-	}, heading)
+	}, text)
 	anchor := name
 	for n := 1; d.anchors[anchor]; n++ {
 		anchor = fmt.Sprintf("%s-%d", name, n)
@@ -125,6 +125,8 @@ func (d *document) addAnchor(heading string) {
 }
 
 var (
+	heading  = regexp.MustCompile(`^#+ (.+)`)
+	linked   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	codeSpan = regexp.MustCompile("`([^`]+)`")
 	made     = regexp.MustCompile(`\bmake ([a-z][a-z-]*)`)
