@@ -34,14 +34,6 @@ type block struct {
 	lines    []line
 }
 
-func (b block) text() string {
-	var text strings.Builder
-	for _, l := range b.lines {
-		text.WriteString(l.text + "\n")
-	}
-	return text.String()
-}
-
 // documents reads every Markdown file of the repository.
 func documents(t *testing.T) []*document {
 	t.Helper()
