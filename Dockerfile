@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # The image holds the static binary and nothing else: no shell, no CA
-# certificates, no time zones. deploy/README.md says where the certificates for
+# certificates, no time zones. docs/operating.md says where the certificates for
 # rediss:// and https:// come from.
 #
 #   docker build -t caregate .

@@ -186,15 +186,15 @@ func TestCaregateIsANativeSidecar(t *testing.T) {
 
 // The variables of the manifest must be settings that the table describes.
 func TestEveryVariableIsDocumented(t *testing.T) {
-	readme := read(t, "README.md")
+	page := read(t, "../docs/operating.md")
 	for _, v := range manifest(t).InitContainers[0].Env {
 		name, ok := strings.CutPrefix(v.Name, "CAREGATE_")
 		want := "`" + v.Name + "`"
 		if ok {
 			want = "| `--" + strings.ToLower(strings.ReplaceAll(name, "_", "-")) + "` |"
 		}
-		if !strings.Contains(readme, want) {
-			t.Errorf("README.md lacks %s", want)
+		if !strings.Contains(page, want) {
+			t.Errorf("docs/operating.md lacks %s", want)
 		}
 	}
 }

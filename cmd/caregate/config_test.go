@@ -255,7 +255,7 @@ func TestResolveRunsBeforeTheCommandsOwnPreRun(t *testing.T) {
 
 // The table of settings that operators read must be what serve does.
 func TestTheOperatorsTableIsTrue(t *testing.T) {
-	readme, err := os.ReadFile("../../deploy/README.md")
+	page, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestTheOperatorsTableIsTrue(t *testing.T) {
 		t.Fatalf("there is no serve: %v", err)
 	}
 	documented := make(map[string]string)
-	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(readme), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(page), -1) {
 		documented[row[1]] = strings.Trim(row[2], "`")
 	}
 	check := func(f *pflag.Flag) {
@@ -278,13 +278,13 @@ func TestTheOperatorsTableIsTrue(t *testing.T) {
 			value = "none"
 		}
 		if got, ok := documented[f.Name]; !ok || got != value {
-			t.Errorf("--%s has the default %q, deploy/README.md says %q", f.Name, value, got)
+			t.Errorf("--%s has the default %q, docs/operating.md says %q", f.Name, value, got)
 		}
 		delete(documented, f.Name)
 	}
 	serve.InheritedFlags().VisitAll(check)
 	serve.NonInheritedFlags().VisitAll(check)
 	for name := range documented {
-		t.Errorf("deploy/README.md describes --%s, which serve does not have", name)
+		t.Errorf("docs/operating.md describes --%s, which serve does not have", name)
 	}
 }

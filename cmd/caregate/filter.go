@@ -76,7 +76,7 @@ func (a *app) filterCommand() *cobra.Command {
 		Use:   "filter",
 		Short: "Write the rule as a filter for your own database",
 		Long: `Writes what somebody may act on as a WHERE clause with parameters, or as UCAST for
-an ORM, for the tables that --filters describes (deploy/filters.md). Exits with 0 for
+an ORM, for the tables that --filters describes (docs/filters.md). Exits with 0 for
 a filter that can let something through, 2 for one that lets nothing through and 1
 when there is no filter.
 

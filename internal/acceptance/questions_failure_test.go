@@ -170,13 +170,13 @@ func lost(path string, r reply) bool {
 // sidecar ask everything.
 func TestQuestionsByTheReader(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../deploy/README.md")
+	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`(?m)^ACL SETUSER caregate-reader .*$`).FindString(string(text))
 	if line == "" {
-		t.Fatal("deploy/README.md has no reader")
+		t.Fatal("docs/operating.md has no reader")
 	}
 	redis, err := startRedis(t.TempDir(), 0)
 	if err != nil {

@@ -34,8 +34,8 @@ import (
 // for these questions: not as what an edit is made to, nor as what it refers to. Nothing is
 // changed that the actor does not see, for the revision counts changes. What an edit takes
 // is asked first, and as it is written: it is the same for what is hidden, what does not
-// exist and what has it already. See A5 in policies/README.md for what can be told
-// apart all the same.
+// exist and what has it already. See "What does not answer alike" in docs/concepts.md
+// for what can be told apart all the same.
 
 // permit judges edits one after the other, each on what the ones before it left, and
 // returns the first reason against them.

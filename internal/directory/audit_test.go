@@ -243,7 +243,7 @@ func TestAuditingUser(t *testing.T) {
 	server := startRedis(t)
 	admin := openStore(t, server)
 	admin.load(t, clinic()...)
-	guide, err := os.ReadFile("../../deploy/README.md")
+	guide, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}

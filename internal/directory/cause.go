@@ -112,7 +112,7 @@ type knownReply struct {
 // before a shorter one. Those of commands in scripts begin like those of commands,
 // but for permissions and missing commands.
 func knownReplies() []knownReply {
-	noperm := cause{"NOPERM", "its user may not give a command that is needed, or not for these keys; enter the line of this user in deploy/README.md anew"}
+	noperm := cause{"NOPERM", "its user may not give a command that is needed, or not for these keys; enter the line of this user in docs/operating.md anew"}
 	unknown := cause{"unknown command", "a command is missing there; it was renamed, or the server is older than Redis 7"}
 	return []knownReply{
 		{"NOPERM", noperm},

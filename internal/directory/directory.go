@@ -58,7 +58,7 @@
 //
 // # Who may do what
 //
-// The exact rules for Redis users are in deploy/README.md, and the tests run with
+// The exact rules for Redis users are in docs/operating.md, and the tests run with
 // them. A sidecar that decides needs HGETALL, ZSCORE, XRANGE and INFO replication
 // inside EVALSHA_RO and EVAL_RO, and XREAD to follow the changes: read permission on
 // cg:* and no command that writes. Searches take ZRANGEBYLEX, ZCARD, HGET and EXISTS

@@ -19,7 +19,7 @@ import (
 	"github.com/caregate/caregate/internal/search"
 )
 
-// aclRule is one line of deploy/README.md that makes a user.
+// aclRule is one line of docs/operating.md that makes a user.
 type aclRule struct {
 	user, password string
 	rule           []string // ACL SETUSER …
@@ -28,7 +28,7 @@ type aclRule struct {
 // aclRules reads what operators are told to enter.
 func aclRules(t *testing.T) map[string]aclRule {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/README.md")
+	text, err := os.ReadFile("../../docs/operating.md")
 	must(t)(err)
 	rules := map[string]aclRule{}
 	for line := range strings.Lines(string(text)) {
@@ -46,7 +46,7 @@ func aclRules(t *testing.T) map[string]aclRule {
 	}
 	for _, user := range []string{"reader", "writer", "auditor", "sentinel"} {
 		if rules[user].password == "" {
-			t.Fatalf("deploy/README.md makes no user caregate-%s", user)
+			t.Fatalf("docs/operating.md makes no user caregate-%s", user)
 		}
 	}
 	return rules
@@ -297,7 +297,7 @@ func aclScene(t *testing.T) (*redistest.Server, func() authz.Revision) {
 	}
 }
 
-// With the rules of deploy/README.md every user can do what it is for. Without any
+// With the rules of docs/operating.md every user can do what it is for. Without any
 // one of the commands it cannot: none of them is there for nothing.
 func TestUsersOfDeploy(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"github.com/caregate/caregate/internal/filter"
 )
 
-const document = "../../deploy/filters.md"
+const document = "../../docs/filters.md"
 
 // documented returns the mapping of the document.
 func documented(t *testing.T) (*filter.Tables, string) {

@@ -57,7 +57,7 @@ func textFacts() []string {
 	return []string{authz.FactID, authz.FactPatientGroup, authz.FactRole, authz.FactProvider}
 }
 
-// ParseTables reads a mapping in JSON (see deploy/filters.md). It is decoded strictly; the
+// ParseTables reads a mapping in JSON (see docs/filters.md). It is decoded strictly; the
 // error names the field and what to do.
 func ParseTables(text []byte) (*Tables, error) {
 	root, err := decode(text)

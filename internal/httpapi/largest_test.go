@@ -79,7 +79,7 @@ func (d *discarding) Write(p []byte) (int, error) {
 }
 
 // largest is a request of a kind, and the most MB that it may allocate: those of
-// "What one request can take" in deploy/README.md.
+// "What one request can take" in docs/operating.md.
 type largest struct {
 	kind   string
 	atMost uint64
@@ -186,7 +186,7 @@ func TestTheLargestRequestsAllocateNoMoreThanIsStated(t *testing.T) {
 		}
 		t.Logf("%-22s asked %8d B, answered %8d B, allocated %6.1f MB of %d: %.60s", l.kind, len(l.body), answered, float64(least)/1e6, l.atMost, begin)
 		if least > l.atMost*1e6 {
-			t.Errorf("%s: %.1f MB allocated, and %d MB are stated; find what grew, or state more in deploy/README.md", l.kind, float64(least)/1e6, l.atMost)
+			t.Errorf("%s: %.1f MB allocated, and %d MB are stated; find what grew, or state more in docs/operating.md", l.kind, float64(least)/1e6, l.atMost)
 		}
 	}
 }

@@ -67,13 +67,13 @@ func TestMetricsAreScraped(t *testing.T) {
 	}
 }
 
-// Operators find every metric in their README, and no other.
+// Operators find every metric on their page, and no other.
 func TestTheMetricsAreDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../../deploy/README.md")
+	page, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	documented := regexp.MustCompile("(?m)^\\| `(caregate_[a-z_]+)` \\|").FindAllStringSubmatch(string(readme), -1)
+	documented := regexp.MustCompile("(?m)^\\| `(caregate_[a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1)
 	tel := untraced()
 	tel.RequestDone("/", "GET", 200, time.Microsecond)
 	tel.PolicyLoaded("d1ge57")
