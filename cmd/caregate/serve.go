@@ -168,6 +168,7 @@ func (s *serving) run(ctx context.Context) error {
 	}
 	t.PolicyLoaded(snapshot.Digest())
 	t.Cache(cacheStats(store))
+	t.Answers(snapshot.Answered)
 	ready := httpapi.NewReadiness(func(ctx context.Context) error { return store.Ready(ctx, s.facts.organisation) })
 	err = s.serve(ctx, t, store, snapshot, ready, example)
 	// ctx may have ended, and the last spans still have to go somewhere.

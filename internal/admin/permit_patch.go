@@ -104,11 +104,6 @@ func renamed(err error, rename func(string) string) error {
 	return &out
 }
 
-// sameSet reports whether two lists hold the same.
-func sameSet(a, b []string) bool {
-	return len(added(a, b)) == 0 && len(added(b, a)) == 0
-}
-
 // added returns what is in after and not in before.
 func added(before, after []string) []string {
 	had := make(map[string]bool, len(before))

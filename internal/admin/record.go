@@ -5,12 +5,14 @@ import (
 	"github.com/caregate/caregate/internal/model"
 )
 
-// What changes are made of (see package model).
-type (
-	Record   = model.Record
-	State    = model.BookingState
-	Relation = model.Relation
-)
+// Record is everything that an organisation says about one entity.
+type Record = model.Record
+
+// State is the state of a booking (B6).
+type State = model.BookingState
+
+// Relation is a relationship between two entities (A2).
+type Relation = model.Relation
 
 // The states of a booking.
 const (

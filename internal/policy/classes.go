@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,28 +77,6 @@ func side(answer bool) int {
 		return 1
 	}
 	return 0
-}
-
-// watched evaluates a question and learns what was asked of its resource.
-func (s *Snapshot) watched(ctx context.Context, q *classQuestion) (authz.Decision, error) {
-	input, watch, err := s.watchedInput(ctx, q)
-	if err != nil {
-		return authz.Decision{}, err
-	}
-	d, err := s.decideBy(func(entries ...string) ([]*ast.Term, error) {
-		return s.planned.watch(ctx, input, watch, entries)
-	})
-	if err != nil && ctx.Err() != nil {
-		return authz.Decision{}, evaluationError(ctx, err, s.places) // there is no time for another evaluation
-	}
-	if err != nil {
-		return s.evaluate(ctx, q.Question)
-	}
-	for _, step := range watch.Steps {
-		watch.Spoiled = watch.Spoiled || !expressible(q, &step)
-	}
-	s.classes.learn(q, watch, d)
-	return d, nil
 }
 
 // learn adds what was asked and decided to the tree of a question.

@@ -15,6 +15,16 @@ func (s *Snapshot) Alone() *Snapshot {
 	if p, ok := s.evaluator.(*planned); ok {
 		p.general = nobody{}
 	}
+	for d := s.first; d != nil; {
+		switch way := d.(type) {
+		case *recollection:
+			d = way.next
+		case *classification:
+			d = way.next
+		case *evaluation:
+			way.next, d = nil, nil
+		}
+	}
 	return s
 }
 
@@ -66,7 +76,7 @@ func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision
 	if d, ok := f.memo.get(key); ok {
 		return d, nil
 	}
-	d, err := f.evaluate(ctx, q)
+	d, err := f.first.(*recollection).next.decide(ctx, q)
 	if err == nil {
 		f.memo.put(key, d)
 	}
@@ -76,12 +86,16 @@ func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision
 // Classes returns of how many questions classes are kept, and for how many of them
 // that cannot be.
 func (s *Snapshot) Classes() (trees, spoiled int) {
-	for _, tree := range s.classes.trees {
+	c, ok := s.first.(*recollection).next.(*classification)
+	if !ok {
+		return 0, 0
+	}
+	for _, tree := range c.classes.trees {
 		if tree.spoiled.Load() {
 			spoiled++
 		}
 	}
-	return len(s.classes.trees), spoiled
+	return len(c.classes.trees), spoiled
 }
 
 // Together puts parts that all have to hold, each with its alternatives, into alternatives.

@@ -25,10 +25,10 @@ type Snapshot struct {
 	administration *authz.Administration
 
 	has       map[string]bool // the entry points that there are
+	first     decider         // the beginning of the chain
+	answered  answers
 	evaluator evaluator
-	whole     general  // for what is asked seldom
-	planned   *planned // nil where no classes are kept
-	classes   classes
+	whole     general // for what is asked seldom
 	partials  *partials
 	residuals residualMemo
 	given     given
@@ -50,6 +50,9 @@ type Config struct {
 	// means DefaultMemoBytes, negative remembers none. A policy that asks for the
 	// time or for anything else than its input and data is never remembered.
 	MemoBytes int64
+	// NoClasses evaluates each question that is not remembered, whatever is known of
+	// resources like its own.
+	NoClasses bool
 }
 
 // evaluator evaluates entry points for one input.
@@ -109,6 +112,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	s.evaluator, s.whole = general, general
 	s.given, s.places = givenIn(compiler), placesOf(compiler.Modules)
 	if config.General {
+		s.first = s.deciders(nil, config)
 		return s, nil
 	}
 	var entries []string
@@ -118,13 +122,11 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 			entries = append(entries, entry)
 		}
 	}
-	fast, reason := newPlanned(ctx, source, entries, general)
+	machine, reason := newPlanned(ctx, source, entries, general)
 	if s.general = reason; reason == nil {
-		s.evaluator = fast
-		if s.memo != nil {
-			s.planned = fast
-		}
+		s.evaluator = machine
 	}
+	s.first = s.deciders(machine, config)
 	return s, nil
 }
 
@@ -169,67 +171,10 @@ func (s *Snapshot) Administration() *authz.Administration { return s.administrat
 func (s *Snapshot) General() error { return s.general }
 
 // Decide answers one question by data.authz.allow and, where the policy has it,
-// data.authz.decision. The two disagreeing is an error: it is never an allow
-// that a list would not show.
+// data.authz.decision, in the cheapest way that has an answer (see decider). The two
+// disagreeing is an error: it is never an allow that a list would not show.
 func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	if s.memo == nil {
-		return s.evaluate(ctx, q)
-	}
-	key, ok := s.memo.key(q)
-	defer s.memo.keys.Put(key)
-	if !ok {
-		return s.evaluate(ctx, q)
-	}
-	if d, ok := s.memo.get(key); ok {
-		return d, nil
-	}
-	d, err := s.classified(ctx, q)
-	if err == nil {
-		s.memo.put(key, d)
-	}
-	return d, err
-}
-
-// classified is Decide for a question that is not remembered, by what is known of
-// resources like the one that it is about.
-func (s *Snapshot) classified(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	if s.planned == nil {
-		return s.evaluate(ctx, q)
-	}
-	c, ok := s.classQuestion(q)
-	if !ok {
-		return s.evaluate(ctx, q)
-	}
-	d, known, learn := s.classes.get(c)
-	switch {
-	case known:
-		return d, nil
-	case learn:
-		return s.watched(ctx, c)
-	default:
-		return s.evaluate(ctx, q)
-	}
-}
-
-// evaluate is Decide for what nothing is known of.
-func (s *Snapshot) evaluate(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	input, err := s.input(ctx, q)
-	if err != nil {
-		return authz.Decision{}, err
-	}
-	decide := func(input *ast.Term) (authz.Decision, error) {
-		return s.decideBy(func(entries ...string) ([]*ast.Term, error) {
-			return s.evaluator.evaluate(ctx, input, entries...)
-		})
-	}
-	d, err := decide(input)
-	if err != nil {
-		err = s.classed(ctx, err, input, func(input *ast.Term) error {
-			_, err := decide(input)
-			return err
-		})
-	}
-	return d, err
+	return s.first.decide(ctx, q)
 }
 
 // decideBy makes a decision of what an evaluator answers for entry points.

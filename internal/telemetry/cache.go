@@ -42,3 +42,13 @@ func (t *Telemetry) Cache(stats func() CacheStats) {
 			func(s CacheStats) float64 { return s.Staleness.Seconds() }),
 	)
 }
+
+// Answers exposes how many decisions each way of answering has made, by its name.
+func (t *Telemetry) Answers(answered func() map[string]uint64) {
+	for way := range answered() {
+		t.metrics.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "caregate_policy_answers_total", Help: "Decisions by the way in which they were made, errors left out.",
+			ConstLabels: prometheus.Labels{"by": way},
+		}, func() float64 { return float64(answered()[way]) }))
+	}
+}

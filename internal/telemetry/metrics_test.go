@@ -78,6 +78,7 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 	tel.RequestDone("/", "GET", 200, time.Microsecond)
 	tel.PolicyLoaded("d1ge57")
 	tel.Cache(func() (s CacheStats) { return s })
+	tel.Answers(func() map[string]uint64 { return map[string]uint64{"memory": 1} })
 	exposed := regexp.MustCompile("(?m)^# TYPE (caregate_[a-z_]+) ").FindAllStringSubmatch(scrape(t, tel), -1)
 	names := func(matches [][]string) (names []string) {
 		for _, match := range matches {
