@@ -3,133 +3,92 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"os"
-	"strconv"
 
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// memoryCache is the bound of the cache when memory is compared: less than even the
-// small organisation fills.
-const memoryCache = 16 << 20
-
-// partsPatients is how many patients there are when it is measured what one takes in
-// Redis: so many that the indexes have the form that they have in a large
-// organisation.
-const partsPatients = 200_000
-
-// boundMemory is how many times the memory of the small organisation the large one
-// may take in a sidecar.
-const boundMemory = 1.25
+const (
+	// memoryCache is the bound of the cache when memory is compared: less than even
+	// the small organisation fills.
+	memoryCache = 16 << 20
+	// memoryBatches fill it.
+	memoryBatches = 64
+	// partsPatients is how many patients there are when it is measured what one takes
+	// in Redis: so many that the indexes have the form that they have in a large
+	// organisation.
+	partsPatients = 200_000
+)
 
 // memories compares the memory of a sidecar, whose cache has a bound, with that of
-// an OPA server, which holds everything; and says what the facts take in Redis.
-func memories(
-	ctx context.Context, small *organisation, service *authz.Service, root string, cfg config, progress io.Writer,
-) (*result, error) {
-	folder, err := os.MkdirTemp("", "caregate-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	redis, err := startRedis(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	_, _ = fmt.Fprintf(progress, "%s patients, for what each takes in Redis\n", number(partsPatients))
-	patient, edge, err := redis.parts(ctx, newOrganisationOf(partsPatients))
-	redis.stop()
-	if err != nil {
-		return nil, err
-	}
-	res := &result{
+// an OPA server, which holds everything; and says what the facts take in Redis. A large
+// organisation may take 1.25 times the sidecar's memory of a small one.
+func memories(ctx context.Context, s *stage) *table {
+	s.say("%s patients, for what each takes in Redis", number(partsPatients))
+	patient, edge := s.memoryInRedis(ctx, newOrganisation(partsPatients))
+	t := &table{
 		title: fmt.Sprintf("Memory: a cache of %s MB. In Redis, a patient takes %s bytes, and each member of the care team %s",
 			number(memoryCache/1e6), number(patient), number(edge)),
 		header: []string{
 			"", "heap of Caregate, MB", "resident, MB", "OPA server, resident, MB", "Redis, MB", "imported, patients/s",
 		},
 	}
-	var heaps, residents []float64
-	for _, n := range []int{patientCount, cfg.many} {
-		if n == 0 {
-			continue
-		}
-		o := small
-		if n != patientCount {
-			o = newOrganisationOf(n)
-		}
-		_, _ = fmt.Fprintf(progress, "%s patients\n", number(float64(n)))
-		f, err := measureMemory(ctx, o, authz.NewService(o, service.Policy()), root, folder, progress)
-		if err != nil {
-			return nil, err
-		}
-		heaps, residents = append(heaps, f.heap), append(residents, f.resident)
-		res.rows = append(res.rows, []string{
-			number(float64(n)) + " patients", number(f.heap / 1e6), number(f.resident / 1e6), number(f.opa / 1e6),
-			number(f.redis / 1e6), number(f.rate),
-		})
+	heap, resident := s.memoryRow(ctx, t, s.organisation)
+	if s.many == 0 {
+		return t
 	}
-	if len(heaps) > 1 {
-		res.check(fmt.Sprintf("heap with %s patients ÷ with %s, the same cache", number(float64(cfg.many)), number(patientCount)),
-			spread{heaps[1] / heaps[0]}, atMost, boundMemory)
-		res.check("the same, resident memory", spread{residents[1] / residents[0]}, atMost, boundMemory)
+	manyHeap, manyResident := s.memoryRow(ctx, t, newOrganisation(s.many))
+	t.bounds = []bound{
+		{
+			fmt.Sprintf("heap with %s patients ÷ with %s, the same cache", number(float64(s.many)), number(patientCount)),
+			spread{manyHeap / heap}, atMost, 1.25,
+		},
+		{"the same, resident memory", spread{manyResident / resident}, atMost, 1.25},
 	}
-	return res, nil
+	return t
 }
 
-// footprint is what an organisation takes, in bytes, and how fast it is imported.
-type footprint struct {
-	heap, resident, opa, redis float64
-	rate                       float64 // patients a second
+// memoryInRedis imports an organisation in steps, and returns the bytes that a patient
+// takes who has no care team, and that each member of one takes.
+func (s *stage) memoryInRedis(ctx context.Context, o *organisation) (patient, edge float64) {
+	edges := 0
+	var alone []*authz.Fact
+	for _, p := range o.patients {
+		edges += len(p.CareTeam)
+		alone = append(alone, &authz.Fact{Key: p.Key, PatientGroup: p.PatientGroup})
+	}
+	redis := s.startRedis(ctx)
+	defer s.stop(redis.process)
+	var used [3]float64
+	for i, facts := range [][]*authz.Fact{o.others, alone, o.patients} {
+		redis.fill(ctx, facts)
+		used[i] = redis.used(ctx)
+	}
+	return (used[1] - used[0]) / float64(len(o.patients)), (used[2] - used[1]) / float64(edges)
 }
 
-// measureMemory fills a Redis, and has a sidecar asked about so many patients that
-// its cache is full.
-func measureMemory(
-	ctx context.Context, o *organisation, service *authz.Service, root, folder string, progress io.Writer,
-) (f footprint, err error) {
-	redis, err := startRedis(ctx, folder)
-	if err != nil {
-		return f, err
+// memoryRow adds what an organisation takes, and returns the bytes of a sidecar that is
+// asked about so many patients that its cache is full.
+func (s *stage) memoryRow(ctx context.Context, t *table, o *organisation) (heap, resident float64) {
+	patients := number(float64(len(o.patients))) + " patients"
+	s.say("%s", patients)
+	redis := s.startRedis(ctx)
+	before := redis.used(ctx)
+	redis.fill(ctx, o.others)
+	rate := redis.fill(ctx, o.patients)
+	used := redis.used(ctx) - before
+
+	caregate := s.startCaregate(ctx, redis, memoryCache)
+	var asked []question
+	d := newDraws(o, 3)
+	for range memoryBatches {
+		asked = append(asked, d.batch("view")...)
 	}
-	defer redis.stop()
-	if f.redis, f.rate, err = redis.fillAll(ctx, o); err != nil {
-		return f, err
-	}
-	caregate, addr, err := startSelf(ctx, serveCaregate, redis.url(), strconv.Itoa(memoryCache))
-	if err != nil {
-		return f, err
-	}
-	defer caregate.stop()
-	lists := make([]batchQuestion, 64)
-	d := &draws{organisation: o, r: rand.New(rand.NewPCG(organisationSeed, 3))} //nolint:gosec // the same every time
-	for i := range lists {
-		lists[i] = d.batch("view")
-	}
-	t, err := newBatchTarget("Caregate", addr, caregate, lists, false)
-	if err != nil {
-		return f, err
-	}
-	for range 2 {
-		if err := t.learn(ctx); err != nil {
-			return f, err
-		}
-	}
-	if f.heap, err = caregate.heap(ctx); err != nil {
-		return f, err
-	}
-	f.resident = caregate.resident() // after what was not needed went back
-	program, _, err := installOPA(ctx, root, progress)
-	if err != nil {
-		return f, err
-	}
-	opa, _, err := startOPA(ctx, program, folder, o, service)
-	if err != nil {
-		return f, err
-	}
-	defer opa.stop()
-	f.opa = opa.resident()
-	return f, nil
+	newTarget(ctx, "Caregate", caregate.process, batches(), asked, batchSize)
+	heap = caregate.heap(ctx)
+	resident = caregate.resident() // after what was not needed went back
+
+	opa, _ := s.startOPA(ctx, o, authz.NewService(o, s.service.Policy()))
+	t.row(patients, heap/1e6, resident/1e6, opa.resident()/1e6, used/1e6, rate)
+	s.stop(opa, caregate.process, redis.process)
+	return heap, resident
 }

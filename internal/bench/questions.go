@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
 )
+
+// A batch asks about as many different patients as a list on a screen may need at once.
+const batchSize = 1000
 
 // kind is a kind of question, by what it asks and why it is answered as it is.
 type kind struct {
@@ -20,28 +24,18 @@ type kind struct {
 	draw    func(d *draws) authz.Request
 }
 
-// account is what the context of a decision says; it is compared, and encoded by
-// the bare handler.
-type account struct {
-	GrantedBy  *authz.Grant `json:"granted_by,omitempty"`
-	Permission string       `json:"permission,omitempty"`
-	Reasons    []string     `json:"reasons"`
-	References []string     `json:"references,omitempty"`
-	Routes     []string     `json:"routes,omitempty"`
-}
-
 // question is one question with the answer it must have.
 type question struct {
-	kind    *kind
-	request *authz.Request
-	body    []byte // as AuthZEN 1.0 writes it
+	kind    string
+	request authz.Request
+	answer  wireAnswer
 }
 
 // kinds are half allows and half denies.
-func kinds() []*kind {
+func kinds() []kind {
 	granted := []string{"permission_granted"}
 	visible := []string{"patient_visible", "permission_granted"}
-	return []*kind{
+	return []kind{
 		{"patient update, by Access", true, visible, []string{"patient_group_access"}, true, patient("update")},
 		{"patient update, by care team", true, visible, []string{"care_team"}, true, patient("update")},
 		{"patient view, by View All Patients", true, visible, []string{"view_all_patients"}, true, patient("view")},
@@ -65,50 +59,50 @@ func kinds() []*kind {
 
 // ask makes each questions of every kind, shuffled, the same every time. Whether
 // one is of its kind is what service decides.
-func ask(ctx context.Context, o *organisation, service *authz.Service, each int) ([]question, error) {
-	d := &draws{organisation: o, r: rand.New(rand.NewPCG(organisationSeed, 1))} //nolint:gosec // the same every time
+func ask(ctx context.Context, o *organisation, service *authz.Service, each int) []question {
+	d := newDraws(o, 1)
 	var all []question
 	for _, k := range kinds() {
 		for range each {
-			q, err := k.find(ctx, d, service)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, q)
+			all = append(all, k.find(ctx, d, service))
 		}
 	}
 	d.r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all, nil
+	return all
 }
 
 // find draws until a question is of kind k.
-func (k *kind) find(ctx context.Context, d *draws, service *authz.Service) (question, error) {
+func (k *kind) find(ctx context.Context, d *draws, service *authz.Service) question {
 	for range 100_000 {
-		r := k.draw(d)
-		decision, _, err := service.Decide(ctx, organisationName, &r, authz.Freshness{})
-		if err != nil {
-			return question{}, err
-		}
-		var a account
-		if err := json.Unmarshal(decision.Context, &a); err != nil {
-			return question{}, err
-		}
-		if decision.Allow == k.allow && slices.Equal(a.Reasons, k.reasons) && (k.routes == nil || slices.Equal(a.Routes, k.routes)) {
-			body, err := encode(&r)
-			return question{k, &r, body}, err
+		q := question{kind: k.name, request: k.draw(d)}
+		q.decide(ctx, service)
+		why := q.answer.Context
+		if q.answer.Decision == k.allow && slices.Equal(why.Reasons, k.reasons) && (k.routes == nil || slices.Equal(why.Routes, k.routes)) {
+			return q
 		}
 	}
-	return question{}, fmt.Errorf("no question is a %q; the policy or the organisation has changed", k.name)
+	check(fmt.Errorf("no question is a %q; the policy or the organisation has changed", k.name))
+	return question{}
 }
 
-// encode writes a request as AuthZEN does.
-func encode(r *authz.Request) ([]byte, error) {
-	var w wireRequest
-	w.Subject = wireEntity{r.Subject.Type, r.Subject.ID, r.Subject.Properties}
-	w.Action.Name = r.Action.Name
-	w.Resource = wireEntity{r.Resource.Type, r.Resource.ID, r.Resource.Properties}
-	w.Context = r.Context
-	return json.Marshal(w)
+// decide has the question answered by service.
+func (q *question) decide(ctx context.Context, service *authz.Service) {
+	decision, _, err := service.Decide(ctx, organisationName, &q.request, authz.Freshness{})
+	check(err)
+	q.answer = wireAnswer{Decision: decision.Allow}
+	check(json.Unmarshal(decision.Context, &q.answer.Context))
+}
+
+// unrepeated are questions with a number in their context that changes whenever
+// they are sent.
+func unrepeated(all []question) []question {
+	once := slices.Clone(all)
+	for i := range once {
+		again := map[string]any{differing: differingZero}
+		maps.Copy(again, once[i].request.Context)
+		once[i].request.Context = again
+	}
+	return once
 }
 
 // draws makes random questions that are near to being allowed.
@@ -118,7 +112,37 @@ type draws struct {
 	n int
 }
 
-func one[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
+func newDraws(o *organisation, seed uint64) *draws {
+	return &draws{organisation: o, r: rand.New(rand.NewPCG(organisationSeed, seed))} //nolint:gosec // the same every time
+}
+
+// batch draws a member and patients, half of them such as the member often sees.
+func (d *draws) batch(action string) (batch []question) {
+	member := one(d.r, d.members)
+	taken := map[string]bool{}
+	add := func(patient *authz.Fact) {
+		if !taken[patient.ID] {
+			taken[patient.ID] = true
+			batch = append(batch, question{kind: "patient " + action + ", in a batch", request: authz.Request{
+				Subject:  authz.Entity{Type: string(authz.KindTeamMember), ID: member.ID},
+				Action:   authz.Action{Name: action},
+				Resource: authz.Entity{Type: string(authz.KindPatient), ID: patient.ID},
+			}})
+		}
+	}
+	near := d.caredForBy[member.ID]
+	for _, group := range member.Access {
+		near = append(near[:len(near):len(near)], d.patientsOf[group]...)
+	}
+	for _, patient := range near[:min(len(near), batchSize/2)] {
+		add(patient)
+	}
+	for len(batch) < batchSize {
+		add(one(d.r, d.patients))
+	}
+	d.r.Shuffle(batchSize, func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
+	return batch
+}
 
 // pair draws a team member, and a patient they often see.
 func (d *draws) pair() (member, patient *authz.Fact) {
@@ -134,6 +158,20 @@ func (d *draws) pair() (member, patient *authz.Fact) {
 		near = d.patients
 	}
 	return member, one(d.r, near)
+}
+
+// provider draws a provider, often one bookable for the patient.
+func (d *draws) provider(patient *authz.Fact) *authz.Fact {
+	if d.r.IntN(2) == 0 {
+		start := d.r.IntN(len(d.providers))
+		for i := range d.providers {
+			p := d.providers[(start+i)%len(d.providers)]
+			if slices.Contains(p.Booking, patient.PatientGroup) {
+				return p
+			}
+		}
+	}
+	return one(d.r, d.providers)
 }
 
 // request makes a request; every fourth has a context.
@@ -197,18 +235,4 @@ func booking(action string) func(*draws) authz.Request {
 		patient := one(d.r, d.patients)
 		return d.request(patient, action, "provider", d.provider(patient).ID, nil)
 	}
-}
-
-// provider draws a provider, often one bookable for the patient.
-func (d *draws) provider(patient *authz.Fact) *authz.Fact {
-	if d.r.IntN(2) == 0 {
-		start := d.r.IntN(len(d.providers))
-		for i := range d.providers {
-			p := d.providers[(start+i)%len(d.providers)]
-			if slices.Contains(p.Booking, patient.PatientGroup) {
-				return p
-			}
-		}
-	}
-	return one(d.r, d.providers)
 }
