@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +45,8 @@ func beside(ctx context.Context, s *stage) *table {
 		name  string
 		cache int
 	}{{"facts cached", cacheDefault}, {"cache off: each question reads Redis", cacheOff}} {
-		t := newTarget(ctx, c.name, s.startCaregate(ctx, redis, c.cache).process, singles(), s.questions, 1)
+		t := s.newTarget(ctx, c.name, s.startCaregate(ctx, redis, c.cache), pathSingle, s.questions, 1)
+		requests := administratorsRequests(t.addr)
 		decide := func(ctx context.Context) (late, median float64) {
 			time.Sleep(besideRest) // what was before ends, and what is now has begun
 			times := must(t.paced(ctx, besideConnections, besideRate, length))
@@ -55,7 +55,8 @@ func beside(ctx context.Context, s *stage) *table {
 		contenders = append(contenders,
 			&contender{name: c.name + ", alone", turn: decide},
 			&contender{name: c.name + ", beside", turn: func(ctx context.Context) (late, median float64) {
-				during(ctx, func(ctx context.Context) error { return done.administrate(ctx, t.addr) }, func() { late, median = decide(ctx) })
+				administrate := func(ctx context.Context) error { return done.administrate(ctx, t.addr, requests) }
+				during(ctx, administrate, func() { late, median = decide(ctx) })
 				return late, median
 			}})
 	}
@@ -100,24 +101,28 @@ func administratorsFacts(o *organisation) []*authz.Fact {
 	return append(facts, many, &authz.Fact{Key: authz.Key{Kind: authz.KindTeamMember, ID: besideAsks}, Role: "administrator"})
 }
 
+// administratorsRequests are what administrators ask.
+func administratorsRequests(addr string) [][]byte {
+	set := func(fields document) document { return document{"set": fields} }
+	var moves []document
+	for i := range besideMoves {
+		moves = append(moves, set(document{"kind": authz.KindPatient, "id": fmt.Sprintf("p-%d", i+1), "patient_group": "population-000"}))
+	}
+	const actor = "Caregate-Actor: " + besideAsks + "\r\n"
+	return [][]byte{
+		httpRequest(addr, pathPreviews, actor, document{"edits": []document{
+			set(document{"kind": authz.KindGroup, "id": besideGroup, "permissions": []string{"patient:view_all", "patient:view"}}),
+		}}),
+		httpRequest(addr, pathPreviews, actor, document{"edits": moves}),
+		httpRequest(addr, pathExplanations, actor, asking(besideMember, "delete", "p-1")),
+	}
+}
+
 // work is how often administrators were answered, and refused for now.
 type work struct{ answered, refused atomic.Int64 }
 
-// administrate has each administrator ask the same over and over, until ctx ends.
-func (w *work) administrate(ctx context.Context, addr string) error {
-	var moves []string
-	for i := range besideMoves {
-		moves = append(moves, fmt.Sprintf(`{"set":{"kind":"patient","id":"p-%d","patient_group":"population-000"}}`, i+1))
-	}
-	var requests [][]byte
-	for _, q := range []struct{ path, body string }{
-		{pathPreviews, fmt.Sprintf(`{"edits":[{"set":{"kind":"group","id":%q,"permissions":["patient:view_all","patient:view"]}}]}`, besideGroup)},
-		{pathPreviews, fmt.Sprintf(`{"edits":[%s]}`, strings.Join(moves, ","))},
-		{pathExplanations, fmt.Sprintf(
-			`{"subject":{"type":"team_member","id":%q},"action":{"name":"delete"},"resource":{"type":"patient","id":"p-1"}}`, besideMember)},
-	} {
-		requests = append(requests, httpRequest(addr, q.path, "Caregate-Actor: "+besideAsks+"\r\n", []byte(q.body)))
-	}
+// administrate has each administrator ask one of requests over and over, until ctx ends.
+func (w *work) administrate(ctx context.Context, addr string, requests [][]byte) error {
 	conns, err := dial(ctx, addr, administrators)
 	if err != nil {
 		return err
@@ -125,11 +130,10 @@ func (w *work) administrate(ctx context.Context, addr string) error {
 	defer conns.close()
 	defer context.AfterFunc(ctx, conns.close)()
 	return conns.each(func(i int, c *connection) error {
-		for {
+		for ctx.Err() == nil {
 			status, body, err := c.exchange(requests[i%len(requests)])
 			switch {
 			case ctx.Err() != nil:
-				return nil
 			case err != nil:
 				return err
 			case status == http.StatusOK:
@@ -141,5 +145,6 @@ func (w *work) administrate(ctx context.Context, addr string) error {
 				return fmt.Errorf("an administrator was answered %d: %s", status, body)
 			}
 		}
+		return nil
 	})
 }

@@ -61,8 +61,9 @@ func (all connections) each(use func(i int, c *connection) error) error {
 	return errors.Join(errs...)
 }
 
-// httpRequest writes a request. headers are those beside what every request has.
-func httpRequest(addr, path, headers string, body []byte) []byte {
+// httpRequest writes a request with JSON. headers are those beside what every request has.
+func httpRequest(addr, path, headers string, content any) []byte {
+	body := encode(content)
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s",
 		path, addr, headers, len(body), body)
 }
@@ -112,11 +113,11 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 	return status, c.body, err
 }
 
-// target is a server with the questions as it is asked them, ready to be sent.
+// target is a server with the questions as it is asked them, ready to be sent. Its turns
+// are those of rate.
 type target struct {
+	contender
 	*process
-	name      string
-	protocol  protocol
 	questions []question
 	size      int // questions in one request
 	requests  [][]byte
@@ -126,10 +127,11 @@ type target struct {
 
 // newTarget writes the requests, of size questions each, and asks every one twice: the
 // first answers come before the organisation is followed.
-func newTarget(ctx context.Context, name string, p *process, protocol protocol, questions []question, size int) *target {
-	t := &target{process: p, name: name, protocol: protocol, questions: questions, size: size}
+func (s *stage) newTarget(ctx context.Context, name string, p *process, path string, questions []question, size int) *target {
+	t := &target{process: p, questions: questions, size: size}
+	t.contender = contender{name: name, turn: t.turnOn(s.connections, s.turn)}
 	for part := range slices.Chunk(questions, size) {
-		t.requests = append(t.requests, httpRequest(p.addr, protocol.path, "", protocol.write(part)))
+		t.requests = append(t.requests, httpRequest(p.addr, path, "", bodyOf(path, part)))
 	}
 	t.answers = make([][]byte, len(t.requests))
 	conns := must(dial(ctx, p.addr, 1))
@@ -160,11 +162,7 @@ func (t *target) request(i int, c *connection) []byte {
 	}
 	c.sent = append(c.sent[:0], t.requests[i]...)
 	_, rest, _ := bytes.Cut(c.sent, []byte(`"`+differing+`":"`))
-	n := t.serial.Add(1)
-	for at := len(differingZero) - 1; at >= 0; at-- {
-		rest[at] = '0' + byte(n%10)
-		n /= 10
-	}
+	copy(rest, strconv.FormatUint(1e12+t.serial.Add(1), 10)[1:]) // twelve digits
 	return c.sent
 }
 
@@ -179,8 +177,8 @@ func (t *target) ask(i int, c *connection) error {
 	return err
 }
 
-// start is where the connection i of n begins with the requests.
-func (t *target) start(i, n int) int { return i * len(t.requests) / n }
+// first is the request with which the connection i of n begins.
+func (t *target) first(i, n int) int { return i * len(t.requests) / n }
 
 // rate asks on n connections for as long as turn, each question when the one before is
 // answered. It returns the decisions in a second, and the µs of the server's CPU for each.
@@ -195,7 +193,7 @@ func (t *target) rate(ctx context.Context, n int, turn time.Duration) (rate, cpu
 			return err
 		}
 		for asked := 0; ; {
-			if err := t.ask(t.start(i, n)+asked, c); err != nil {
+			if err := t.ask(t.first(i, n)+asked, c); err != nil {
 				return err
 			}
 			if asked++; (t.size > 1 || asked%16 == 0) && !time.Now().Before(deadline) {
@@ -207,9 +205,9 @@ func (t *target) rate(ctx context.Context, n int, turn time.Duration) (rate, cpu
 	return float64(decisions.Load()) / time.Since(began).Seconds(), (t.cpu() - used) / float64(decisions.Load())
 }
 
-// contender asks as rate does.
-func (t *target) contender(connections int, turn time.Duration) *contender {
-	return &contender{name: t.name, turn: func(ctx context.Context) (float64, float64) { return t.rate(ctx, connections, turn) }}
+// turnOn returns a turn on n connections.
+func (t *target) turnOn(n int, turn time.Duration) func(context.Context) (rate, cpu float64) {
+	return func(ctx context.Context) (float64, float64) { return t.rate(ctx, n, turn) }
 }
 
 // shortestSleep is how long before a question is due it may be asked: a sleep takes
@@ -230,16 +228,16 @@ func (t *target) paced(ctx context.Context, n int, rate float64, duration time.D
 	began := time.Now()
 	took := make([]spread, n)
 	err = conns.each(func(i int, c *connection) error {
-		first := began.Add(each * time.Duration(i) / time.Duration(n))
+		begins := began.Add(each * time.Duration(i) / time.Duration(n))
 		for asked := 0; time.Duration(asked)*each < duration && ctx.Err() == nil; asked++ {
-			since := first.Add(time.Duration(asked) * each)
+			since := begins.Add(time.Duration(asked) * each)
 			if early := time.Until(since); early > 0 {
 				if early > shortestSleep {
 					time.Sleep(early)
 				}
 				since = time.Now()
 			}
-			if err := t.ask(t.start(i, n)+asked, c); err != nil {
+			if err := t.ask(t.first(i, n)+asked, c); err != nil {
 				return err
 			}
 			took[i] = append(took[i], milliseconds(since))
@@ -253,14 +251,14 @@ func (t *target) paced(ctx context.Context, n int, rate float64, duration time.D
 func (t *target) agree() {
 	for i, text := range t.answers {
 		asked := t.questions[i*t.size:][:t.size]
-		answers := must(t.protocol.read(text))
+		answers := answersOf(text)
 		if len(answers) != t.size {
 			check(fmt.Errorf("%s gives %d answers to %d questions", t.name, len(answers), t.size))
 		}
 		for j, q := range asked {
 			if !reflect.DeepEqual(answers[j], q.answer) {
 				check(fmt.Errorf("%s answers a question of the kind %q otherwise than the policy in process:\n%s\nserver: %+v\npolicy: %+v",
-					t.name, q.kind, encode(wireOf(q)), answers[j], q.answer))
+					t.name, q.kind, encode(q.wire()), answers[j], q.answer))
 			}
 		}
 	}

@@ -43,19 +43,14 @@ func moduleRoot(ctx context.Context) string {
 // once, into bin/tools.
 func (s *stage) installOPA(ctx context.Context) (path, version string) {
 	version = must(goCommand(ctx, nil, "list", "-m", "-f", "{{.Version}}", opaModule))
-	tools := filepath.Join(s.root, "bin", "tools")
-	path = filepath.Join(tools, "opa-"+version, "opa")
+	path = filepath.Join(s.root, "bin", "tools", "opa-"+version, "opa")
 	if _, err := os.Stat(path); err == nil {
 		return path, version
 	}
 	s.say("building OPA %s into %s, once; this takes a minute or two", version, filepath.Dir(path))
-	check(os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // holds a program
-	building := must(os.MkdirTemp(tools, "opa-building-"))
-	defer func() { _ = os.RemoveAll(building) }()
-	if _, err := goCommand(ctx, []string{"GOBIN=" + building}, "install", opaModule+"@"+version); err != nil {
+	if _, err := goCommand(ctx, []string{"GOBIN=" + filepath.Dir(path)}, "install", opaModule+"@"+version); err != nil {
 		check(fmt.Errorf("the OPA server to compare with cannot be built; it needs a module proxy that has %s: %w", opaModule, err))
 	}
-	check(os.Rename(filepath.Join(building, "opa"), path))
 	return path, version
 }
 
@@ -69,9 +64,6 @@ func (s *stage) startOPA(ctx context.Context, o *organisation, service *authz.Se
 	return must(s.start(ctx, addr, answers("http://"+addr+"/health"), opa, "run", "--server", "--addr", addr, "--log-level", "error",
 		"--skip-version-check", "--optimize-store-for-read-speed", dataFile, policyFile)), version //nolint:misspell // OPA's own flag
 }
-
-// document is a JSON object.
-type document = map[string]any
 
 // opaData writes the organisation and the catalogue, in the shape in which
 // opa/policy.rego looks them up. What each member holds is expanded here, so that OPA
@@ -89,12 +81,12 @@ func opaData(ctx context.Context, o *organisation, service *authz.Service) []byt
 	for _, p := range o.patients {
 		patients[p.ID] = document{"patient_group": p.PatientGroup, "care_team": set(p.CareTeam)}
 	}
-	return must(json.Marshal(document{
+	return encode(document{
 		"organisation": document{
 			"members": members, "providers": providers, "patients": patients, "patient_groups": set(o.patientGroups),
 		},
 		"catalogue": document{"types": opaTypes()},
-	}))
+	})
 }
 
 // opaTypes reads Caregate's catalogue, and gives each action the permission that it needs.

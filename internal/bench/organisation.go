@@ -88,10 +88,7 @@ func (o *organisation) other(kind authz.Kind, id string, fact *authz.Fact) *auth
 }
 
 // Read returns the facts for keys, and for a team member those of role and groups.
-func (o *organisation) Read(_ context.Context, organisation string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
-	if organisation != organisationName {
-		return authz.NewFacts(false, authz.Revision{}), nil
-	}
+func (o *organisation) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	found := make([]*authz.Fact, 0, 8)
 	for _, key := range keys {
 		fact := o.facts[key]
@@ -99,14 +96,11 @@ func (o *organisation) Read(_ context.Context, organisation string, keys []authz
 			continue
 		}
 		found = append(found, fact)
-		if fact.Kind != authz.KindTeamMember {
-			continue
-		}
-		if role := o.facts[authz.Key{Kind: authz.KindRole, ID: fact.Role}]; role != nil {
-			found = append(found, role)
-		}
-		for _, id := range fact.Groups {
-			found = append(found, o.facts[authz.Key{Kind: authz.KindGroup, ID: id}])
+		if fact.Kind == authz.KindTeamMember {
+			found = append(found, o.facts[authz.Key{Kind: authz.KindRole, ID: fact.Role}])
+			for _, id := range fact.Groups {
+				found = append(found, o.facts[authz.Key{Kind: authz.KindGroup, ID: id}])
+			}
 		}
 	}
 	return authz.NewFacts(true, authz.Revision{Count: 12, Nonce: "ab34cd"}, found...), nil

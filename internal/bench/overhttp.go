@@ -17,10 +17,10 @@ const (
 // their answers before.
 func overHTTP(ctx context.Context, s *stage) *table {
 	redis := s.startFilled(ctx, s.organisation)
-	caregate := s.startCaregate(ctx, redis, cacheDefault).process
-	once := s.startCaregate(ctx, redis, cacheDefault).process
-	uncached := s.startCaregate(ctx, redis, cacheOff).process
-	bare := s.startSelf(ctx, serveBare).process
+	caregate := s.startCaregate(ctx, redis, cacheDefault)
+	once := s.startCaregate(ctx, redis, cacheDefault)
+	uncached := s.startCaregate(ctx, redis, cacheOff)
+	bare := s.startSelf(ctx, serveBare)
 	opa, version := s.startOPA(ctx, s.organisation, s.service)
 	var lists []question
 	d := newDraws(s.organisation, 2)
@@ -32,64 +32,54 @@ func overHTTP(ctx context.Context, s *stage) *table {
 	}
 
 	s.say("asking each server %d questions, and comparing the answers", len(s.questions))
-	single := newTarget(ctx, "Caregate, facts in Redis and cached", caregate, singles(), s.questions, 1)
-	echo := newTarget(ctx, "bare Echo handler, the same JSON, no decision", bare, singles(), s.questions, 1)
-	opaSingle := newTarget(ctx, "OPA server "+version+", facts in data", opa, opaSingles(), s.questions, 1)
-	targets := []*target{
-		single, echo, opaSingle,
-		newTarget(ctx, "Caregate, no question asked twice", once, singles(), unrepeated(s.questions), 1),
-		newTarget(ctx, "Caregate, cache off: each question reads Redis", uncached, singles(), s.questions, 1),
-		newTarget(ctx, "Caregate, batches of "+number(batchSize), caregate, batches(), lists, batchSize),
-		newTarget(ctx, "the same, no item asked twice", once, batches(), unrepeated(lists), batchSize),
+	single := s.newTarget(ctx, "Caregate, facts in Redis and cached", caregate, pathSingle, s.questions, 1)
+	echo := s.newTarget(ctx, "bare Echo handler, the same JSON, no decision", bare, pathSingle, s.questions, 1)
+	opaSingle := s.newTarget(ctx, "OPA server "+version+", facts in data", opa, pathOPA, s.questions, 1)
+	never := s.newTarget(ctx, "Caregate, no question asked twice", once, pathSingle, unrepeated(s.questions), 1)
+	read := s.newTarget(ctx, "Caregate, cache off: each question reads Redis", uncached, pathSingle, s.questions, 1)
+	batch := s.newTarget(ctx, "Caregate, batches of "+number(batchSize), caregate, pathBatch, lists, batchSize)
+	neverBatch := s.newTarget(ctx, "the same, no item asked twice", once, pathBatch, unrepeated(lists), batchSize)
+	opaItems := s.newTarget(ctx, opaSingle.name, opa, pathOPA, lists[:comparedBatches*batchSize], 1)
+	for _, t := range []*target{single, opaSingle, never, read, batch, neverBatch, opaItems} {
+		t.agree()
 	}
-	for _, t := range targets {
-		if t != echo {
-			t.agree()
-		}
-	}
-	newTarget(ctx, opaSingle.name, opa, opaSingles(), lists[:comparedBatches*batchSize], 1).agree()
 	resemble(echo, single)
 
-	var all []*contender
-	for _, t := range targets {
-		all = append(all, t.contender(s.connections, s.turn))
+	all := []*contender{
+		&single.contender, &echo.contender, &opaSingle.contender, &never.contender, &read.contender, &batch.contender, &neverBatch.contender,
 	}
-	opaInTurn, batchesInTurn := opaSingle.contender(1, s.turn), targets[6].contender(1, s.turn)
-	opaInTurn.name, batchesInTurn.name = "OPA server on one connection", "Caregate on one connection, batches whose items do not repeat"
-	inTurn := []*contender{opaInTurn, batchesInTurn}
-	for _, group := range [][]*contender{all, inTurn} {
-		warmUp(ctx, group)
-		s.takeTurns(ctx, s.rounds, "answers/s", group)
+	opaInTurn := &contender{name: "OPA server on one connection", turn: opaSingle.turnOn(1, s.turn)}
+	inTurn := &contender{name: "Caregate on one connection, batches whose items do not repeat", turn: neverBatch.turnOn(1, s.turn)}
+	onOne := []*contender{opaInTurn, inTurn}
+	for _, contenders := range [][]*contender{all, onOne} {
+		warmUp(ctx, contenders)
+		s.takeTurns(ctx, s.rounds, "answers/s", contenders)
 	}
 
-	singles, never, cacheless, batch, batchNever := all[0], all[3], all[4], all[5], all[6]
 	t := &table{
 		title: fmt.Sprintf("Over HTTP: loopback, %d connections, %d questions, answers of %.0f bytes",
 			s.connections, len(s.questions), single.answerSize()),
 		header: []string{"", "decisions/s", "min–max", "Caregate ÷ it", "min–max", "CPU of the server, µs a decision"},
 		bounds: []bound{
-			{"over HTTP, rate of Caregate ÷ bare Echo handler", singles.over(all[1]), atLeast, 0.75},
-			{"over HTTP, rate of Caregate ÷ OPA server", singles.over(all[2]), atLeast, 2},
-			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", cacheless.over(all[1]), atLeast, 0.25},
-			{"batch of 1,000 over HTTP, per decision ÷ single", batch.over(singles), atLeast, 3},
+			{"over HTTP, rate of Caregate ÷ bare Echo handler", single.over(&echo.contender), atLeast, 0.75},
+			{"over HTTP, rate of Caregate ÷ OPA server", single.over(&opaSingle.contender), atLeast, 2},
+			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", read.over(&echo.contender), atLeast, 0.25},
+			{"batch of 1,000 over HTTP, per decision ÷ single", batch.over(&single.contender), atLeast, 3},
 			{
 				"batch of 1,000 different patients, none asked twice, ÷ OPA server asked one question after another, per decision",
-				batchesInTurn.over(opaInTurn), atLeast, 30,
+				inTurn.over(opaInTurn), atLeast, 30,
 			},
-			{"the same, no question and no item asked twice", batchNever.over(never), atLeast, 3},
+			{"the same, no question and no item asked twice", neverBatch.over(&never.contender), atLeast, 3},
 		},
 	}
-	for i, c := range all {
-		ratio, cpu := singles.over(c), "–"
-		if i == 0 {
-			ratio = nil
-		}
+	for _, c := range all {
+		cpu := "–"
 		if c.further.median() > 0 {
 			cpu = number(c.further.median())
 		}
-		t.row(c.name, c.value, ratio, cpu)
+		t.row(c.name, c.value, single.over(c), cpu)
 	}
-	for _, c := range inTurn {
+	for _, c := range onOne {
 		t.row(c.name, c.value, spread(nil), "")
 	}
 	return t
@@ -99,7 +89,7 @@ func overHTTP(ctx context.Context, s *stage) *table {
 // same size as Caregate's.
 func resemble(bare, caregate *target) {
 	for i, text := range bare.answers {
-		if answers := must(bare.protocol.read(text)); len(answers[0].Context.Reasons) == 0 {
+		if answers := answersOf(text); len(answers[0].Context.Reasons) == 0 {
 			check(fmt.Errorf("%s: question %d has no answer: %s", bare.name, i, text))
 		}
 	}

@@ -115,10 +115,7 @@ func (p *process) figure(file, mark string, index int) float64 {
 	if len(fields) <= index {
 		return 0
 	}
-	value, err := strconv.ParseFloat(fields[index], 64)
-	if err != nil {
-		return 0
-	}
+	value, _ := strconv.ParseFloat(fields[index], 64)
 	return value
 }
 

@@ -16,12 +16,12 @@ const batchSize = 1000
 
 // kind is a kind of question, by what it asks and why it is answered as it is.
 type kind struct {
-	name    string
-	allow   bool
-	reasons []string // sorted
-	routes  []string // sorted; nil for any
-	inside  bool     // measured in process too
-	draw    func(d *draws) authz.Request
+	name        string
+	typ, action string // of the resource
+	allow       bool
+	inside      bool     // measured in process too
+	reasons     []string // sorted
+	routes      []string // sorted; nil for any
 }
 
 // question is one question with the answer it must have.
@@ -31,29 +31,33 @@ type question struct {
 	answer  wireAnswer
 }
 
+// wire is the question as AuthZEN writes it.
+func (q question) wire() wireRequest {
+	r := q.request
+	return wireRequest{Subject: wireEntity(r.Subject), Action: wireAction(r.Action), Resource: wireEntity(r.Resource), Context: r.Context}
+}
+
 // kinds are half allows and half denies.
 func kinds() []kind {
-	granted := []string{"permission_granted"}
 	visible := []string{"patient_visible", "permission_granted"}
 	return []kind{
-		{"patient update, by Access", true, visible, []string{"patient_group_access"}, true, patient("update")},
-		{"patient update, by care team", true, visible, []string{"care_team"}, true, patient("update")},
-		{"patient view, by View All Patients", true, visible, []string{"view_all_patients"}, true, patient("view")},
-		{"stock update", true, granted, nil, true, plain("stock", "update")},
-		{"appointment create, patient and provider", true,
-			[]string{"patient_visible", "permission_granted", "provider_bookable"}, nil, true, appointment},
-		{"clinical note view", true, visible, nil, false, note("view")},
-		{"report on a patient group", true, []string{"patient_group_accessible", "permission_granted"}, nil, false, reports},
-		{"provider booked by a patient", true, []string{"provider_bookable"}, nil, false, booking("book")},
+		{"patient update, by Access", "patient", "update", true, true, visible, []string{"patient_group_access"}},
+		{"patient update, by care team", "patient", "update", true, true, visible, []string{"care_team"}},
+		{"patient view, by View All Patients", "patient", "view", true, true, visible, []string{"view_all_patients"}},
+		{"stock update", "stock", "update", true, true, []string{"permission_granted"}, nil},
+		{"appointment create, patient and provider", "appointment", "create", true, true, append(visible, "provider_bookable"), nil},
+		{"clinical note view", "clinical_note", "view", true, false, visible, nil},
+		{"report on a patient group", "report", "view", true, false, []string{"patient_group_accessible", "permission_granted"}, nil},
+		{"provider booked by a patient", "provider", "book", true, false, []string{"provider_bookable"}, nil},
 
-		{"patient delete, permission missing", false, []string{"permission_missing"}, nil, true, patient("delete")},
-		{"patient update, not visible", false, []string{"patient_not_visible"}, nil, true, patient("update")},
-		{"stock update, permission missing", false, []string{"permission_missing"}, nil, true, plain("stock", "update")},
-		{"appointment create, provider not bookable", false, []string{"provider_not_bookable"}, nil, true, appointment},
-		{"patient delete, neither", false, []string{"patient_not_visible", "permission_missing"}, nil, false, patient("delete")},
-		{"clinical note create, unknown patient", false, []string{"reference_unknown"}, nil, false, unknownNote},
-		{"report, group not accessible", false, []string{"patient_group_not_accessible"}, nil, false, reports},
-		{"provider viewed by a patient, not bookable", false, []string{"provider_not_bookable"}, nil, false, booking("view")},
+		{"patient delete, permission missing", "patient", "delete", false, true, []string{"permission_missing"}, nil},
+		{"patient update, not visible", "patient", "update", false, true, []string{"patient_not_visible"}, nil},
+		{"stock update, permission missing", "stock", "update", false, true, []string{"permission_missing"}, nil},
+		{"appointment create, provider not bookable", "appointment", "create", false, true, []string{"provider_not_bookable"}, nil},
+		{"patient delete, neither", "patient", "delete", false, false, []string{"patient_not_visible", "permission_missing"}, nil},
+		{"clinical note create, unknown patient", "clinical_note", "create", false, false, []string{"reference_unknown"}, nil},
+		{"report, group not accessible", "report", "view", false, false, []string{"patient_group_not_accessible"}, nil},
+		{"provider viewed by a patient, not bookable", "provider", "view", false, false, []string{"provider_not_bookable"}, nil},
 	}
 }
 
@@ -74,7 +78,7 @@ func ask(ctx context.Context, o *organisation, service *authz.Service, each int)
 // find draws until a question is of kind k.
 func (k *kind) find(ctx context.Context, d *draws, service *authz.Service) question {
 	for range 100_000 {
-		q := question{kind: k.name, request: k.draw(d)}
+		q := question{kind: k.name, request: d.request(k.typ, k.action)}
 		q.decide(ctx, service)
 		why := q.answer.Context
 		if q.answer.Decision == k.allow && slices.Equal(why.Reasons, k.reasons) && (k.routes == nil || slices.Equal(why.Routes, k.routes)) {
@@ -174,8 +178,41 @@ func (d *draws) provider(patient *authz.Fact) *authz.Fact {
 	return one(d.r, d.providers)
 }
 
-// request makes a request; every fourth has a context.
-func (d *draws) request(subject *authz.Fact, action, typ, id string, properties map[string]any) authz.Request {
+// request draws a question to do an action to a resource of a type; every fourth has a
+// context.
+func (d *draws) request(typ, action string) authz.Request {
+	var subject, patient *authz.Fact
+	var id string
+	var properties map[string]any
+	// number names something that the directory holds no facts of.
+	number := func(prefix string) string { return fmt.Sprintf("%s-%d", prefix, d.r.IntN(100_000)) }
+	switch typ + ":" + action {
+	case "patient:view", "patient:update", "patient:delete":
+		subject, patient = d.pair()
+		id = patient.ID
+	case "clinical_note:view":
+		subject, patient = d.pair()
+		id, properties = number("n"), map[string]any{"patient": patient.ID}
+	case "clinical_note:create":
+		subject = one(d.r, d.members)
+		id, properties = number("n"), map[string]any{"patient": number("p-0")}
+	case "appointment:create":
+		subject, patient = d.pair()
+		properties = map[string]any{"patient": patient.ID, "provider": d.provider(patient).ID}
+		id = number("a")
+	case "report:view":
+		subject = one(d.r, d.members)
+		group := one(d.r, d.patientGroups)
+		if d.r.IntN(2) == 0 {
+			group = one(d.r, subject.Access)
+		}
+		id, properties = number("r"), map[string]any{"patient_group": group}
+	case "provider:book", "provider:view":
+		subject = one(d.r, d.patients)
+		id = d.provider(subject).ID
+	default:
+		subject, id = one(d.r, d.members), number(typ)
+	}
 	d.n++
 	r := authz.Request{
 		Subject:  authz.Entity{Type: string(subject.Kind), ID: subject.ID},
@@ -186,53 +223,4 @@ func (d *draws) request(subject *authz.Fact, action, typ, id string, properties 
 		r.Context = map[string]any{"time": "2026-06-27T18:03:00Z"}
 	}
 	return r
-}
-
-// number names something that the directory holds no facts of.
-func (d *draws) number(prefix string) string { return fmt.Sprintf("%s-%d", prefix, d.r.IntN(100_000)) }
-
-func patient(action string) func(*draws) authz.Request {
-	return func(d *draws) authz.Request {
-		member, patient := d.pair()
-		return d.request(member, action, "patient", patient.ID, nil)
-	}
-}
-
-func plain(typ, action string) func(*draws) authz.Request {
-	return func(d *draws) authz.Request {
-		return d.request(one(d.r, d.members), action, typ, d.number(typ), nil)
-	}
-}
-
-func note(action string) func(*draws) authz.Request {
-	return func(d *draws) authz.Request {
-		member, patient := d.pair()
-		return d.request(member, action, "clinical_note", d.number("n"), map[string]any{"patient": patient.ID})
-	}
-}
-
-func unknownNote(d *draws) authz.Request {
-	return d.request(one(d.r, d.members), "create", "clinical_note", d.number("n"), map[string]any{"patient": d.number("p-0")})
-}
-
-func appointment(d *draws) authz.Request {
-	member, patient := d.pair()
-	provider := d.provider(patient)
-	return d.request(member, "create", "appointment", d.number("a"), map[string]any{"patient": patient.ID, "provider": provider.ID})
-}
-
-func reports(d *draws) authz.Request {
-	member := one(d.r, d.members)
-	group := one(d.r, d.patientGroups)
-	if d.r.IntN(2) == 0 {
-		group = one(d.r, member.Access)
-	}
-	return d.request(member, "view", "report", d.number("r"), map[string]any{"patient_group": group})
-}
-
-func booking(action string) func(*draws) authz.Request {
-	return func(d *draws) authz.Request {
-		patient := one(d.r, d.patients)
-		return d.request(patient, action, "provider", d.provider(patient).ID, nil)
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,11 +22,13 @@ func (s *stage) startRedis(ctx context.Context) redisServer {
 	addr := freeAddress(ctx)
 	_, port, err := net.SplitHostPort(addr)
 	check(err)
-	answers := func(ctx context.Context) error {
-		_, err := usedMemory(ctx, addr)
+	listens := func(ctx context.Context) error {
+		conns, err := dial(ctx, addr, 1)
+		conns.close()
 		return err
 	}
-	p, err := s.start(ctx, addr, answers, "redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", s.folder, "--save", "", "--appendonly", "no")
+	p, err := s.start(ctx, addr, listens,
+		"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", s.folder, "--save", "", "--appendonly", "no")
 	if err != nil {
 		check(fmt.Errorf("redis-server is needed to measure with (see make redis-server): %w", err))
 	}
@@ -48,28 +49,15 @@ func (s *stage) startFilled(ctx context.Context, o *organisation, further ...*au
 func (r redisServer) url() string { return "redis://" + r.addr + "?read_timeout=5s" }
 
 // used returns the bytes that Redis holds its data in.
-func (r redisServer) used(ctx context.Context) float64 { return must(usedMemory(ctx, r.addr)) }
-
-func usedMemory(ctx context.Context, addr string) (float64, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return 0, err
-	}
-	if _, err := conn.Write([]byte("INFO memory\r\n")); err != nil {
-		return 0, err
-	}
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), "used_memory:"); ok {
-			return strconv.ParseFloat(value, 64)
+func (r redisServer) used(ctx context.Context) float64 {
+	conns := must(dial(ctx, r.addr, 1))
+	defer conns.close()
+	must(io.WriteString(conns[0], "INFO memory\r\n"))
+	for {
+		if value, ok := strings.CutPrefix(must(conns[0].r.ReadString('\n')), "used_memory:"); ok {
+			return must(strconv.ParseFloat(strings.TrimSpace(value), 64))
 		}
 	}
-	return 0, errors.Join(errors.New("no memory in what redis-server says of itself"), lines.Err())
 }
 
 // record is a fact as it is imported.

@@ -27,14 +27,14 @@ func revocations(ctx context.Context, s *stage) *table {
 		&authz.Fact{Key: authz.Key{Kind: authz.KindPatientGroup, ID: id}},
 		&authz.Fact{Key: authz.Key{Kind: authz.KindTeamMember, ID: id}, Role: id},
 		&authz.Fact{Key: authz.Key{Kind: authz.KindPatient, ID: id}, PatientGroup: id})
-	sidecar := s.startCaregate(ctx, redis, cacheDefault).process
-	load := newTarget(ctx, "Caregate", sidecar, singles(), s.questions, 1)
+	sidecar := s.startCaregate(ctx, redis, cacheDefault)
+	load := s.newTarget(ctx, "Caregate", sidecar, pathSingle, s.questions, 1)
 	peak, _ := load.rate(ctx, s.connections, 3*s.turn)
 	d := must(directory.Open(directory.Config{URL: redis.url(), FactsTimeout: factsTimeout}))
 	defer func() { check(d.Close()) }()
 	conns := must(dial(ctx, sidecar.addr, 1))
 	defer conns.close()
-	w := &revoker{directory: d, conn: conns[0], id: id, request: viewing(sidecar.addr, id, id)}
+	w := &revoker{directory: d, conn: conns[0], id: id, request: httpRequest(sidecar.addr, pathSingle, "", asking(id, "view", id))}
 
 	var took time.Duration
 	var answered, latencies spread
@@ -43,12 +43,8 @@ func revocations(ctx context.Context, s *stage) *table {
 		return err
 	}, func() {
 		began := time.Now()
-		for i := range s.revocations {
-			latency, err := w.revoke(ctx)
-			if err != nil {
-				check(fmt.Errorf("revocation %d: %w", i, err))
-			}
-			latencies = append(latencies, latency)
+		for range s.revocations {
+			latencies = append(latencies, w.revoke(ctx))
 		}
 		took = time.Since(began)
 	})
@@ -66,18 +62,21 @@ func revocations(ctx context.Context, s *stage) *table {
 	return t
 }
 
-// viewing is the request whether a member may view a patient.
-func viewing(addr, member, patient string) []byte {
-	return httpRequest(addr, pathSingle, "", encode(wireRequest{
-		Subject: wireEntity{Type: string(authz.KindTeamMember), ID: member}, Action: wireAction{Name: "view"},
-		Resource: wireEntity{Type: string(authz.KindPatient), ID: patient},
-	}))
+// allowed asks for a decision.
+func (c *connection) allowed(request []byte) bool {
+	return bytes.HasPrefix(must(c.ask(request)), []byte(`{"decision":true`))
 }
 
-// allowed asks for a decision.
-func (c *connection) allowed(request []byte) (bool, error) {
-	body, err := c.ask(request)
-	return bytes.HasPrefix(body, []byte(`{"decision":true`)), err
+// await asks for a decision until it is allow, or is not, and returns when it last was
+// otherwise; the zero time if it never was.
+func (c *connection) await(ctx context.Context, request []byte, allow bool) (last time.Time) {
+	for deadline := time.Now().Add(time.Minute); c.allowed(request) != allow; {
+		if last = time.Now(); last.After(deadline) {
+			check(errors.New("the sidecar does not come to know of a change"))
+		}
+		check(ctx.Err())
+	}
+	return last
 }
 
 // revoker gives a member Access and takes it away, and asks a sidecar about it.
@@ -99,44 +98,17 @@ func (w *revoker) commit(ctx context.Context, op admin.Op) error {
 // revoke gives Access, waits until the sidecar knows, takes it away, and returns the
 // milliseconds from when that was acknowledged to the last allow; 0 if there was none
 // after it.
-func (w *revoker) revoke(ctx context.Context) (float64, error) {
-	if err := w.commit(ctx, admin.Link); err != nil {
-		return 0, err
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		allow, err := w.conn.allowed(w.request)
-		if err != nil {
-			return 0, err
-		}
-		if allow {
-			break
-		}
-		if time.Now().After(deadline) {
-			return 0, errors.New("the sidecar does not come to know of a change")
-		}
-	}
-	var last, acknowledged time.Time
+func (w *revoker) revoke(ctx context.Context) float64 {
+	check(w.commit(ctx, admin.Link))
+	w.conn.await(ctx, w.request, true)
+	var acknowledged time.Time
 	committed := make(chan error, 1)
 	go func() {
 		err := w.commit(ctx, admin.Unlink)
 		acknowledged = time.Now()
 		committed <- err
 	}()
-	for {
-		allow, err := w.conn.allowed(w.request)
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return 0, errors.Join(err, <-committed)
-		}
-		if !allow {
-			break
-		}
-		last = time.Now()
-	}
-	if err := <-committed; err != nil {
-		return 0, err
-	}
-	return max(0, float64(last.Sub(acknowledged).Microseconds())/1000), nil
+	last := w.conn.await(ctx, w.request, false)
+	check(<-committed)
+	return max(0, float64(last.Sub(acknowledged).Microseconds())/1000)
 }

@@ -42,8 +42,8 @@ func searches(ctx context.Context, s *stage) *table {
 	hundred := c.page(searcher, "", 100)
 	var checks [][]byte // what a search found a check allows
 	for _, found := range c.find(hundred).Results {
-		checks = append(checks, viewing(addr, searcher, found.ID))
-		if !must(c.allowed(checks[len(checks)-1])) {
+		checks = append(checks, httpRequest(addr, pathSingle, "", asking(searcher, "view", found.ID)))
+		if !c.allowed(checks[len(checks)-1]) {
 			check(errors.New("a check denies what a search found"))
 		}
 	}
@@ -107,10 +107,9 @@ type wireFound struct {
 
 // page writes the request for one page of the patients whom a member may view.
 func (c searching) page(member, token string, limit int) []byte {
-	return httpRequest(c.addr, pathSearch, "", encode(wireRequest{
-		Subject: wireEntity{Type: string(authz.KindTeamMember), ID: member}, Action: wireAction{Name: "view"},
-		Resource: wireEntity{Type: string(authz.KindPatient)}, Page: &wirePage{token, limit},
-	}))
+	w := asking(member, "view", "")
+	w.Page = &wirePage{token, limit}
+	return httpRequest(c.addr, pathSearch, "", w)
 }
 
 // find asks for one page.

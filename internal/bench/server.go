@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,77 +42,62 @@ const (
 // counts, and one that fails ends the run.
 const factsTimeout = 5 * time.Second
 
-// self is this program as a server, with an address at which it tells its heap.
-type self struct {
-	*process
-	heapURL string
-}
-
-// heap returns the bytes of heap that a server uses after it collected its garbage.
-func (p self) heap(ctx context.Context) float64 {
-	return must(strconv.ParseFloat(must(get(ctx, p.heapURL)), 64))
-}
+// pathHeap answers, beside what a server is for, how many bytes of heap it uses after
+// it collected its garbage.
+const pathHeap = "/bench/heap"
 
 // startSelf starts this program with a hidden subcommand and its arguments.
-func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) self {
-	addr, aside := freeAddress(ctx), freeAddress(ctx)
-	heapURL := "http://" + aside + "/heap"
-	args = append([]string{subcommand, addr, aside}, args...)
-	return self{must(s.start(ctx, addr, answers(heapURL), must(os.Executable()), args...)), heapURL}
+func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) *process {
+	addr := freeAddress(ctx)
+	args = append([]string{subcommand, addr}, args...)
+	return must(s.start(ctx, addr, answers("http://"+addr+pathHeap), must(os.Executable()), args...))
 }
 
 // startCaregate starts a sidecar over the facts in a Redis.
-func (s *stage) startCaregate(ctx context.Context, redis redisServer, cacheBytes int) self {
+func (s *stage) startCaregate(ctx context.Context, redis redisServer, cacheBytes int) *process {
 	return s.startSelf(ctx, serveCaregate, redis.url(), strconv.Itoa(cacheBytes))
 }
 
 // serve answers until stdin ends: a child does not outlive the process that asks it.
-// What args name is a handler, where it answers and where its heap is told, and for
-// Caregate the Redis with the facts and the bytes of the cache.
-func serve(ctx context.Context, args []string, stdin io.Reader) error {
-	if len(args) != 3 && (args[0] != serveCaregate || len(args) != 5) {
-		return fmt.Errorf("%s is only for this program itself", args[0])
-	}
-	handler := bareHandler()
+// What args name is a handler and where it answers, and for Caregate the Redis with the
+// facts and the bytes of the cache.
+func serve(ctx context.Context, args []string, stdin io.Reader) {
+	var handler http.Handler
 	var o *organisation
-	if args[0] == serveBare {
-		o = newOrganisation(patientCount)
-	} else if err := attempt(func() { handler = caregateHandler(ctx, args[3], args[4]) }); err != nil {
-		return err
+	switch {
+	case args[0] == serveCaregate && len(args) == 4:
+		handler = caregateHandler(ctx, args[2], args[3])
+	case args[0] == serveBare && len(args) == 2:
+		handler, o = bareHandler(), newOrganisation(patientCount)
+	default:
+		check(fmt.Errorf("%s is only for this program itself", args[0]))
 	}
-	heap := http.NewServeMux()
-	heap.HandleFunc("/heap", func(w http.ResponseWriter, _ *http.Request) {
+	var config net.ListenConfig
+	server := httpapi.NewServer(httpapi.ServerConfig{})
+	server.Add("decisions", must(config.Listen(ctx, "tcp", args[1])), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != pathHeap {
+			handler.ServeHTTP(w, r)
+			return
+		}
 		debug.FreeOSMemory()
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		_, _ = fmt.Fprint(w, stats.HeapAlloc)
-	})
-	server := httpapi.NewServer(httpapi.ServerConfig{})
-	for i, h := range []http.Handler{handler, heap} {
-		var config net.ListenConfig
-		l, err := config.Listen(ctx, "tcp", args[1+i])
-		if err != nil {
-			return err
-		}
-		server.Add(args[1+i], l, h, nil)
-	}
+	}), nil)
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve() }()
 	go func() {
 		_, err := io.Copy(io.Discard, stdin)
 		ended <- err
 	}()
-	var err error
 	select {
-	case err = <-ended:
+	case err := <-ended:
+		check(err)
 	case <-ctx.Done():
 	}
 	// The bare handler keeps an organisation in memory: with a heap like Caregate's,
 	// it collects garbage about as often.
 	runtime.KeepAlive(o)
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	return errors.Join(err, server.Shutdown(finish))
 }
 
 // caregateHandler is the decisions API as caregate serve makes it, tracing off,
@@ -159,29 +143,12 @@ func bareHandler() http.Handler {
 		if err := json.NewDecoder(c.Request().Body).Decode(&r); err != nil {
 			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
 		}
-		return c.JSON(http.StatusOK, bareAnswer(&r))
+		// About as much as Caregate answers in the mean.
+		return c.JSON(http.StatusOK, wireAnswer{Decision: true, Context: account{
+			GrantedBy:  &authz.Grant{Groups: []string{"group-07"}},
+			Permission: r.Resource.Type + ":" + r.Action.Name,
+			Reasons:    []string{"patient_visible", "permission_granted"},
+		}})
 	})
 	return e
-}
-
-// bareAnswer looks like an answer to r, and is about as large as Caregate's.
-func bareAnswer(r *wireRequest) wireAnswer {
-	var w wireAnswer
-	if r.Subject.Type == string(authz.KindPatient) {
-		w.Context.Reasons = []string{"provider_not_bookable"}
-		return w
-	}
-	w.Context.Permission = r.Resource.Type + ":" + r.Action.Name
-	if r.Action.Name == "delete" {
-		w.Context.Reasons = []string{"permission_missing"}
-		return w
-	}
-	w.Decision = true
-	w.Context.GrantedBy = &authz.Grant{Groups: []string{"group-07"}}
-	w.Context.Reasons = []string{"patient_visible", "permission_granted"}
-	if r.Resource.Type == string(authz.KindPatient) {
-		w.Context.GrantedBy.Role = "practitioner"
-		w.Context.Routes = []string{"patient_group_access"}
-	}
-	return w
 }

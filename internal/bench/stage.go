@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,13 +49,12 @@ func (s *stage) perform(ctx context.Context, section section) (t *table) {
 		s.stop(slices.Clone(s.children)...)
 		_ = os.RemoveAll(s.folder)
 	}()
-	err := attempt(func() { t = section.measure(ctx, s) })
-	if err != nil && ctx.Err() == nil {
+	if err := attempt(func() { t = section.measure(ctx, s) }); err != nil {
 		for _, child := range s.children {
 			err = errors.Join(err, child.died())
 		}
+		check(cmp.Or(ctx.Err(), err))
 	}
-	check(err)
 	return t
 }
 

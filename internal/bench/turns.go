@@ -27,8 +27,17 @@ func (c *contender) take(ctx context.Context) (value, further float64) {
 	return value, further
 }
 
-// over returns the ratios of two contenders.
-func (c *contender) over(base *contender) spread { return c.value.over(base.value) }
+// over returns the ratios of two contenders, round by round, and nil of one to itself.
+func (c *contender) over(base *contender) spread {
+	if c == base {
+		return nil
+	}
+	ratios := make(spread, len(c.value))
+	for i := range ratios {
+		ratios[i] = c.value[i] / base.value[i]
+	}
+	return ratios
+}
 
 // warmUp has each contender take a turn that does not count: heaps grow to their size,
 // and it is seen that each works.
@@ -97,15 +106,6 @@ func (s spread) median() float64 {
 func (s spread) late() float64 {
 	sorted := slices.Sorted(slices.Values(s))
 	return sorted[int(math.Ceil(0.99*float64(len(sorted))))-1]
-}
-
-// over returns the ratios of two measurements, round by round.
-func (s spread) over(base spread) spread {
-	ratios := make(spread, len(s))
-	for i := range s {
-		ratios[i] = s[i] / base[i]
-	}
-	return ratios
 }
 
 // milliseconds since a moment, as they are reported.

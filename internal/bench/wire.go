@@ -59,67 +59,56 @@ type account struct {
 	Routes     []string     `json:"routes,omitempty"`
 }
 
-// protocol is how a server is asked one question or several, and how its answer is read.
-type protocol struct {
-	path  string
-	write func([]question) []byte
-	read  func([]byte) ([]wireAnswer, error)
-}
-
-func singles() protocol {
-	return protocol{pathSingle, func(q []question) []byte { return encode(wireOf(q[0])) }, func(text []byte) ([]wireAnswer, error) {
-		var w wireAnswer
-		err := strictly(text, &w)
-		return []wireAnswer{w}, err
-	}}
-}
-
-// batches are of questions that share subject, action and context.
-func batches() protocol {
-	return protocol{pathBatch, func(q []question) []byte {
-		w := wireOf(q[0])
+// bodyOf is how questions are asked at a path: one, or a batch that shares subject,
+// action and context.
+func bodyOf(path string, asked []question) any {
+	w := asked[0].wire()
+	switch path {
+	case pathOPA:
+		return document{"input": w}
+	case pathBatch:
 		w.Resource = wireEntity{}
-		for i := range q {
-			w.Evaluations = append(w.Evaluations, wireRequest{Resource: wireEntity(q[i].request.Resource)})
+		for _, q := range asked {
+			w.Evaluations = append(w.Evaluations, wireRequest{Resource: wireEntity(q.request.Resource)})
 		}
-		return encode(w)
-	}, func(text []byte) ([]wireAnswer, error) {
-		var w struct {
-			Evaluations []wireAnswer `json:"evaluations"`
-		}
-		err := strictly(text, &w)
-		return w.Evaluations, err
-	}}
+	}
+	return w
 }
 
-func opaSingles() protocol {
-	return protocol{pathOPA, func(q []question) []byte {
-		return fmt.Appendf(nil, `{"input":%s}`, encode(wireOf(q[0])))
-	}, func(text []byte) ([]wireAnswer, error) {
-		var w struct {
-			Result struct {
-				Allow   bool    `json:"allow"`
-				Context account `json:"context"`
-			} `json:"result"`
-			ID string `json:"decision_id"`
-		}
-		err := strictly(text, &w)
-		return []wireAnswer{{w.Result.Allow, w.Result.Context}}, err
-	}}
+// asking is the question whether a member may do something to a patient.
+func asking(member, action, patient string) wireRequest {
+	return wireRequest{
+		Subject: wireEntity{Type: string(authz.KindTeamMember), ID: member}, Action: wireAction{Name: action},
+		Resource: wireEntity{Type: string(authz.KindPatient), ID: patient},
+	}
 }
 
-func wireOf(q question) wireRequest {
-	r := q.request
-	return wireRequest{Subject: wireEntity(r.Subject), Action: wireAction(r.Action), Resource: wireEntity(r.Resource), Context: r.Context}
-}
-
-func encode(w wireRequest) []byte { return must(json.Marshal(w)) }
-
-func strictly(text []byte, into any) error {
+// answersOf reads the answer to one question or to a batch, of Caregate or of OPA.
+func answersOf(text []byte) []wireAnswer {
+	var w struct {
+		wireAnswer
+		Evaluations []wireAnswer `json:"evaluations"`
+		Result      *struct {
+			Allow   bool    `json:"allow"`
+			Context account `json:"context"`
+		} `json:"result"`
+		ID string `json:"decision_id"`
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w in %s", err, text)
+	if err := d.Decode(&w); err != nil {
+		check(fmt.Errorf("%w in %s", err, text))
 	}
-	return nil
+	switch {
+	case w.Result != nil:
+		return []wireAnswer{{w.Result.Allow, w.Result.Context}}
+	case w.Evaluations != nil:
+		return w.Evaluations
+	}
+	return []wireAnswer{w.wireAnswer}
 }
+
+// document is a JSON object.
+type document = map[string]any
+
+func encode(v any) []byte { return must(json.Marshal(v)) }
