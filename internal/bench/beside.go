@@ -45,7 +45,7 @@ func beside(ctx context.Context, s *stage) *table {
 		name  string
 		cache int
 	}{{"facts cached", cacheDefault}, {"cache off: each question reads Redis", cacheOff}} {
-		t := s.newTarget(ctx, c.name, s.startCaregate(ctx, redis, c.cache), pathSingle, s.questions, 1)
+		t := s.newTarget(ctx, c.name, s.startCaregate(ctx, redis, c.cache), pathSingle, s.questions)
 		requests := administratorsRequests(t.addr)
 		decide := func(ctx context.Context) (late, median float64) {
 			time.Sleep(besideRest) // what was before ends, and what is now has begun

@@ -87,7 +87,7 @@ func (s *stage) memoryRow(ctx context.Context, t *table, o *organisation) (heap,
 	for range memoryBatches {
 		asked = append(asked, d.batch("view")...)
 	}
-	s.newTarget(ctx, "Caregate", caregate, pathBatch, asked, batchSize)
+	s.newTarget(ctx, "Caregate", caregate, pathBatch, asked)
 	heap = must(strconv.ParseFloat(must(get(ctx, "http://"+caregate.addr+pathHeap)), 64))
 	resident = caregate.resident() // after what was not needed went back
 
@@ -107,7 +107,7 @@ func binary(ctx context.Context, s *stage) *table {
 	start := &contender{name: "caregate serve", turn: func(ctx context.Context) (ready, _ float64) {
 		addr, diagnostic, admin := freeAddress(ctx), freeAddress(ctx), freeAddress(ctx)
 		began := time.Now()
-		p := must(s.start(ctx, addr, answers("http://"+diagnostic+"/health/ready"),
+		p := must(s.start(ctx, addr, answering("http://"+diagnostic+"/health/ready"),
 			path, "serve", "--addr", addr, "--diagnostic-addr", diagnostic, "--admin-addr", admin))
 		ready = milliseconds(began)
 		s.stop(p)

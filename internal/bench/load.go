@@ -125,12 +125,15 @@ type target struct {
 	serial    atomic.Uint64
 }
 
-// newTarget writes the requests, of size questions each, and asks every one twice: the
-// first answers come before the organisation is followed.
-func (s *stage) newTarget(ctx context.Context, name string, p *process, path string, questions []question, size int) *target {
-	t := &target{process: p, questions: questions, size: size}
+// newTarget writes the requests that ask questions at a path, and asks every one twice:
+// the first answers come before the organisation is followed.
+func (s *stage) newTarget(ctx context.Context, name string, p *process, path string, questions []question) *target {
+	t := &target{process: p, questions: questions, size: 1}
+	if path == pathBatch {
+		t.size = batchSize
+	}
 	t.contender = contender{name: name, turn: t.turnOn(s.connections, s.turn)}
-	for part := range slices.Chunk(questions, size) {
+	for part := range slices.Chunk(questions, t.size) {
 		t.requests = append(t.requests, httpRequest(p.addr, path, "", bodyOf(path, part)))
 	}
 	t.answers = make([][]byte, len(t.requests))

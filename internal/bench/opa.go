@@ -61,7 +61,7 @@ func (s *stage) startOPA(ctx context.Context, o *organisation, service *authz.Se
 	check(os.WriteFile(dataFile, opaData(ctx, o, service), 0o600))
 	check(os.WriteFile(policyFile, must(files.ReadFile("opa/policy.rego")), 0o600))
 	addr := freeAddress(ctx)
-	return must(s.start(ctx, addr, answers("http://"+addr+"/health"), opa, "run", "--server", "--addr", addr, "--log-level", "error",
+	return must(s.start(ctx, addr, answering("http://"+addr+"/health"), opa, "run", "--server", "--addr", addr, "--log-level", "error",
 		"--skip-version-check", "--optimize-store-for-read-speed", dataFile, policyFile)), version //nolint:misspell // OPA's own flag
 }
 

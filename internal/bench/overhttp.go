@@ -32,21 +32,21 @@ func overHTTP(ctx context.Context, s *stage) *table {
 	}
 
 	s.say("asking each server %d questions, and comparing the answers", len(s.questions))
-	single := s.newTarget(ctx, "Caregate, facts in Redis and cached", caregate, pathSingle, s.questions, 1)
-	echo := s.newTarget(ctx, "bare Echo handler, the same JSON, no decision", bare, pathSingle, s.questions, 1)
-	opaSingle := s.newTarget(ctx, "OPA server "+version+", facts in data", opa, pathOPA, s.questions, 1)
-	never := s.newTarget(ctx, "Caregate, no question asked twice", once, pathSingle, unrepeated(s.questions), 1)
-	read := s.newTarget(ctx, "Caregate, cache off: each question reads Redis", uncached, pathSingle, s.questions, 1)
-	batch := s.newTarget(ctx, "Caregate, batches of "+number(batchSize), caregate, pathBatch, lists, batchSize)
-	neverBatch := s.newTarget(ctx, "the same, no item asked twice", once, pathBatch, unrepeated(lists), batchSize)
-	opaItems := s.newTarget(ctx, opaSingle.name, opa, pathOPA, lists[:comparedBatches*batchSize], 1)
-	for _, t := range []*target{single, opaSingle, never, read, batch, neverBatch, opaItems} {
+	single := s.newTarget(ctx, "Caregate, facts in Redis and cached", caregate, pathSingle, s.questions)
+	echo := s.newTarget(ctx, "bare Echo handler, the same JSON, no decision", bare, pathSingle, s.questions)
+	opaSingle := s.newTarget(ctx, "OPA server "+version+", facts in data", opa, pathOPA, s.questions)
+	never := s.newTarget(ctx, "Caregate, no question asked twice", once, pathSingle, unrepeated(s.questions))
+	reading := s.newTarget(ctx, "Caregate, cache off: each question reads Redis", uncached, pathSingle, s.questions)
+	batch := s.newTarget(ctx, "Caregate, batches of "+number(batchSize), caregate, pathBatch, lists)
+	neverBatch := s.newTarget(ctx, "the same, no item asked twice", once, pathBatch, unrepeated(lists))
+	opaItems := s.newTarget(ctx, opaSingle.name, opa, pathOPA, lists[:comparedBatches*batchSize])
+	for _, t := range []*target{single, opaSingle, never, reading, batch, neverBatch, opaItems} {
 		t.agree()
 	}
 	resemble(echo, single)
 
 	all := []*contender{
-		&single.contender, &echo.contender, &opaSingle.contender, &never.contender, &read.contender, &batch.contender, &neverBatch.contender,
+		&single.contender, &echo.contender, &opaSingle.contender, &never.contender, &reading.contender, &batch.contender, &neverBatch.contender,
 	}
 	opaInTurn := &contender{name: "OPA server on one connection", turn: opaSingle.turnOn(1, s.turn)}
 	inTurn := &contender{name: "Caregate on one connection, batches whose items do not repeat", turn: neverBatch.turnOn(1, s.turn)}
@@ -63,7 +63,7 @@ func overHTTP(ctx context.Context, s *stage) *table {
 		bounds: []bound{
 			{"over HTTP, rate of Caregate ÷ bare Echo handler", single.over(&echo.contender), atLeast, 0.75},
 			{"over HTTP, rate of Caregate ÷ OPA server", single.over(&opaSingle.contender), atLeast, 2},
-			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", read.over(&echo.contender), atLeast, 0.25},
+			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", reading.over(&echo.contender), atLeast, 0.25},
 			{"batch of 1,000 over HTTP, per decision ÷ single", batch.over(&single.contender), atLeast, 3},
 			{
 				"batch of 1,000 different patients, none asked twice, ÷ OPA server asked one question after another, per decision",

@@ -138,8 +138,8 @@ func get(ctx context.Context, url string) (string, error) {
 	return string(text), err
 }
 
-// answers returns a function that tries whether a URL answers 200.
-func answers(url string) func(context.Context) error {
+// answering returns a function that tries whether a URL answers 200.
+func answering(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := get(ctx, url)
 		return err

@@ -28,7 +28,7 @@ func revocations(ctx context.Context, s *stage) *table {
 		&authz.Fact{Key: authz.Key{Kind: authz.KindTeamMember, ID: id}, Role: id},
 		&authz.Fact{Key: authz.Key{Kind: authz.KindPatient, ID: id}, PatientGroup: id})
 	sidecar := s.startCaregate(ctx, redis, cacheDefault)
-	load := s.newTarget(ctx, "Caregate", sidecar, pathSingle, s.questions, 1)
+	load := s.newTarget(ctx, "Caregate", sidecar, pathSingle, s.questions)
 	peak, _ := load.rate(ctx, s.connections, 3*s.turn)
 	d := must(directory.Open(directory.Config{URL: redis.url(), FactsTimeout: factsTimeout}))
 	defer func() { check(d.Close()) }()

@@ -50,7 +50,7 @@ const pathHeap = "/bench/heap"
 func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) *process {
 	addr := freeAddress(ctx)
 	args = append([]string{subcommand, addr}, args...)
-	return must(s.start(ctx, addr, answers("http://"+addr+pathHeap), must(os.Executable()), args...))
+	return must(s.start(ctx, addr, answering("http://"+addr+pathHeap), must(os.Executable()), args...))
 }
 
 // startCaregate starts a sidecar over the facts in a Redis.
