@@ -109,7 +109,7 @@ func compile(ctx context.Context, rego, documents fs.FS, config policy.Config) *
 
 // deciding is a service that is asked questions.
 func (s *stage) deciding(name string, service *authz.Service, questions []question) *contender {
-	return s.inside(name, func(ctx context.Context, i int) error {
+	return s.costing(name, func(ctx context.Context, i int) error {
 		_, _, err := service.Decide(ctx, organisationName, &questions[i%len(questions)].request, authz.Freshness{})
 		return err
 	})
@@ -130,7 +130,7 @@ func (s *stage) evaluating(ctx context.Context, name, rule string, questions []q
 	for i, q := range questions {
 		inputs[i] = must(ast.ValueFromReader(bytes.NewReader(encode(q.wire()))))
 	}
-	return s.inside(name, func(ctx context.Context, i int) error {
+	return s.costing(name, func(ctx context.Context, i int) error {
 		_, err := query.Eval(ctx,
 			rego.EvalParsedInput(inputs[i%len(inputs)]),
 			rego.EvalTransaction(txn),
@@ -147,11 +147,11 @@ type contextCancel struct{ ctx context.Context } //nolint:containedctx // it is 
 func (contextCancel) Cancel()           {}
 func (c contextCancel) Cancelled() bool { return c.ctx.Err() != nil }
 
-// inside is a contender in this process: ask has question i answered, wrapped around.
+// costing is a contender in this process: ask has question i answered, wrapped around.
 // It gives the µs of CPU and the bytes that an answer takes. The collector waits
 // meanwhile: a turn is too short to charge it to those who make it run, and the bytes
 // say who does.
-func (s *stage) inside(name string, ask func(ctx context.Context, i int) error) *contender {
+func (s *stage) costing(name string, ask func(ctx context.Context, i int) error) *contender {
 	return &contender{name: name, turn: func(ctx context.Context) (cost, allocated float64) {
 		runtime.GC()
 		defer debug.SetGCPercent(debug.SetGCPercent(-1))

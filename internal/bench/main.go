@@ -23,6 +23,10 @@
 // their medians are reported: whatever else the machine is doing slows both sides
 // of a ratio. Servers are processes of their own, so that nobody else's garbage is
 // collected on their time.
+//
+// Each comparison is a section: it starts the servers that it needs on its stage, has
+// its contenders take turns, and returns a table of rows and bounds. It needs a Unix
+// system, redis-server, and the go command.
 package main
 
 import (

@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,36 +89,23 @@ func opaData(ctx context.Context, o *organisation, service *authz.Service) []byt
 	})
 }
 
-// opaTypes reads Caregate's catalogue, and gives each action the permission that it needs.
-func opaTypes() document {
+// opaTypes are those of Caregate's catalogue, each action with the permission that it needs.
+func opaTypes() map[string]document {
 	var catalogue struct {
-		Types map[string]struct {
-			Facts      string   `json:"facts"`
-			References document `json:"references"`
-			Actions    map[string]struct {
-				Permission string `json:"permission"`
-			} `json:"actions"`
-		} `json:"types"`
+		Types map[string]document `json:"types"`
 	}
-	file := must(data.Files().Open("catalogue/data.json"))
-	defer func() { _ = file.Close() }()
-	check(json.NewDecoder(file).Decode(&catalogue))
-	types := document{}
+	check(json.Unmarshal(must(fs.ReadFile(data.Files(), "catalogue/data.json")), &catalogue))
 	for name, t := range catalogue.Types {
-		permissions := map[string]string{}
-		for action, a := range t.Actions {
-			permissions[action] = cmp.Or(a.Permission, name+":"+action)
+		permissions := document{}
+		for action, described := range t["actions"].(document) {
+			permissions[action] = name + ":" + action
+			if permission, given := described.(document)["permission"]; given {
+				permissions[action] = permission
+			}
 		}
-		described := document{"actions": permissions}
-		if t.Facts != "" {
-			described["facts"] = t.Facts
-		}
-		if len(t.References) > 0 {
-			described["references"] = t.References
-		}
-		types[name] = described
+		t["actions"] = permissions
 	}
-	return types
+	return catalogue.Types
 }
 
 func set(ids []string) map[string]bool {
