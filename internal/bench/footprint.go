@@ -61,12 +61,12 @@ func (s *stage) memoryInRedis(ctx context.Context, o *organisation) (patient, ed
 		alone = append(alone, &authz.Fact{Key: p.Key, PatientGroup: p.PatientGroup})
 	}
 	redis := s.startRedis(ctx)
-	defer s.stop(redis.process)
 	var used [3]float64
 	for i, facts := range [][]*authz.Fact{o.others, alone, o.patients} {
 		redis.fill(ctx, facts)
 		used[i] = redis.used(ctx)
 	}
+	s.stop(redis.process)
 	return (used[1] - used[0]) / float64(len(o.patients)), (used[2] - used[1]) / float64(edges)
 }
 
