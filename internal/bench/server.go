@@ -143,12 +143,28 @@ func bareHandler() http.Handler {
 		if err := json.NewDecoder(c.Request().Body).Decode(&r); err != nil {
 			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
 		}
-		// About as much as Caregate answers in the mean.
-		return c.JSON(http.StatusOK, wireAnswer{Decision: true, Context: account{
-			GrantedBy:  &authz.Grant{Groups: []string{"group-07"}},
-			Permission: r.Resource.Type + ":" + r.Action.Name,
-			Reasons:    []string{"patient_visible", "permission_granted"},
-		}})
+		return c.JSON(http.StatusOK, bareAnswer(&r))
 	})
 	return e
+}
+
+// bareAnswer looks like an answer to r, and is about as large as Caregate's.
+func bareAnswer(r *wireRequest) (w wireAnswer) {
+	if r.Subject.Type == string(authz.KindPatient) {
+		w.Context.Reasons = []string{"provider_not_bookable"}
+		return w
+	}
+	w.Context.Permission = r.Resource.Type + ":" + r.Action.Name
+	if r.Action.Name == "delete" {
+		w.Context.Reasons = []string{"permission_missing"}
+		return w
+	}
+	w.Decision = true
+	w.Context.GrantedBy = &authz.Grant{Groups: []string{"group-07"}}
+	w.Context.Reasons = []string{"patient_visible", "permission_granted"}
+	if r.Resource.Type == string(authz.KindPatient) {
+		w.Context.GrantedBy.Role = "practitioner"
+		w.Context.Routes = []string{"patient_group_access"}
+	}
+	return w
 }
