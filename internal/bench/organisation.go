@@ -22,9 +22,9 @@ const (
 // authz.Directory of facts at hand: nothing is fetched, each read joins the facts
 // it was asked for.
 type organisation struct {
-	facts    map[authz.Key]*authz.Fact
-	revision authz.Revision
+	facts map[authz.Key]*authz.Fact
 
+	others        []*authz.Fact // all but patients, each after what it refers to
 	members       []*authz.Fact
 	providers     []*authz.Fact
 	patients      []*authz.Fact
@@ -36,53 +36,38 @@ type organisation struct {
 // newOrganisation generates the organisation: 10 roles, 20 groups, each member in
 // 1 to 3 groups with Access to 1 to 8 patient groups, care teams of 1 to 4, and
 // every fourth member a provider whom the patients of 1 to 6 groups may book.
-func newOrganisation() *organisation { return newOrganisationOf(patientCount) }
-
-// newOrganisationOf is newOrganisation with another number of patients.
-func newOrganisationOf(patientCount int) *organisation {
+func newOrganisation(patientCount int) *organisation {
 	r := rand.New(rand.NewPCG(organisationSeed, 0)) //nolint:gosec // the same numbers every time
 	o := &organisation{
 		facts:      map[authz.Key]*authz.Fact{},
-		revision:   authz.Revision{Count: 12, Nonce: "ab34cd"},
 		patientsOf: map[string][]*authz.Fact{},
 		caredForBy: map[string][]*authz.Fact{},
 	}
-	roles := roleNames()
-	for i, name := range roles {
-		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindRole, ID: name}, Permissions: rolePermissions(i)})
+	var roleIDs, groups, memberIDs []string
+	for _, role := range roles() {
+		o.other(authz.KindRole, role.id, &authz.Fact{Permissions: role.permissions})
+		roleIDs = append(roleIDs, role.id)
 	}
-	groups := make([]string, groupCount)
-	for i := range groups {
-		groups[i] = fmt.Sprintf("group-%02d", i)
-		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindGroup, ID: groups[i]}, Permissions: groupPermissions(i)})
+	for i := range groupCount {
+		groups = append(groups, fmt.Sprintf("group-%02d", i))
+		o.other(authz.KindGroup, groups[i], &authz.Fact{Permissions: groupPermissions(i)})
 	}
 	for i := range patientGroupCount {
-		id := fmt.Sprintf("population-%03d", i)
-		o.patientGroups = append(o.patientGroups, id)
-		o.add(&authz.Fact{Key: authz.Key{Kind: authz.KindPatientGroup, ID: id}})
+		o.patientGroups = append(o.patientGroups, fmt.Sprintf("population-%03d", i))
+		o.other(authz.KindPatientGroup, o.patientGroups[i], new(authz.Fact))
 	}
-	memberIDs := make([]string, memberCount)
-	for i := range memberIDs {
-		memberIDs[i] = fmt.Sprintf("m-%d", i+1)
-		member := o.add(&authz.Fact{
-			Key:    authz.Key{Kind: authz.KindTeamMember, ID: memberIDs[i]},
-			Role:   roles[r.IntN(len(roles))],
-			Groups: some(r, groups, 3),
-			Access: some(r, o.patientGroups, 8),
-		})
-		o.members = append(o.members, member)
+	for i := range memberCount {
+		memberIDs = append(memberIDs, fmt.Sprintf("m-%d", i+1))
+		member := &authz.Fact{Role: one(r, roleIDs), Groups: some(r, groups, 3), Access: some(r, o.patientGroups, 8)}
+		o.members = append(o.members, o.other(authz.KindTeamMember, memberIDs[i], member))
 		if i%4 == 0 {
 			member.Provider, member.Booking = true, some(r, o.patientGroups, 6)
 			o.providers = append(o.providers, member)
 		}
 	}
 	for i := range patientCount {
-		patient := o.add(&authz.Fact{
-			Key:          authz.Key{Kind: authz.KindPatient, ID: fmt.Sprintf("p-%d", i+1)},
-			PatientGroup: o.patientGroups[r.IntN(patientGroupCount)],
-			CareTeam:     some(r, memberIDs, 4),
-		})
-		o.patients = append(o.patients, patient)
+		patient := &authz.Fact{PatientGroup: one(r, o.patientGroups), CareTeam: some(r, memberIDs, 4)}
+		o.patients = append(o.patients, o.add(authz.KindPatient, fmt.Sprintf("p-%d", i+1), patient))
 		o.patientsOf[patient.PatientGroup] = append(o.patientsOf[patient.PatientGroup], patient)
 		for _, member := range patient.CareTeam {
 			o.caredForBy[member] = append(o.caredForBy[member], patient)
@@ -91,17 +76,19 @@ func newOrganisationOf(patientCount int) *organisation {
 	return o
 }
 
-func (o *organisation) add(fact *authz.Fact) *authz.Fact {
-	fact.Found = true
+func (o *organisation) add(kind authz.Kind, id string, fact *authz.Fact) *authz.Fact {
+	fact.Key, fact.Found = authz.Key{Kind: kind, ID: id}, true
 	o.facts[fact.Key] = fact
 	return fact
 }
 
+func (o *organisation) other(kind authz.Kind, id string, fact *authz.Fact) *authz.Fact {
+	o.others = append(o.others, o.add(kind, id, fact))
+	return fact
+}
+
 // Read returns the facts for keys, and for a team member those of role and groups.
-func (o *organisation) Read(_ context.Context, organisation string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
-	if organisation != organisationName {
-		return authz.NewFacts(false, authz.Revision{}), nil
-	}
+func (o *organisation) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	found := make([]*authz.Fact, 0, 8)
 	for _, key := range keys {
 		fact := o.facts[key]
@@ -109,18 +96,17 @@ func (o *organisation) Read(_ context.Context, organisation string, keys []authz
 			continue
 		}
 		found = append(found, fact)
-		if fact.Kind != authz.KindTeamMember {
-			continue
-		}
-		if role := o.facts[authz.Key{Kind: authz.KindRole, ID: fact.Role}]; role != nil {
-			found = append(found, role)
-		}
-		for _, id := range fact.Groups {
-			found = append(found, o.facts[authz.Key{Kind: authz.KindGroup, ID: id}])
+		if fact.Kind == authz.KindTeamMember {
+			found = append(found, o.facts[authz.Key{Kind: authz.KindRole, ID: fact.Role}])
+			for _, id := range fact.Groups {
+				found = append(found, o.facts[authz.Key{Kind: authz.KindGroup, ID: id}])
+			}
 		}
 	}
-	return authz.NewFacts(true, o.revision, found...), nil
+	return authz.NewFacts(true, authz.Revision{Count: 12, Nonce: "ab34cd"}, found...), nil
 }
+
+func one[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 
 // some returns between one and most of all, without repetition.
 func some(r *rand.Rand, all []string, most int) []string {
@@ -136,27 +122,27 @@ func some(r *rand.Rand, all []string, most int) []string {
 	return chosen
 }
 
-func roleNames() []string {
-	return []string{
-		"practitioner", "consultant", "nurse", "receptionist", "practice-manager",
-		"auditor", "pharmacist", "records-officer", "trainee", "administrator",
-	}
+// role is a role with its permissions.
+type role struct {
+	id          string
+	permissions []string
 }
 
-// rolePermissions are those of roleNames()[i].
-func rolePermissions(i int) []string {
-	return [][]string{
-		{"patient:view", "patient:update", "appointment:*", "clinical_note:*", "calendar:view", "schedule:view"},
-		{"patient:view", "patient:update", "clinical_note:view", "clinical_note:create", "calendar:*"},
-		{"patient:view", "clinical_note:view", "calendar:view", "schedule:view"},
-		{"calendar:view", "schedule:view", "appointment:view", "appointment:create"},
-		{"patient:view_all", "patient:view", "report:view", "schedule:*", "settings:view", "settings:update", "user:view"},
-		{"patient:view_all", "report:view"},
-		{"stock:*", "patient:view"},
-		{"patient:view", "patient:delete", "clinical_note:delete"},
-		{"calendar:view"},
-		{"*:*"},
-	}[i]
+func roles() []role {
+	return []role{
+		{"practitioner", []string{"patient:view", "patient:update", "appointment:*", "clinical_note:*", "calendar:view", "schedule:view"}},
+		{"consultant", []string{"patient:view", "patient:update", "clinical_note:view", "clinical_note:create", "calendar:*"}},
+		{"nurse", []string{"patient:view", "clinical_note:view", "calendar:view", "schedule:view"}},
+		{"receptionist", []string{"calendar:view", "schedule:view", "appointment:view", "appointment:create"}},
+		{"practice-manager", []string{
+			"patient:view_all", "patient:view", "report:view", "schedule:*", "settings:view", "settings:update", "user:view",
+		}},
+		{"auditor", []string{"patient:view_all", "report:view"}},
+		{"pharmacist", []string{"stock:*", "patient:view"}},
+		{"records-officer", []string{"patient:view", "patient:delete", "clinical_note:delete"}},
+		{"trainee", []string{"calendar:view"}},
+		{"administrator", []string{"*:*"}},
+	}
 }
 
 // groupPermissions are those of the group i; there are seven kinds of groups.

@@ -1,189 +1,100 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"reflect"
-	"time"
-
-	"github.com/caregate/caregate/internal/authz"
+	"math"
 )
 
-// How many times the rate of the others Caregate must have, and how many times the
-// rate of single questions a batch.
 const (
-	boundBare     = 0.75
-	boundOPA      = 2
-	boundUncached = 0.25 // of the bare handler
-	boundBatch    = 3
-	boundOnce     = 3  // of a batch, when neither is answered from memory
-	boundInTurn   = 30 // of a batch over the OPA server, each on one connection
+	// batchCount is how many batches are asked, about different team members.
+	batchCount = 16
+	// comparedBatches are those of which each item is asked of the OPA server too.
+	comparedBatches = 3
 )
 
-// sizeTolerance is how far the bare handler's answers may be from Caregate's in
-// their mean size.
-const sizeTolerance = 0.15
+// overHTTP measures servers that are asked the same questions in turn, and compares
+// their answers before.
+func overHTTP(ctx context.Context, s *stage) *table {
+	redis := s.startFilled(ctx, s.organisation)
+	caregate := s.startCaregate(ctx, redis, cacheDefault)
+	once := s.startCaregate(ctx, redis, cacheDefault)
+	uncached := s.startCaregate(ctx, redis, cacheOff)
+	bare := s.startSelf(ctx, serveBare)
+	opa, version := s.startOPA(ctx, s.organisation, s.service)
+	var lists []question
+	d := newDraws(s.organisation, 2)
+	for i := range batchCount {
+		lists = append(lists, d.batch([]string{"view", "update", "delete"}[i%3])...)
+	}
+	for i := range lists {
+		lists[i].decide(ctx, s.service)
+	}
 
-// The path of single questions, that of batches, and that of the OPA server.
-const (
-	pathSingle = "/access/v1/evaluation"
-	pathBatch  = "/access/v1/evaluations"
-	pathOPA    = "/v1/data/authz/decision"
-)
+	s.say("asking each server %d questions, and comparing the answers", len(s.questions))
+	single := s.newTarget(ctx, "Caregate, facts in Redis and cached", caregate, pathSingle, s.questions)
+	echo := s.newTarget(ctx, "bare Echo handler, the same JSON, no decision", bare, pathSingle, s.questions)
+	opaSingle := s.newTarget(ctx, "OPA server "+version+", facts in data", opa, pathOPA, s.questions)
+	never := s.newTarget(ctx, "Caregate, no question asked twice", once, pathSingle, unrepeated(s.questions))
+	reading := s.newTarget(ctx, "Caregate, cache off: each question reads Redis", uncached, pathSingle, s.questions)
+	batch := s.newTarget(ctx, "Caregate, batches of "+number(batchSize), caregate, pathBatch, lists)
+	neverBatch := s.newTarget(ctx, "the same, no item asked twice", once, pathBatch, unrepeated(lists))
+	opaItems := s.newTarget(ctx, opaSingle.name, opa, pathOPA, lists[:comparedBatches*batchSize])
+	for _, t := range []*target{single, opaSingle, never, reading, batch, neverBatch, opaItems} {
+		t.agree()
+	}
+	resemble(echo, single)
 
-// overHTTP measures servers that are asked the same questions in turn.
-func overHTTP(
-	ctx context.Context, o *organisation, service *authz.Service, all []question, root string, cfg config, progress io.Writer,
-) (*result, error) {
-	folder, err := os.MkdirTemp("", "caregate-bench-")
-	if err != nil {
-		return nil, err
+	all := []*contender{
+		&single.contender, &echo.contender, &opaSingle.contender, &never.contender, &reading.contender, &batch.contender, &neverBatch.contender,
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	l, err := newLineup(ctx, o, service, all, root, folder, progress)
-	if err != nil {
-		return nil, err
+	opaInTurn := &contender{name: "OPA server on one connection", turn: opaSingle.turnOn(1, s.turn)}
+	inTurn := &contender{name: "Caregate on one connection, batches whose items do not repeat", turn: neverBatch.turnOn(1, s.turn)}
+	onOne := []*contender{opaInTurn, inTurn}
+	for _, contenders := range [][]*contender{all, onOne} {
+		warmUp(ctx, contenders)
+		s.takeTurns(ctx, s.rounds, "answers/s", contenders)
 	}
-	defer l.stop()
-	targets := l.all()
-	rates, cpus, err := loads(ctx, targets, cfg.connections, cfg, progress)
-	if err != nil {
-		return nil, err
-	}
-	inTurn, _, err := loads(ctx, []*target{l.opa, l.batches}, 1, cfg, progress)
-	if err != nil {
-		return nil, err
-	}
-	res := &result{
+
+	t := &table{
 		title: fmt.Sprintf("Over HTTP: loopback, %d connections, %d questions, answers of %.0f bytes",
-			cfg.connections, len(all), meanSize(l.caregate)),
+			s.connections, len(s.questions), single.answerSize()),
 		header: []string{"", "decisions/s", "min–max", "Caregate ÷ it", "min–max", "CPU of the server, µs a decision"},
+		bounds: []bound{
+			{"over HTTP, rate of Caregate ÷ bare Echo handler", single.over(&echo.contender), atLeast, 0.75},
+			{"over HTTP, rate of Caregate ÷ OPA server", single.over(&opaSingle.contender), atLeast, 2},
+			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", reading.over(&echo.contender), atLeast, 0.25},
+			{"batch of 1,000 over HTTP, per decision ÷ single", batch.over(&single.contender), atLeast, 3},
+			{
+				"batch of 1,000 different patients, none asked twice, ÷ OPA server asked one question after another, per decision",
+				inTurn.over(opaInTurn), atLeast, 30,
+			},
+			{"the same, no question and no item asked twice", neverBatch.over(&never.contender), atLeast, 3},
+		},
 	}
-	rateOf := map[*target]spread{}
-	for i, t := range targets {
-		rateOf[t] = rates[i]
-		ratio := rates[0].over(rates[i])
-		row := []string{t.name, number(rates[i].median()), between(rates[i]), "", "", "–"}
-		if i > 0 {
-			row[3], row[4] = number(ratio.median()), between(ratio)
+	for _, c := range all {
+		cpu := "–"
+		if c.further.median() > 0 {
+			cpu = number(c.further.median())
 		}
-		if m := cpus[i].median(); m > 0 {
-			row[5] = number(m)
-		}
-		res.rows = append(res.rows, row)
+		t.row(c.name, c.value, single.over(c), cpu)
 	}
-	for i, name := range []string{"OPA server on one connection", "Caregate on one connection, batches whose items do not repeat"} {
-		res.rows = append(res.rows, []string{name, number(inTurn[i].median()), between(inTurn[i]), "", "", ""})
+	for _, c := range onOne {
+		t.row(c.name, c.value, spread(nil), "")
 	}
-	caregate := rateOf[l.caregate]
-	res.check("over HTTP, rate of Caregate ÷ bare Echo handler", caregate.over(rateOf[l.bare]), atLeast, boundBare)
-	res.check("over HTTP, rate of Caregate ÷ OPA server", caregate.over(rateOf[l.opa]), atLeast, boundOPA)
-	res.check("over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", rateOf[l.uncached].over(rateOf[l.bare]), atLeast, boundUncached)
-	res.check("batch of 1,000 over HTTP, per decision ÷ single", rateOf[l.batch].over(caregate), atLeast, boundBatch)
-	res.check("batch of 1,000 different patients, none asked twice, ÷ OPA server asked one question after another, per decision",
-		inTurn[1].over(inTurn[0]), atLeast, boundInTurn)
-	res.check("the same, no question and no item asked twice", rateOf[l.batches].over(rateOf[l.never]), atLeast, boundOnce)
-	return res, nil
+	return t
 }
 
-// loads lets the targets take turns.
-func loads(ctx context.Context, targets []*target, connections int, cfg config, progress io.Writer) (rates, cpus []spread, err error) {
-	rates, cpus = make([]spread, len(targets)), make([]spread, len(targets))
-	for _, t := range targets { // once for nothing: heaps grow to their size
-		if _, err := t.run(ctx, connections, cfg.turn); err != nil {
-			return nil, nil, err
+// resemble makes sure that the bare handler's answers are well-formed and of about the
+// same size as Caregate's.
+func resemble(bare, caregate *target) {
+	for i, text := range bare.answers {
+		if answers := answersOf(text); len(answers[0].Context.Reasons) == 0 {
+			check(fmt.Errorf("%s: question %d has no answer: %s", bare.name, i, text))
 		}
 	}
-	for round := range cfg.rounds {
-		for _, i := range turns(len(targets), round) {
-			l, err := targets[i].run(ctx, connections, cfg.turn)
-			if err != nil {
-				return nil, nil, err
-			}
-			rates[i], cpus[i] = append(rates[i], l.rate), append(cpus[i], l.cpu)
-		}
-		_, _ = fmt.Fprintf(progress, "round %d of %d:", round+1, cfg.rounds)
-		for i := range targets {
-			_, _ = fmt.Fprintf(progress, " %s", number(rates[i][round]))
-		}
-		_, _ = fmt.Fprintln(progress, " answers/s")
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case <-time.After(10 * time.Millisecond): // connections close
-		}
+	const tolerance = 0.15
+	if ours, theirs := caregate.answerSize(), bare.answerSize(); math.Abs(theirs-ours) > tolerance*ours {
+		check(fmt.Errorf("the bare handler answers %.0f bytes in the mean and Caregate %.0f; they should be about the same", theirs, ours))
 	}
-	return rates, cpus, nil
-}
-
-// agree makes sure that Caregate and OPA gave the same decision to every question,
-// the one that its kind has, with the same account.
-func agree(all []question, caregate, opa *target) error {
-	allows := 0
-	for i, q := range all {
-		var ours wireResponse
-		var theirs struct {
-			Result struct {
-				Allow   bool    `json:"allow"`
-				Context account `json:"context"`
-			} `json:"result"`
-			ID string `json:"decision_id"`
-		}
-		if err := errors.Join(strictly(caregate.answers[i], &ours), strictly(opa.answers[i], &theirs)); err != nil {
-			return fmt.Errorf("question %s: %w", q.body, err)
-		}
-		if ours.Decision != q.kind.allow || theirs.Result.Allow != q.kind.allow ||
-			!reflect.DeepEqual(ours.Context, theirs.Result.Context) {
-			return fmt.Errorf("the servers disagree about a question of the kind %q:\n%s\nCaregate: %s\nOPA: %s",
-				q.kind.name, q.body, caregate.answers[i], opa.answers[i])
-		}
-		if ours.Decision {
-			allows++
-		}
-	}
-	if share := float64(allows) / float64(len(all)); share < 0.4 || share > 0.6 {
-		return fmt.Errorf("%.0f %% of the questions are allowed; they should be about half", 100*share)
-	}
-	return nil
-}
-
-// resembles makes sure that what the bare handler answers is well-formed and of
-// about the same size.
-func resembles(bare, caregate *target) error {
-	for i, answer := range bare.answers {
-		var w wireResponse
-		if err := strictly(answer, &w); err != nil {
-			return fmt.Errorf("%s: question %d: %w", bare.name, i, err)
-		}
-		if len(w.Context.Reasons) == 0 {
-			return fmt.Errorf("%s: question %d has no answer: %s", bare.name, i, answer)
-		}
-	}
-	ours, theirs := meanSize(caregate), meanSize(bare)
-	if theirs < ours*(1-sizeTolerance) || theirs > ours*(1+sizeTolerance) {
-		return fmt.Errorf("the bare handler answers %.0f bytes in the mean and Caregate %.0f; they should be about the same", theirs, ours)
-	}
-	return nil
-}
-
-func strictly(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w in %s", err, text)
-	}
-	return nil
-}
-
-func meanSize(t *target) float64 {
-	total := 0
-	for _, answer := range t.answers {
-		total += len(answer)
-	}
-	return float64(total) / float64(len(t.answers))
 }

@@ -1,61 +1,86 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// process is a child process. stop ends it.
+// How often it is tried whether a child is ready, and how long at most: an OPA server
+// reads much before it is.
+const (
+	readyEvery  = 2 * time.Millisecond
+	readyWithin = 3 * time.Minute
+)
+
+// process is a child process.
 type process struct {
+	addr   string // where it is asked
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	stderr *bytes.Buffer
-	aside  string // of a child of startSelf: where it tells about itself
+	stderr bytes.Buffer
 	exited chan struct{}
 }
 
-// start starts a child. It ends at the latest when ctx does.
-func start(ctx context.Context, stdout io.Writer, name string, args ...string) (*process, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+// start starts a child and waits until ready has no error. The child ends when it is
+// stopped, and at the latest with the section or with ctx.
+func (s *stage) start(
+	ctx context.Context, addr string, ready func(context.Context) error, program string, args ...string,
+) (*process, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	cmd.WaitDelay = time.Second
-	p := &process{cmd: cmd, stderr: new(bytes.Buffer), exited: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = stdout, p.stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
+	p := &process{addr: addr, cmd: cmd, exited: make(chan struct{})}
+	cmd.Stderr = &p.stderr
+	var err error
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	p.stdin = stdin
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	s.children = append(s.children, p)
 	go func() {
 		_ = cmd.Wait()
 		close(p.exited)
 	}()
-	return p, nil
+	limited, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for {
+		if err = ready(limited); err == nil {
+			return p, nil
+		}
+		select {
+		case <-p.exited:
+			return nil, fmt.Errorf("%s did not start", program)
+		case <-limited.Done():
+			return nil, fmt.Errorf("%s was not ready within %s: %w", program, readyWithin, err)
+		case <-time.After(readyEvery):
+		}
+	}
 }
 
-// stop asks the child to end, and makes it end after two seconds.
-func (p *process) stop() {
-	_ = p.stdin.Close()
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	select {
-	case <-p.exited:
-	case <-time.After(2 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.exited
+// stop asks children to end, and makes each end after two seconds.
+func (s *stage) stop(children ...*process) {
+	for _, p := range children {
+		_ = p.stdin.Close()
+		_ = p.cmd.Process.Signal(os.Interrupt)
+		select {
+		case <-p.exited:
+		case <-time.After(2 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.exited
+		}
+		s.children = slices.DeleteFunc(s.children, func(child *process) bool { return child == p })
 	}
 }
 
@@ -69,123 +94,62 @@ func (p *process) died() error {
 	}
 }
 
-// startSelf starts this program as a server and returns its address.
-func startSelf(ctx context.Context, args ...string) (*process, string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, "", err
-	}
-	read, write := io.Pipe()
-	p, err := start(ctx, write, self, args...)
-	if err != nil {
-		return nil, "", err
-	}
-	go func() {
-		<-p.exited
-		_ = write.Close()
-	}()
-	line, err := bufio.NewReader(read).ReadString('\n')
-	addrs := strings.Fields(line)
-	if err != nil || len(addrs) != 2 {
-		p.stop()
-		return nil, "", errors.Join(fmt.Errorf("%s did not say where it listens", args[0]), p.died())
-	}
-	go func() { _, _ = io.Copy(io.Discard, read) }()
-	p.aside = addrs[1]
-	return p, addrs[0], nil
+// resident returns the bytes of memory that the child has now.
+func (p *process) resident() float64 { return p.figure("status", "VmRSS:", 0) * 1024 }
+
+// cpu returns the µs of CPU that the child has used.
+func (p *process) cpu() float64 {
+	const tick = 10_000 // a hundred a second, on every Linux
+	return (p.figure("stat", ") ", 11) + p.figure("stat", ") ", 12)) * tick
 }
 
-// heap returns the bytes of heap that a child of startSelf uses after it collected
-// its garbage.
-func (p *process) heap(ctx context.Context) (float64, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.aside+pathHeap, nil)
-	if err != nil {
-		return 0, err
-	}
-	w, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = w.Body.Close() }()
-	text, err := io.ReadAll(w.Body)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseFloat(string(text), 64)
-}
-
-// resident returns the bytes of memory that the child has now, 0 where the system
-// does not say it in Linux's way.
-func (p *process) resident() float64 {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
+// figure returns the field with an index after mark in a file of Linux about the child,
+// 0 on other systems.
+func (p *process) figure(file, mark string, index int) float64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/" + file)
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(text), mark)
 	fields := strings.Fields(rest)
-	if len(fields) == 0 {
+	if len(fields) <= index {
 		return 0
 	}
-	kilobytes, err := strconv.ParseFloat(fields[0], 64)
-	if err != nil {
-		return 0
-	}
-	return kilobytes * 1024
+	value, _ := strconv.ParseFloat(fields[index], 64)
+	return value
 }
 
-// ready polls a URL until it answers 200.
-func (p *process) ready(ctx context.Context, url string, every, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		if w, err := client.Do(r); err == nil {
-			_ = w.Body.Close()
-			if w.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		if err := p.died(); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready within %s", p.cmd.Path, limit)
-		case <-time.After(every):
-		}
-	}
-}
-
-// cpu returns the CPU time that the child has used, 0 where the system does not
-// say it in Linux's way.
-func (p *process) cpu() time.Duration {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	if err1 != nil || err2 != nil {
-		return 0
-	}
-	return time.Duration(user+system) * 10 * time.Millisecond // a hundred ticks a second, on every Linux
-}
-
-// freePort returns a loopback address that nobody listens on now.
-func freePort(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+// get returns what a URL answers with 200, on a connection of its own.
+func get(ctx context.Context, url string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	return l.Addr().String(), l.Close()
+	r.Close = true
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = w.Body.Close() }()
+	text, err := io.ReadAll(w.Body)
+	if err == nil && w.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answered %s", url, w.Status)
+	}
+	return string(text), err
+}
+
+// answering returns a function that tries whether a URL answers 200.
+func answering(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := get(ctx, url)
+		return err
+	}
+}
+
+// freeAddress returns a loopback address that nobody listens on now.
+func freeAddress(ctx context.Context) string {
+	var config net.ListenConfig
+	l := must(config.Listen(ctx, "tcp", "127.0.0.1:0"))
+	check(l.Close())
+	return l.Addr().String()
 }

@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
@@ -28,99 +32,83 @@ const (
 	serveBare     = "serve-bare"
 )
 
-// pathHeap answers, beside what a server is for, how many bytes of heap it uses
-// after it collected its garbage.
-const pathHeap = "/bench/heap"
+// The bytes of a sidecar's cache.
+const (
+	cacheDefault = 0
+	cacheOff     = -1
+)
 
 // factsTimeout is long, for a machine that others use too: an answer that is late
 // counts, and one that fails ends the run.
 const factsTimeout = 5 * time.Second
 
-// serve answers on a free loopback port, which it prints, until stdin ends: a
-// child does not outlive the process that asks it. What args name is a handler,
-// and for Caregate the Redis with the facts and the bytes of the cache.
-func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) (err error) {
-	handler := bareHandler()
+// pathHeap answers, beside what a server is for, how many bytes of heap it uses after
+// it collected its garbage.
+const pathHeap = "/bench/heap"
+
+// startSelf starts this program with a hidden subcommand and its arguments.
+func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) *process {
+	addr := freeAddress(ctx)
+	args = append([]string{subcommand, addr}, args...)
+	return must(s.start(ctx, addr, answering("http://"+addr+pathHeap), must(os.Executable()), args...))
+}
+
+// startCaregate starts a sidecar over the facts in a Redis.
+func (s *stage) startCaregate(ctx context.Context, redis redisServer, cacheBytes int) *process {
+	return s.startSelf(ctx, serveCaregate, redis.url(), strconv.Itoa(cacheBytes))
+}
+
+// serve answers until stdin ends: a child does not outlive the process that asks it.
+// What args name is a handler and where it answers, and for Caregate the Redis with the
+// facts and the bytes of the cache.
+func serve(ctx context.Context, args []string, stdin io.Reader) {
+	var handler http.Handler
 	var o *organisation
-	if args[0] == serveCaregate {
-		var facts io.Closer
-		if handler, facts, err = caregateHandler(ctx, args[1:]); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, facts.Close()) }()
-	} else {
-		o = newOrganisation()
+	switch {
+	case args[0] == serveCaregate && len(args) == 4:
+		handler = caregateHandler(ctx, args[2], args[3])
+	case args[0] == serveBare && len(args) == 2:
+		handler, o = bareHandler(), newOrganisation(patientCount)
+	default:
+		check(fmt.Errorf("%s is only for this program itself", args[0]))
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc(pathHeap, func(w http.ResponseWriter, _ *http.Request) {
+	var config net.ListenConfig
+	server := httpapi.NewServer(httpapi.ServerConfig{})
+	server.Add("decisions", must(config.Listen(ctx, "tcp", args[1])), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != pathHeap {
+			handler.ServeHTTP(w, r)
+			return
+		}
 		debug.FreeOSMemory()
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		_, _ = fmt.Fprint(w, stats.HeapAlloc)
-	})
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	aside, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := httpapi.NewServer(httpapi.ServerConfig{})
-	server.Add("decisions", l, handler, nil)
-	server.Add("heap", aside, mux, nil)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve() }()
-	if _, err := fmt.Fprintln(stdout, l.Addr(), aside.Addr()); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
+	}), nil)
+	ended := make(chan error, 2)
+	go func() { ended <- server.Serve() }()
 	go func() {
 		_, err := io.Copy(io.Discard, stdin)
 		ended <- err
 	}()
 	select {
-	case err = <-served:
-	case err = <-ended:
+	case err := <-ended:
+		check(err)
 	case <-ctx.Done():
 	}
 	// The bare handler keeps an organisation in memory: with a heap like Caregate's,
 	// it collects garbage about as often.
 	runtime.KeepAlive(o)
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	return errors.Join(err, server.Shutdown(finish))
 }
 
 // caregateHandler is the decisions API as caregate serve makes it, tracing off,
 // over the facts in a Redis.
-func caregateHandler(ctx context.Context, args []string) (http.Handler, io.Closer, error) {
-	if len(args) != 2 {
-		return nil, nil, errors.New("needs the URL of a Redis, and the bytes of the cache")
-	}
-	bytes, err := strconv.ParseInt(args[1], 10, 64)
-	if err != nil {
-		return nil, nil, err
-	}
-	d, err := directory.Open(directory.Config{URL: args[0], FactsTimeout: factsTimeout})
-	if err != nil {
-		return nil, nil, err
-	}
-	facts, err := directory.NewCache(d, directory.CacheConfig{Bytes: bytes})
-	if err != nil {
-		return nil, nil, err
-	}
-	_, snapshot, err := defaultService(ctx, facts, policy.Config{})
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err := telemetry.New(ctx, telemetry.Config{Getenv: func(string) string { return "" }})
-	if err != nil {
-		return nil, nil, err
-	}
+func caregateHandler(ctx context.Context, redisURL, cacheBytes string) http.Handler {
+	d := must(directory.Open(directory.Config{URL: redisURL, FactsTimeout: factsTimeout}))
+	facts := must(directory.NewCache(d, directory.CacheConfig{Bytes: must(strconv.ParseInt(cacheBytes, 10, 64))}))
+	snapshot := defaultPolicy(ctx, policy.Config{})
+	t := must(telemetry.New(ctx, telemetry.Config{Getenv: func(string) string { return "" }}))
 	service := authz.NewService(t.Directory(facts), t.Policy(snapshot))
-	api, err := httpapi.New(httpapi.Config{ //nolint:contextcheck // each request has its own
+	return must(httpapi.New(httpapi.Config{ //nolint:contextcheck // each request has its own
 		Service:        service,
 		Searcher:       search.NewService(service, snapshot, facts, nil),
 		Reviewer:       review.NewService(service, snapshot, facts),
@@ -130,11 +118,7 @@ func caregateHandler(ctx context.Context, args []string) (http.Handler, io.Close
 		Tracer:         t.Tracer,
 		Propagator:     t.Propagator,
 		Observer:       observer{t},
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return api.Decisions(), facts, nil
+	})).Decisions()
 }
 
 // observer counts what the API did, as caregate serve does.
@@ -146,4 +130,41 @@ func (o observer) RequestFinished(_ context.Context, route, method string, statu
 
 func (o observer) DecisionMade(_ context.Context, outcome httpapi.Outcome) {
 	o.t.DecisionMade(string(outcome))
+}
+
+// bareHandler is Echo with its own middleware for the same duties, and a handler
+// that decodes and encodes the same JSON and decides nothing.
+func bareHandler() http.Handler {
+	e := echo.New()
+	e.Logger.SetOutput(io.Discard)
+	e.Use(middleware.Recover(), middleware.RequestID(), middleware.BodyLimit("1M"), middleware.ContextTimeout(time.Second))
+	e.POST(pathSingle, func(c echo.Context) error {
+		var r wireRequest
+		if err := json.NewDecoder(c.Request().Body).Decode(&r); err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, err.Error())
+		}
+		return c.JSON(http.StatusOK, bareAnswer(&r))
+	})
+	return e
+}
+
+// bareAnswer looks like an answer to r, and is about as large as Caregate's.
+func bareAnswer(r *wireRequest) (w wireAnswer) {
+	if r.Subject.Type == string(authz.KindPatient) {
+		w.Context.Reasons = []string{"provider_not_bookable"}
+		return w
+	}
+	w.Context.Permission = r.Resource.Type + ":" + r.Action.Name
+	if r.Action.Name == "delete" {
+		w.Context.Reasons = []string{"permission_missing"}
+		return w
+	}
+	w.Decision = true
+	w.Context.GrantedBy = &authz.Grant{Groups: []string{"group-07"}}
+	w.Context.Reasons = []string{"patient_visible", "permission_granted"}
+	if r.Resource.Type == string(authz.KindPatient) {
+		w.Context.GrantedBy.Role = "practitioner"
+		w.Context.Routes = []string{"patient_group_access"}
+	}
+	return w
 }

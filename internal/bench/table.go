@@ -3,131 +3,119 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// result is one part of the table.
-type result struct {
-	title   string
-	unit    string // of add
-	ratioTo string // of add
-	extra   string // of add
-	header  []string
-	rows    [][]string
-	checks  []check
+// table is what a section reports: rows, unless there are only bounds to tell.
+type table struct {
+	title  string
+	header []string
+	rows   [][]string
+	bounds []bound
 }
 
-// check is a measurement held to its bound.
-type check struct {
+// bound is a measurement held to a limit by its median.
+type bound struct {
 	name  string
 	value spread
-	kind  comparison
-	bound float64
+	side  side
+	limit float64
 }
 
-// comparison says on which side of its bound a measurement must be.
-type comparison string
+// side says on which side of its limit a measurement must be.
+type side string
 
 const (
-	atMost  comparison = "≤"
-	atLeast comparison = "≥"
+	atMost  side = "≤"
+	atLeast side = "≥"
 )
 
-func (c check) holds() bool {
-	if c.kind == atMost {
-		return c.value.median() <= c.bound
+func (b bound) holds() bool {
+	if b.side == atMost {
+		return b.value.median() <= b.limit
 	}
-	return c.value.median() >= c.bound
+	return b.value.median() >= b.limit
 }
 
-// add adds a row: a measurement, its ratio to what ratioTo names, nil for
-// none, and what extra names.
-func (r *result) add(name string, value, ratio, extra spread) {
-	if r.header == nil {
-		r.header = []string{"", r.unit, "min–max", "÷ " + r.ratioTo, "min–max", r.extra}
-	}
-	row := []string{name, number(value.median()), between(value), "", "", number(extra.median())}
-	if ratio != nil {
-		row[3], row[4] = number(ratio.median()), between(ratio)
-	}
-	r.rows = append(r.rows, row)
-}
-
-func (r *result) check(name string, value spread, kind comparison, bound float64) {
-	r.checks = append(r.checks, check{name, value, kind, bound})
-}
-
-// report writes the parts and then every bound, and reports whether all hold.
-func report(w io.Writer, results []*result, markdown bool) (all bool) {
-	verdicts := &result{title: "Bounds", header: []string{"", "measured", "min–max", "bound", ""}}
-	all = true
-	for _, r := range results {
-		if len(r.rows) > 0 {
-			r.print(w, markdown)
+// row adds a row. A spread takes two cells, for its median and its range, which are
+// empty if it is nil; a number or a text takes one.
+func (t *table) row(name string, cells ...any) {
+	row := []string{name}
+	for _, cell := range cells {
+		switch cell := cell.(type) {
+		case spread:
+			if cell == nil {
+				row = append(row, "", "")
+			} else {
+				row = append(row, number(cell.median()), number(slices.Min(cell))+"–"+number(slices.Max(cell)))
+			}
+		case float64:
+			row = append(row, number(cell))
+		default:
+			row = append(row, fmt.Sprint(cell))
 		}
-		for _, c := range r.checks {
+	}
+	t.rows = append(t.rows, row)
+}
+
+// report writes the tables and then every bound, and reports whether all hold.
+func report(w io.Writer, tables []*table, markdown bool) (all bool) {
+	verdicts := &table{title: "Bounds", header: []string{"", "measured", "min–max", "bound", ""}}
+	all = true
+	for _, t := range tables {
+		if len(t.rows) > 0 {
+			t.print(w, markdown)
+		}
+		for _, b := range t.bounds {
 			verdict := "holds"
-			if !c.holds() {
+			if !b.holds() {
 				verdict, all = "DOES NOT HOLD", false
 			}
-			verdicts.rows = append(verdicts.rows,
-				[]string{c.name, number(c.value.median()), between(c.value), string(c.kind) + " " + number(c.bound), verdict})
+			verdicts.row(b.name, b.value, string(b.side)+" "+number(b.limit), verdict)
 		}
 	}
 	verdicts.print(w, markdown)
 	return all
 }
 
-func (r *result) print(w io.Writer, markdown bool) {
-	widths := make([]int, len(r.header))
-	for _, row := range append([][]string{r.header}, r.rows...) {
-		for i, cell := range row {
+func (t *table) print(w io.Writer, markdown bool) {
+	title, start, between, end := "%s\n", "  ", "   ", "\n"
+	if markdown {
+		title, start, between, end = "**%s**\n\n", "| ", " | ", " |\n"
+	}
+	lines := slices.Concat([][]string{t.header}, t.rows)
+	widths := make([]int, len(t.header))
+	for _, line := range lines {
+		for i, cell := range line {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
 		}
 	}
 	var b strings.Builder
-	if markdown {
-		fmt.Fprintf(&b, "**%s**\n\n", r.title)
-	} else {
-		fmt.Fprintf(&b, "%s\n", r.title)
-	}
-	line := func(row []string) {
-		for i, cell := range row {
+	fmt.Fprintf(&b, title, t.title)
+	for n, line := range lines {
+		for i, cell := range line {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			switch {
-			case markdown && i == 0:
-				b.WriteString("| " + cell + pad + " |")
-			case markdown:
-				b.WriteString(" " + pad + cell + " |")
-			case i == 0:
-				b.WriteString("  " + cell + pad)
-			default:
-				b.WriteString("   " + pad + cell)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	line(r.header)
-	if markdown {
-		for i, width := range widths {
 			if i == 0 {
-				b.WriteString("|:" + strings.Repeat("-", width+1) + "|")
+				b.WriteString(start + cell + pad)
 			} else {
-				b.WriteString(strings.Repeat("-", width+1) + ":|")
+				b.WriteString(between + pad + cell)
 			}
 		}
-		b.WriteByte('\n')
-	}
-	for _, row := range r.rows {
-		line(row)
+		b.WriteString(end)
+		if n == 0 && markdown {
+			b.WriteString("|:" + strings.Repeat("-", widths[0]+1))
+			for _, width := range widths[1:] {
+				b.WriteString("|" + strings.Repeat("-", width+1) + ":")
+			}
+			b.WriteString("|\n")
+		}
 	}
 	b.WriteByte('\n')
 	_, _ = io.WriteString(w, b.String())
 }
-
-func between(s spread) string { return number(s.min()) + "–" + number(s.max()) }
 
 // number writes three digits that matter, and whole numbers in groups of three.
 func number(v float64) string {
