@@ -20,6 +20,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/heap"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/review"
@@ -170,6 +171,7 @@ func (s *serving) run(ctx context.Context) error {
 	t.Cache(cacheStats(store))
 	t.Answers(snapshot.Answered)
 	ready := httpapi.NewReadiness(func(ctx context.Context) error { return store.Ready(ctx, s.facts.organisation) })
+	go heap.Keep(ctx, s.app.getenv)
 	err = s.serve(ctx, t, store, snapshot, ready, example)
 	// ctx may have ended, and the last spans still have to go somewhere.
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/heap"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/review"
@@ -72,6 +73,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader) {
 	default:
 		check(fmt.Errorf("%s is only for this program itself", args[0]))
 	}
+	go heap.Keep(ctx, os.Getenv) // as caregate serve does; the bare handler likewise, for a fair comparison
 	var config net.ListenConfig
 	server := httpapi.NewServer(httpapi.ServerConfig{})
 	server.Add("decisions", must(config.Listen(ctx, "tcp", args[1])), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
