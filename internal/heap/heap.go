@@ -15,8 +15,8 @@ import (
 // Room is how many bytes are allocated at least between two collections.
 const Room = 64 << 20
 
-// everySecond is how often the use of the heap is looked at: it changes slowly.
-const everySecond = time.Second
+// interval is how often the use of the heap is looked at: it changes slowly.
+const interval = time.Second
 
 // Keep leaves Room between two collections until ctx ends, and more where more than that is
 // in use, as Go does by itself. A memory limit (GOMEMLIMIT) holds all the same. Whoever set
@@ -25,7 +25,7 @@ func Keep(ctx context.Context, getenv func(string) string) {
 	if getenv("GOGC") != "" {
 		return
 	}
-	ticker := time.NewTicker(everySecond)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for set := 0; ; {
