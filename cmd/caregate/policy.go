@@ -91,7 +91,7 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// run adds the flags that say which policy is meant, and runs the command on it.
+// policyRun adds the flags that say which policy is meant, and runs the command on it.
 func (a *app) policyRun(cmd *cobra.Command, flagNames []string, run func(context.Context, *policyFiles) error) *cobra.Command {
 	files := &policyFiles{app: a}
 	files.flags(cmd)

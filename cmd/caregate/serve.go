@@ -220,7 +220,10 @@ func (s *serving) serve(
 		}
 		return err
 	}
-	server := httpapi.NewServer(httpapi.ServerConfig{Logger: log})
+	server := httpapi.NewServer(httpapi.ServerConfig{
+		Logger:       log,
+		WriteTimeout: max(httpapi.DefaultWriteTimeout, s.requestTimeout+httpapi.DefaultWriteTimeout/3), // to write what took so long
+	})
 	for _, l := range bound {
 		switch l.name {
 		case "decisions":

@@ -2,7 +2,7 @@
 // starts it beside a real redis-server and over its embedded store, and asks
 // it questions over HTTP and on the command line.
 //
-// Its tests are written from the rules (V1-V9, B1-B6, P1-P6, A1-A4) and from
+// Its tests are written from the rules (V1-V9, B1-B6, P1-P6, A1-A5) and from
 // the reference of the Directory API, and know nothing of the packages that
 // implement them. There is nothing to import here. The examples of the documents are
 // tried here too, and their links and commands.

@@ -7,7 +7,7 @@ import (
 )
 
 // ErrorKind classes every error that leaves the domain. Adapters map kinds, and
-// nothing else, to HTTP statuses and exit codes.
+// nothing else, to HTTP statuses.
 type ErrorKind int
 
 // The kinds of error. The zero value is Internal, so that an error nobody

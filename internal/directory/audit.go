@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The limits of one step of an audit, and of what it remembers.
@@ -227,9 +228,9 @@ func itemOf(name string) (it item, counted func(*Audited) *int) {
 	}
 	what, id, hasID := strings.Cut(name, ":")
 	switch {
-	case hasID && validKind(authz.Kind(what)):
+	case hasID && model.Has(authz.Kind(what)):
 		return item{what: what, id: id}, func(d *Audited) *int { return &d.Entities }
-	case isIndex(what) && hasID == (what != indexAdmins) && (what != "ids" || validKind(authz.Kind(id))):
+	case isIndex(what) && hasID == (what != indexAdmins) && (what != "ids" || model.Has(authz.Kind(id))):
 		return item{what: what, id: id, cursor: "0"}, func(d *Audited) *int { return &d.Indexes }
 	default:
 		return item{what: whatIsKey, id: name}, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -78,7 +79,7 @@ func (s *store) damages(t *testing.T, name string) []damage {
 		add("another revision", stream, hset("rev", "1"))
 		add("a revision to come", stream, hset("rev", "100000"))
 		add("further field", head(RuleHead), hset("x", "y"))
-	case validKind(authz.Kind(what)):
+	case model.Has(authz.Kind(what)):
 		self := func(rule Rule) Finding { return Finding{Rule: rule, Kind: what, ID: id} }
 		add("mistype", self(RuleType), mistype)
 		add("remove", self(RuleMissing), remove)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/caregate/caregate/internal/model"
 )
 
 // aboutChange makes a finding about a change in the stream, by its id.
@@ -98,7 +100,7 @@ func compareIDs(a, b string) int {
 
 // problem returns what an image says that no script writes, "" for nothing.
 func (i image) problem() string {
-	if !validKind(i.key.Kind) || !validID(i.key.ID) {
+	if !model.Has(i.key.Kind) || !validID(i.key.ID) {
 		return "names what no entity is called"
 	}
 	switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // TestConcurrentChanges makes 100,000 random edits from many goroutines at once, a
@@ -142,7 +143,7 @@ func (s *store) agrees(t *testing.T) {
 	patients := 0
 	for name, value := range s.entities(t) {
 		kind, id, _ := strings.Cut(name, ":")
-		if !validKind(authz.Kind(kind)) {
+		if !model.Has(authz.Kind(kind)) {
 			indexes[name] = value
 			continue
 		}

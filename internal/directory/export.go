@@ -96,7 +96,7 @@ func (it rawItem) appendRecord(b []byte, kind authz.Kind) ([]byte, error) {
 	return appendLine(b, &r)
 }
 
-// record returns the entity as a record, every list in order.
+// recordOf returns the entity as a record, every list in order.
 func (e *entity) recordOf(kind authz.Kind, id string) admin.Record {
 	r := e.record
 	r.Kind, r.ID = kind, id

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -186,7 +187,7 @@ func tooWide() *authz.Error {
 // one about what cannot exist.
 func indexName(kind authz.Kind, index search.Index) (string, error) {
 	if index == (search.Index{}) {
-		if !validKind(kind) {
+		if !model.Has(kind) {
 			return "", admin.UnknownKind("kind", kind)
 		}
 		return "ids:" + string(kind), nil
@@ -203,7 +204,7 @@ func indexName(kind authz.Kind, index search.Index) (string, error) {
 
 // indexNames returns the names of indexes as arguments of the script, each once.
 func indexNames(kind authz.Kind, indexes []search.Index) ([]any, error) {
-	if !validKind(kind) {
+	if !model.Has(kind) {
 		return nil, admin.UnknownKind("kind", kind)
 	}
 	if len(indexes) > maxIndexes {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // manyKeys is the number of keys from which on a reading may take Redis longer
@@ -61,7 +62,7 @@ func askedFor(keys []authz.Key) []authz.Key {
 		seen = make(map[authz.Key]bool, len(keys))
 	}
 	for _, key := range keys {
-		if !validID(key.ID) || !validKind(key.Kind) || isAmong(asked, seen, key) {
+		if !validID(key.ID) || !model.Has(key.Kind) || isAmong(asked, seen, key) {
 			continue
 		}
 		asked = append(asked, key)
@@ -96,16 +97,6 @@ func isAmong(asked []authz.Key, seen map[authz.Key]bool, key authz.Key) bool {
 		}
 	}
 	return false
-}
-
-func validKind(kind authz.Kind) bool {
-	switch kind {
-	case authz.KindRole, authz.KindGroup, authz.KindPatientGroup,
-		authz.KindTeamMember, authz.KindPatient, authz.KindBooking:
-		return true
-	default:
-		return false
-	}
 }
 
 // factsOf reads the reply of the script to a question about the keys asked.
@@ -150,7 +141,7 @@ func factsAt(
 	for rest := reply[len(asked):]; len(rest) > 0; rest = rest[3:] {
 		kind, isKind := rest[0].(string)
 		id, isID := rest[1].(string)
-		if !isKind || !isID || !validKind(authz.Kind(kind)) {
+		if !isKind || !isID || !model.Has(authz.Kind(kind)) {
 			return nil, damaged("the reply names no role or group")
 		}
 		fact, err := read(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The most that one page of a list has. A page of records ends earlier once its
@@ -28,7 +29,7 @@ func (d *Directory) Records(
 ) ([]*admin.Stored, authz.Revision, error) {
 	asked := make([]int, 0, len(keys)) // the place of each key that is looked up
 	for i, key := range keys {
-		if validID(key.ID) && validKind(key.Kind) {
+		if validID(key.ID) && model.Has(key.Kind) {
 			asked = append(asked, i)
 		}
 	}
@@ -75,7 +76,7 @@ func (d *Directory) Records(
 func (d *Directory) List(
 	ctx context.Context, organisation string, kind authz.Kind, after string, limit int,
 ) (admin.Page, error) {
-	if !validKind(kind) {
+	if !model.Has(kind) {
 		return admin.Page{}, admin.UnknownKind("kind", kind)
 	}
 	page := admin.Page{More: true}

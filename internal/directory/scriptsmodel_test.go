@@ -1,7 +1,8 @@
 package directory
 
 import (
-	"fmt"
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -33,8 +34,8 @@ func fullRecord(kind authz.Kind, id string) admin.Record {
 }
 
 // The scripts have texts of their own for what the table says: which fields there are, how
-// each stands in Redis, which indexes are their other side, and which relations are made
-// and ended by themselves.
+// each stands in Redis, which indexes are their other side, which relations are made
+// and ended by themselves, and what stands in the way of a deletion.
 func TestScriptsFollowTheTable(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		for _, kind := range model.Kinds() {
@@ -93,19 +94,18 @@ func TestScriptsFollowTheTable(t *testing.T) {
 				t.Errorf("%s is not made by link", relation)
 			}
 		}
-		for i, f := range model.Fields(authz.KindTeamMember) { // in turn, for B1
-			if f.Edge == "" && f.Type != model.Flag {
-				name := fmt.Sprint("there", i)
-				s.commit(t, put(fullRecord(authz.KindRole, name)))
-				fields := admin.Fields{Name: &name}
-				if f.Relation == model.RoleOf {
-					fields = admin.Fields{Role: &name}
-				}
-				s.commit(t, set(member("new"), fields))
-				if got := hash(member("new"))[f.Name]; got != name {
-					t.Errorf("%s is %q after it was set to %q", f.Name, got, name)
-				}
+		s.clean(t) // the audit knows every field and every index
+		for _, relation := range model.Relations() {
+			from, to := relation.Ends()
+			_, err := s.Commit(t.Context(), s.org, admin.Change{Edits: []admin.Edit{remove(authz.Key{Kind: to, ID: "there"})}})
+			e, ok := errors.AsType[*authz.Error](err)
+			if !ok || e.Kind != authz.Conflict || !slices.ContainsFunc(e.InUse, func(k authz.Key) bool { return k.Kind == from }) {
+				t.Errorf("%s: what it goes to is deleted as if no %s referred to it: %v", relation, from, err)
 			}
 		}
+		for _, kind := range slices.Backward(model.Kinds()) {
+			s.commit(t, cascade(authz.Key{Kind: kind, ID: "there"}))
+		}
+		s.clean(t) // nothing refers to what is gone
 	})
 }

@@ -44,7 +44,7 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 			}
 		case !known:
 			add(RuleFields, "has a field or a value that no %s can have: %s", named(kind), Printable(field))
-		case field == "name":
+		case isName(kind, field):
 			if admin.CheckName("", value) != nil {
 				add(RuleFields, "has a name that is too long, or no text without control characters")
 			}
@@ -74,6 +74,12 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 			"is not a provider and has Booking for %s", some(e.record.Booking)))
 	}
 	return found
+}
+
+// isName reports whether a field is a text that may be anything.
+func isName(kind authz.Kind, field string) bool {
+	f, _ := model.StoredField(kind, field)
+	return f != nil && f.Type == model.Name
 }
 
 // requiredFields are the fields that a hash of each kind always has.

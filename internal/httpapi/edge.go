@@ -92,8 +92,8 @@ func (s *surface) begin(c echo.Context, rt *route) *exchange {
 }
 
 // An account of many members and patients takes longer than a decision: patience is
-// how many times as long it may, and longest the most that this makes of it, which is
-// less than a connection has.
+// how many times as long it may, and longest the most that this makes of it. WriteTimeout
+// of a server has to be longer than either.
 const (
 	patience = 10
 	longest  = 20 * time.Second

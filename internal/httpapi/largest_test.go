@@ -131,7 +131,7 @@ func TestTheLargestRequestsAllocateNoMoreThanIsStated(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(redis.Kill)
-	store, err := directory.Open(directory.Config{URL: redis.URL(), FactsTimeout: 20 * time.Second})
+	store, err := directory.Open(directory.Config{URL: redis.Unhurried(), FactsTimeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,8 @@ type problem struct {
 const maxInUse = 100
 
 // problemOf is the table of problem types: every kind of error that the domain
-// knows, and the three that only HTTP has (unsupportedMediaType,
-// methodNotAllowed, and no route, which is not-found).
+// knows, and the two that only HTTP has (unsupportedMediaType and
+// methodNotAllowed); a path that does not exist is not-found.
 //
 //	code                    status  when
 //	malformed               400     the request cannot be read; field says where

@@ -38,11 +38,15 @@ type endpoint struct {
 	server   *http.Server
 }
 
+// DefaultWriteTimeout is the time from the end of a request's header to the end of its
+// answer when a ServerConfig says nothing of it.
+const DefaultWriteTimeout = 30 * time.Second
+
 // NewServer returns a server without endpoints.
 func NewServer(cfg ServerConfig) *Server {
 	cfg.ReadHeaderTimeout = cmp.Or(cfg.ReadHeaderTimeout, 5*time.Second)
 	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, 10*time.Second)
-	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, DefaultWriteTimeout)
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 2*time.Minute)
 	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, 64<<10)
 	if cfg.Logger == nil {

@@ -107,6 +107,12 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // URL returns the URL of the server.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
+// Unhurried returns the URL with times that a busy machine keeps, for tests that are
+// not about time.
+func (s *Server) Unhurried() string {
+	return s.URL() + "?read_timeout=60s&write_timeout=60s&dial_timeout=60s&pool_timeout=60s"
+}
+
 // PID returns the id of the server's process.
 func (s *Server) PID() int { return s.command.Process.Pid }
 

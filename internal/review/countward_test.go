@@ -112,7 +112,7 @@ func onRedis(t testing.TB) *directory.Directory {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Kill)
-	d, err := directory.Open(directory.Config{URL: server.URL() + "?read_timeout=5s", FactsTimeout: 10 * time.Second})
+	d, err := directory.Open(directory.Config{URL: server.Unhurried(), FactsTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,11 +50,7 @@ func (c *candidate) overlay(facts *authz.Facts) *authz.Facts {
 // altered returns a fact as it would be after a change. Facts are shared, and never
 // changed themselves.
 func altered(f *authz.Fact, change func(*authz.Fact)) *authz.Fact {
-	out := &authz.Fact{
-		Key: f.Key, Found: f.Found, Since: f.Since, Permissions: f.Permissions,
-		Role: f.Role, Groups: f.Groups, Access: f.Access, Booking: f.Booking, Provider: f.Provider,
-		PatientGroup: f.PatientGroup, CareTeam: f.CareTeam,
-	}
+	out := f.Clone()
 	change(out)
 	return out
 }

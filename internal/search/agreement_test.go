@@ -160,7 +160,7 @@ func overStores(t *testing.T, test func(t *testing.T, store *directory.Cache)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(server.Kill)
-			return directory.Open(directory.Config{URL: server.URL() + "?read_timeout=5s", FactsTimeout: 10 * time.Second})
+			return directory.Open(directory.Config{URL: server.Unhurried(), FactsTimeout: 10 * time.Second})
 		},
 		"embedded": func(*testing.T) (*directory.Directory, error) {
 			return directory.OpenEmbedded(directory.Config{FactsTimeout: 10 * time.Second})

@@ -64,12 +64,12 @@ func redis(t *testing.T) (*directory.Directory, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Kill)
-	store, err := directory.Open(directory.Config{URL: server.URL(), FactsTimeout: requestTimeout})
+	store, err := directory.Open(directory.Config{URL: server.Unhurried(), FactsTimeout: requestTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	return store, server.URL()
+	return store, server.Unhurried()
 }
 
 // newSide serves what the program serves, in this process.
