@@ -18,10 +18,6 @@ const (
 	MaxName = 1024 // bytes of a name
 )
 
-// Kinds returns the kinds of record in an order in which each refers to earlier
-// ones only.
-func Kinds() []authz.Kind { return model.Kinds() }
-
 // ValidID reports whether id is within the limits on ids: 1 to 256 bytes of UTF-8
 // without control characters.
 func ValidID(id string) bool {
@@ -80,8 +76,8 @@ func checkField(at string, f *model.Field, r *Record) *authz.Error {
 
 // UnknownKind is the error for a kind that no record has.
 func UnknownKind(field string, kind authz.Kind) *authz.Error {
-	names := make([]string, 0, len(Kinds()))
-	for _, k := range Kinds() {
+	names := make([]string, 0, len(model.Kinds()))
+	for _, k := range model.Kinds() {
 		names = append(names, string(k))
 	}
 	if kind == "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -168,7 +169,7 @@ func (g *gambler) ask(c *clinic, actor admin.Actor, w world) (what, answer strin
 		}
 		return fmt.Sprint(done, err)
 	}
-	kind := admin.Kinds()[g.IntN(6)]
+	kind := model.Kinds()[g.IntN(6)]
 	letter := map[authz.Kind]string{
 		authz.KindRole: "r", authz.KindGroup: "g", authz.KindPatientGroup: "pg", authz.KindTeamMember: "m", authz.KindPatient: "p", authz.KindBooking: "b",
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // world is an organisation in plain Go, with the rules of visibility and of
@@ -55,7 +56,7 @@ func catalogue(t testing.TB) map[string]bool {
 func (c *clinic) look(catalogue map[string]bool) world {
 	c.Helper()
 	w := world{catalogue: catalogue, records: map[authz.Key]*admin.Stored{}}
-	for _, kind := range admin.Kinds() {
+	for _, kind := range model.Kinds() {
 		page, err := c.store.List(c.Context(), organisation, kind, "", 1000)
 		if err != nil || page.More {
 			c.Fatal(err, page.More)

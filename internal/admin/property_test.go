@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -185,7 +186,7 @@ func (g *gambler) patch() (authz.Key, admin.Patch) {
 
 // edit makes one edit, half of the time such that the actor could have a reason.
 func (g *gambler) edit(actor admin.Actor, w world) admin.Edit {
-	kind := admin.Kinds()[g.IntN(5)]
+	kind := model.Kinds()[g.IntN(5)]
 	letter := map[authz.Kind]string{
 		authz.KindRole: "r", authz.KindGroup: "g", authz.KindPatientGroup: "pg", authz.KindTeamMember: "m", authz.KindPatient: "p",
 	}[kind]

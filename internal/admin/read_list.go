@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // List returns a page of records of a kind in the order of their ids, those after
@@ -257,7 +258,7 @@ func (s *Service) discreet(ctx context.Context, organisation string, actor Actor
 	for _, key := range e.InUse {
 		byKind[key.Kind] = append(byKind[key.Kind], key)
 	}
-	for _, kind := range Kinds() {
+	for _, kind := range model.Kinds() {
 		if len(byKind[kind]) == 0 {
 			continue
 		}

@@ -54,18 +54,14 @@ func (s *Service) Replace(
 
 // floorOf returns what is asked for a replacement that changes nothing.
 func floorOf(relation Relation) (question, error) {
-	switch relation {
-	case RoleOf, InGroup:
-		return question{duty: authz.UpdateTeamMember}, nil
-	case Access:
-		return question{duty: authz.UpdateAccess}, nil
-	case Booking:
-		return question{duty: authz.UpdateBooking}, nil
-	case CareTeam:
-		return question{duty: authz.UpdateCareTeam}, nil
-	default:
+	if relation == RoleOf {
+		relation = InGroup // both change members
+	}
+	duty, ok := dutyOf(relation)
+	if !ok {
 		return question{}, bad("relation", "is not one that is replaced as a set; change the records, one by one")
 	}
+	return question{duty: duty}, nil
 }
 
 // replacement plans to make ids all that relate to an entity.

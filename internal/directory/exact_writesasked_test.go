@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -308,7 +309,7 @@ func (l *ledger) look(d *desk, r *rand.Rand) {
 	since := l.now()
 	switch r.IntN(3) {
 	case 0:
-		key := authz.Key{Kind: kinds()[r.IntN(6)]}
+		key := authz.Key{Kind: model.Kinds()[r.IntN(6)]}
 		key.ID = pickID(r, key.Kind)
 		stored, revision, err := d.admin.Get(ctx, exactOrganisation, boss(), key)
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // maxPageRecords is the most records on a page of an export. It ends earlier once
@@ -42,7 +43,7 @@ func (d *Directory) export(ctx context.Context, organisation string, w io.Writer
 	past := newRewind(d, organisation)
 	records := 0
 	var line []byte
-	for _, kind := range kinds() {
+	for _, kind := range model.Kinds() {
 		for after, more := "", true; more; {
 			page, err := d.page(ctx, organisation, kind, after, pageRecords)
 			if err != nil {
@@ -107,14 +108,14 @@ func (e *entity) recordOf(kind authz.Kind, id string) admin.Record {
 // place is a place in the order of an export: all up to an id of a kind, or with
 // all of that kind.
 type place struct {
-	kind  int // its number in kinds()
+	kind  int // its number in model.Kinds()
 	after string
 	whole bool
 }
 
 // has reports whether the place has passed an entity.
 func (p place) has(key authz.Key) bool {
-	return cmp.Or(cmp.Compare(slices.Index(kinds(), key.Kind), p.kind), p.compareID(key.ID)) <= 0
+	return cmp.Or(cmp.Compare(slices.Index(model.Kinds(), key.Kind), p.kind), p.compareID(key.ID)) <= 0
 }
 
 func (p place) compareID(id string) int {

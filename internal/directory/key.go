@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
-	"github.com/caregate/caregate/internal/authz"
 )
 
 // maxID is the most bytes that an id, or the name of an organisation, may have.
@@ -13,10 +12,6 @@ const maxID = admin.MaxID
 // validID reports whether id is within the limits on ids. Nothing is written under
 // any other id, so nothing is found under one.
 func validID(id string) bool { return admin.ValidID(id) }
-
-// kinds are the kinds of record in an order in which each refers to earlier
-// ones only.
-func kinds() []authz.Kind { return admin.Kinds() }
 
 // headKey returns the key of an organisation's head. All other keys share what
 // comes before "head".

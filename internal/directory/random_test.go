@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // pick makes an id out of few, so that references mostly hold and the same entities
@@ -49,7 +50,7 @@ func pickID(r *rand.Rand, kind authz.Kind) string {
 }
 
 func randomRecord(r *rand.Rand) admin.Record {
-	kind := kinds()[r.IntN(6)]
+	kind := model.Kinds()[r.IntN(6)]
 	out := admin.Record{Kind: kind, ID: pickID(r, kind)}
 	switch kind {
 	case authz.KindRole, authz.KindGroup:
@@ -87,7 +88,7 @@ func randomBooking(r *rand.Rand) admin.Record {
 
 // randomEdit makes an edit, which may not fit and seldom is none.
 func randomEdit(r *rand.Rand) admin.Edit {
-	key := authz.Key{Kind: kinds()[r.IntN(6)]}
+	key := authz.Key{Kind: model.Kinds()[r.IntN(6)]}
 	key.ID = pickID(r, key.Kind)
 	switch r.IntN(12) {
 	case 0, 1, 2, 3:

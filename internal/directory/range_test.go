@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -161,7 +162,7 @@ func randomRange(r *rand.Rand, records []admin.Record) search.Range {
 		}
 	}
 	strange := []string{"", "nobody", "a\nb", "\xff", strings.Repeat("z", maxID+1), "p\x00"}
-	out := search.Range{Kind: kinds()[r.IntN(6)], Facts: r.IntN(2) == 0, Limit: []int{1, 2, 7, 100, 1000}[r.IntN(5)]}
+	out := search.Range{Kind: model.Kinds()[r.IntN(6)], Facts: r.IntN(2) == 0, Limit: []int{1, 2, 7, 100, 1000}[r.IntN(5)]}
 	relations := relationsOf(out.Kind)
 	for range []int{0, 1, 2, 6, 40}[r.IntN(5)] {
 		if len(relations) == 0 {
@@ -184,7 +185,7 @@ func randomRange(r *rand.Rand, records []admin.Record) search.Range {
 		case 0:
 			id = strange[r.IntN(len(strange))]
 		case 1:
-			id = one(kinds()[r.IntN(6)])
+			id = one(model.Kinds()[r.IntN(6)])
 		}
 		out.IDs = append(out.IDs, id)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The limits on what an export reads of the stream at once, beside maxEventBytes, and on
@@ -174,7 +175,7 @@ func (s *state) keep(i image) int {
 // restore returns a page, which follow has followed up to, as it was at the
 // beginning, and forgets what was known about it.
 func (r *rewind) restore(kind authz.Kind, page rawPage) []rawItem {
-	r.at = place{kind: slices.Index(kinds(), kind), after: page.last(), whole: !page.more}
+	r.at = place{kind: slices.Index(model.Kinds(), kind), after: page.last(), whole: !page.more}
 	out := make([]rawItem, 0, len(page.items))
 	for _, it := range page.items {
 		key := authz.Key{Kind: kind, ID: it.id}

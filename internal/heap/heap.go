@@ -1,7 +1,7 @@
 // Package heap keeps Go's collector from running often over a small heap. While it
-// collects, for some 15 ms with 20 MB in use, it takes time of all processors, and
-// decisions wait: a small heap that is filled fast, as by administrators' work, is
-// collected every few tenths of a second.
+// collects it takes time of all processors, and decisions wait; a small heap that is
+// filled fast, as by administrators' work, is collected over and over (GODEBUG=gctrace=1
+// tells when, and for how long).
 package heap
 
 import (

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // randomEdit makes an edit of any kind, with ids that are hard to write.
@@ -32,7 +33,7 @@ func randomEdit(r *rand.Rand) admin.Edit {
 		s := id()
 		return &s
 	}
-	kind := admin.Kinds()[r.IntN(len(admin.Kinds()))]
+	kind := model.Kinds()[r.IntN(len(model.Kinds()))]
 	e := admin.Edit{Op: []admin.Op{admin.Put, admin.Set, admin.Link, admin.Unlink, admin.Delete, admin.Book, admin.Cancel}[r.IntN(7)]}
 	switch e.Op {
 	case admin.Put:

@@ -38,12 +38,6 @@ const (
 	IDs                     // a set of ids, each with a field of its own in Redis
 )
 
-// IsText reports whether a record has a string for fields of a type.
-func (t Type) IsText() bool { return t <= State }
-
-// IsList reports whether a record has a list for fields of a type.
-func (t Type) IsList() bool { return t >= Permissions }
-
 // Field is one thing that records of a kind say beside their kind and id.
 type Field struct {
 	Name string // in JSON, and in Redis unless Edge says otherwise

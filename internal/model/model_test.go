@@ -17,11 +17,11 @@ func TestRecordsHaveTheFields(t *testing.T) {
 		for _, f := range model.Fields(kind) {
 			var at any
 			switch {
-			case f.Type.IsText() && f.Text != nil && f.Flag == nil && f.List == nil:
+			case f.Type <= model.State && f.Text != nil && f.Flag == nil && f.List == nil:
 				at = f.Text(&r)
 			case f.Type == model.Flag && f.Flag != nil && f.Text == nil && f.List == nil:
 				at = f.Flag(&r)
-			case f.Type.IsList() && f.List != nil && f.Text == nil && f.Flag == nil:
+			case f.Type >= model.Permissions && f.List != nil && f.Text == nil && f.Flag == nil:
 				at = f.List(&r)
 			default:
 				t.Fatalf("%s.%s does not have its value where its type says", kind, f.Name)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // How many ids there are of each kind: few, so that references mostly hold.
@@ -105,7 +106,7 @@ func (w *ward) fill() {
 
 // edit makes an edit, which may not fit.
 func (w *ward) edit() admin.Edit {
-	kinds := admin.Kinds()
+	kinds := model.Kinds()
 	key := authz.Key{Kind: kinds[w.rand.IntN(len(kinds))]}
 	key.ID = w.id(key.Kind)
 	switch w.rand.IntN(14) {

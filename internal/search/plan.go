@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // plan is where the results for a residual can be: every one of them is in one of the
@@ -95,19 +96,10 @@ func breadth(kind authz.Kind, c *authz.Condition) int {
 
 // relationOf returns the relation that a fact is one side of, "" for none.
 func relationOf(fact string) admin.Relation {
-	switch fact {
-	case authz.FactPatientGroup:
-		return admin.InGroupOf
-	case authz.FactCareTeam:
-		return admin.CareTeam
-	case authz.FactRole:
-		return admin.RoleOf
-	case authz.FactGroups:
-		return admin.InGroup
-	case authz.FactAccess:
-		return admin.Access
-	case authz.FactBooking:
-		return admin.Booking
+	for _, kind := range model.Kinds() {
+		if f := model.FieldOf(kind, fact); f != nil && f.Leaf {
+			return f.Relation
+		}
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // administering is what a question of acts of administration looks for: nothing, but
@@ -131,7 +132,7 @@ func (d *acting) act(n int) act {
 	}
 	for {
 		if d.one(4) {
-			a.read = authz.Key{Kind: kinds()[d.random.IntN(len(kinds()))]}
+			a.read = authz.Key{Kind: model.Kinds()[d.random.IntN(len(model.Kinds()))]}
 			if !d.one(4) || a.read.Kind != authz.KindPatient && a.read.Kind != authz.KindBooking {
 				a.read.ID = d.id(a.read.Kind)
 			}

@@ -53,13 +53,6 @@ func encode(r *admin.Record) (string, error) {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), err
 }
 
-// kinds are the kinds of record in an order in which each refers to earlier ones only.
-func kinds() []authz.Kind {
-	return []authz.Kind{
-		authz.KindRole, authz.KindGroup, authz.KindPatientGroup, authz.KindTeamMember, authz.KindPatient, authz.KindBooking,
-	}
-}
-
 // records are the facts of an organisation, in the order of an import.
 type records []admin.Record
 

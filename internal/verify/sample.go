@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // The bounds up to which the whole of a given organisation is asked about, and those of
@@ -34,7 +35,9 @@ func (v *verifier) samples() []sample {
 	if len(given) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(given, func(a, b admin.Record) int { return slices.Index(kinds(), a.Kind) - slices.Index(kinds(), b.Kind) })
+	slices.SortStableFunc(given, func(a, b admin.Record) int {
+		return slices.Index(model.Kinds(), a.Kind) - slices.Index(model.Kinds(), b.Kind)
+	})
 	members, patients := given.ids(authz.KindTeamMember), given.ids(authz.KindPatient)
 	if len(members) <= wholeMembers && len(patients) <= wholePatients {
 		v.note("the given organisation was asked about as a whole")
@@ -129,7 +132,7 @@ func (rs records) without(drop func(*admin.Record) bool) records {
 // ReadOrganisation reads all records of an organisation.
 func ReadOrganisation(list func(kind authz.Kind, after string) (admin.Page, error)) ([]admin.Record, error) {
 	var out []admin.Record
-	for _, kind := range kinds() {
+	for _, kind := range model.Kinds() {
 		after := ""
 		for {
 			page, err := list(kind, after)
