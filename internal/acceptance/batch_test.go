@@ -16,9 +16,7 @@ func decisionsOf(t *testing.T, r reply) []bool {
 	t.Helper()
 	var out []bool
 	for _, d := range decode[struct{ Evaluations []decision }](t, r).Evaluations {
-		if d.Decision == nil {
-			t.Fatalf("an item without a decision: %v", r)
-		}
+		require(t, d.Decision != nil, "an item without a decision: %v", r)
 		out = append(out, *d.Decision)
 	}
 	return out
@@ -83,9 +81,7 @@ func TestBatches(t *testing.T) {
 		got := decode[struct{ Evaluations []decision }](t, post(t, o.url("/access/v1/evaluations"), body)).Evaluations
 		want := [][]string{{"permission_missing"}, {"patient_visible", "permission_granted"}, {"patient_not_visible", "permission_missing"},
 			{"action_unknown"}, nil, nil, {"patient_visible", "permission_granted"}}
-		if len(got) != len(want) {
-			t.Fatalf("%d answers, expected %d", len(got), len(want))
-		}
+		require(t, len(got) == len(want), "%d answers, expected %d", len(got), len(want))
 		for i, codes := range want {
 			if codes != nil && !sameSet(got[i].reasons().Reasons, codes) {
 				t.Errorf("item %d: %v, expected %q", i, got[i], codes)
@@ -104,9 +100,7 @@ func TestBatches(t *testing.T) {
 			"empty":  {"subject": member("ann"), "action": action{Name: "view"}, "resource": patient("p-1"), "evaluations": array{}},
 		} {
 			r := post(t, o.url("/access/v1/evaluations"), body)
-			if !decode[decision](t, r).allowed() || decode[object](t, r)["evaluations"] != nil {
-				t.Errorf("%s: %v", name, r)
-			}
+			check(t, decode[decision](t, r).allowed() && decode[object](t, r)["evaluations"] == nil, "%s: %v", name, r)
 		}
 	})
 	t.Run("what is decided is decided alike", func(t *testing.T) {
@@ -136,17 +130,13 @@ func TestBatches(t *testing.T) {
 			}
 		}
 		for i, allowed := range decisionsOf(t, batch(t, "", items...)) {
-			if allowed != (i%3 != 0) {
-				t.Errorf("item %d is %v", i, allowed)
-			}
+			check(t, allowed == (i%3 != 0), "item %d is %v", i, allowed)
 		}
 		refused(t, batch(t, "", append(items, seen)...), http.StatusRequestEntityTooLarge)
 	})
 	t.Run("content types", func(t *testing.T) {
 		for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON"} {
-			if r := post(t, o.url("/access/v1/evaluation"), ask("ann", "view", patient("p-1")), "Content-Type", contentType); r.status != http.StatusOK {
-				t.Errorf("%s: %v", contentType, r)
-			}
+			answered(t, post(t, o.url("/access/v1/evaluation"), ask("ann", "view", patient("p-1")), "Content-Type", contentType), http.StatusOK, "%s", contentType)
 		}
 	})
 }

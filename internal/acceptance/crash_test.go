@@ -31,11 +31,7 @@ const crashGroups, crashMembers, crashPatients = 4, 6, 40
 
 func newCrash(t *testing.T, fsync string) *crash {
 	t.Helper()
-	redis, err := redistest.Start(t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Kill)
+	redis := try(redistest.Start(t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync)).must(t)
 	c := &crash{redis: redis}
 	records := []record{role("admin", "*:*", "patient:view_all"), role("nurse", "patient:view")}
 	for i := range crashGroups {
@@ -56,14 +52,8 @@ func id(kind string, i int) string { return kind + "-" + strconv.Itoa(i) }
 
 func (c *crash) administer(t *testing.T) *server {
 	t.Helper()
-	s, err := launch(serverOptions{}, "--redis", c.redis.URL(), "--admin-addr", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.command.Process.Kill(); <-s.exited })
-	if err := s.waitReady(); err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, nil, "--redis", c.redis.URL(), "--admin-addr", "127.0.0.1:0")
+	noError(t, s.WaitReady())
 	return s
 }
 
@@ -84,7 +74,7 @@ func (c *crash) write(ctx context.Context, s *server, r *rand.Rand) {
 		method, path = http.MethodPost, "bookings"
 		body = map[string]any{"id": id("b", r.IntN(200)), "patient": patient, "provider": member}
 	}
-	got, err := send(ctx, method, s.url("admin")+"/directory/v1/"+path, body, "Caregate-Actor", "ada")
+	got, err := send(ctx, method, s.URL("admin")+"/directory/v1/"+path, body, "Caregate-Actor", "ada")
 	if err != nil || got.status >= http.StatusMultipleChoices {
 		return
 	}
@@ -148,9 +138,7 @@ func (c *crash) kept(t *testing.T, s *server) {
 	t.Helper()
 	eventually(t, 30*time.Second, "the sidecar answers for what was acknowledged", func() bool {
 		got, err := send(t.Context(), http.MethodPost, s.decisions()+"/access/v1/evaluation", ask("ada", "view", patient("p-0")), "Caregate-At-Least", c.acknowledged)
-		if err == nil && got.status == http.StatusPreconditionFailed {
-			t.Fatalf("revision %s was acknowledged and is lost: %v", c.acknowledged, got)
-		}
+		require(t, err != nil || got.status != http.StatusPreconditionFailed, "revision %s was acknowledged and is lost: %v", c.acknowledged, got)
 		return err == nil && got.status == http.StatusOK
 	})
 }
@@ -170,9 +158,7 @@ func TestRedisKilledInMidWrite(t *testing.T) {
 					c.wrote(t, 100)
 					c.redis.Kill()
 				})
-				if err := c.redis.Restart(); err != nil {
-					t.Fatal(err)
-				}
+				noError(t, c.redis.Restart())
 				c.intact(t, "riverside")
 				if fsync == "always" {
 					c.kept(t, sidecars[round%2])
@@ -194,10 +180,7 @@ func TestSidecarKilledInMidWrite(t *testing.T) {
 		dies := c.administer(t)
 		c.during(t, uint64(round), []*server{dies, stays}, func() {
 			c.wrote(t, 100)
-			if err := dies.command.Process.Kill(); err != nil {
-				t.Error(err)
-			}
-			<-dies.exited
+			dies.Kill()
 			c.wrote(t, 20)
 		})
 		c.intact(t, "riverside")
@@ -217,9 +200,7 @@ func TestImportKilled(t *testing.T) {
 	for i := range patients {
 		fmt.Fprintf(&b, `{"kind":"patient","id":"p-%d","patient_group":"g-%d","care_team":["m-0"]}`+"\n", i, i%2)
 	}
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.WriteFile(file, []byte(b.String()), 0o600))
 	revision := func() int {
 		text, _ := c.redis.Do("HGET", "cg:{disturbed}:head", "rev")
 		number, _ := text.(string)
@@ -228,9 +209,7 @@ func TestImportKilled(t *testing.T) {
 	}
 	for _, at := range []int{3, 12, 20} {
 		command := caregate(nil, "import", "--redis", c.redis.URL(), "--organisation", "disturbed", file)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, command.Start())
 		eventually(t, time.Minute, "the import has come some way", func() bool { return revision() >= at })
 		_ = command.Process.Kill()
 		_ = command.Wait()
@@ -270,13 +249,9 @@ func TestAuditFindsHalfAChange(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := newCrash(t, "everysec")
-			if _, err := c.redis.Do(command...); err != nil {
-				t.Fatal(err)
-			}
+			try(c.redis.Do(command...)).must(t)
 			got := run(t, "", "audit", "--redis", c.redis.URL())
-			if got.code != 2 || got.stdout == "" {
-				t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
-			}
+			check(t, got.code == 2 && got.stdout != "", "exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 		})
 	}
 }

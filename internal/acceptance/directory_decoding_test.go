@@ -157,7 +157,6 @@ func unreadableReads() []unreadable {
 // TestStrictDecoding refuses what is not exactly a request, names the place,
 // and takes nothing of it.
 func TestStrictDecoding(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		d.unchanged(t, "unreadable requests", func() {
 			for _, cases := range [][]unreadable{unreadableRecords(), unreadableSets(), unreadableReads()} {
@@ -224,7 +223,6 @@ func TestTooManyNamesTheList(t *testing.T) {
 
 // TestWhatIsNotLookedAt is refused, with the name of the place.
 func TestWhatIsNotLookedAt(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		tag := d.tag(t, "/groups/stockroom")
 		set := d.tag(t, "/groups/stockroom/members")

@@ -166,9 +166,7 @@ func TestDirectoryEqualsTheModel(t *testing.T) {
 					compare(t, &seen, here.organisation, d, d.w, 60)
 					compare(t, &seen, there.organisation, d, d.w, 60)
 				}
-				if t.Failed() {
-					t.Fatalf("again with CAREGATE_TEST_SEED=%s", text)
-				}
+				require(t, !t.Failed(), "again with CAREGATE_TEST_SEED=%s", text)
 			}
 			d.holds(t, here, there)
 		})
@@ -196,9 +194,7 @@ func (d *dice) holds(t *testing.T, here, there directory) {
 				}
 			}
 			got, _ := by.record(t, at("patients", id))["care_team_sources"].(object)
-			if !reflect.DeepEqual(normal(got), normal(want)) {
-				t.Errorf("%q has the sources %v, expected %v", id, got, want)
-			}
+			check(t, reflect.DeepEqual(normal(got), normal(want)), "%q has the sources %v, expected %v", id, got, want)
 		}
 	}
 	if got := run(t, "", "audit", "--redis", redis, "--organisation", here.name, "--all"); got.code != 0 {
@@ -213,6 +209,6 @@ func (d *dice) holds(t *testing.T, here, there directory) {
 
 // flag returns what the server was given for a flag.
 func (d directory) flag(name string) string {
-	args := d.server.command.Args
+	args := d.server.Args()
 	return args[slices.Index(args, name)+1]
 }

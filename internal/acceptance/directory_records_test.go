@@ -45,7 +45,6 @@ func lives() []life {
 // TestRecords takes a record of every kind through all methods, statuses and
 // conditions.
 func TestRecords(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		for _, l := range lives() {
 			t.Run(l.kind, func(t *testing.T) { d.live(t, l) })
@@ -166,15 +165,12 @@ func (d directory) live(t *testing.T, l life) {
 	refused(t, d.get(t, path), http.StatusNotFound)
 	refused(t, d.post(t, "/records", object{"kind": l.kind, "id": l.id}), http.StatusNotFound)
 	d.unchanged(t, "deleting it again", func() {
-		if r := d.delete(t, path); r.status != http.StatusNotFound && r.status != http.StatusNoContent {
-			t.Errorf("%v to a second deletion", r)
-		}
+		answeredOneOf(t, d.delete(t, path), []int{http.StatusNotFound, http.StatusNoContent})
 	})
 }
 
 // TestRecordsTakeTheRoleAway is the one member that a patch ends with "".
 func TestRecordsTakeTheRoleAway(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		d.wrote(t, d.patch(t, "/team-members/tomas", object{"role": ""}), http.StatusOK)
 		if got := d.record(t, "/team-members/tomas"); got["role"] != nil && got["role"] != "" || got["name"] != "Tomás Oliveira" {
@@ -192,7 +188,6 @@ func TestRecordsTakeTheRoleAway(t *testing.T) {
 // TestRecordsCarryUnrulyIDs writes, reads and deletes records whose ids take
 // paths and JSON apart.
 func TestRecordsCarryUnrulyIDs(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		var edits array
 		for _, id := range unruly {

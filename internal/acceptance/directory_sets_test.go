@@ -164,10 +164,7 @@ func someWrite(r *rand.Rand) *asked {
 func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	org := newOrganisation(t, redisStore{}, exampleRecords(t)...)
-	proxy, err := redistest.NewProxy(workbench.redis.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := try(redistest.NewProxy(workbench.redis.Addr)).must(t)
 	defer proxy.Close()
 	var desks []directory
 	for range 3 {
@@ -254,9 +251,7 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 				t.Errorf("revision %s is nobody's", c.Revision)
 			}
 			for _, a := range byRevision[c.Revision] {
-				if wrong := a.holds(w); wrong != "" {
-					t.Errorf("%s is acknowledged at revision %s, where %s", a, c.Revision, wrong)
-				}
+				equal(t, a.holds(w), "", "%s is acknowledged at revision %s, where", a, c.Revision)
 				seen++
 			}
 		}
@@ -265,7 +260,5 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 		}
 	}
 	t.Logf("%d writes, %d of them acknowledged", len(all), acknowledged)
-	if seen != acknowledged || acknowledged < len(all)/2 {
-		t.Errorf("%d of %d acknowledged writes state a revision that there is", seen, acknowledged)
-	}
+	check(t, seen == acknowledged && acknowledged >= len(all)/2, "%d of %d acknowledged writes state a revision that there is", seen, acknowledged)
 }

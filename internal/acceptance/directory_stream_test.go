@@ -27,10 +27,7 @@ func (d directory) listen(t *testing.T, path string, headers ...string) *stream 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.address(path), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := try(http.NewRequestWithContext(ctx, http.MethodGet, d.address(path), nil)).must(t)
 	request.Header.Set("Accept", "text/event-stream")
 	if d.actor != "" {
 		request.Header.Set("Caregate-Actor", d.actor)
@@ -118,22 +115,17 @@ func (d directory) rename(t *testing.T, to string) string {
 
 // TestStream has each change told as it is made, and again to who comes back.
 func TestStream(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		d.rename(t, "before anybody listened")
 		live := d.listen(t, "/changes")
-		if live.status != http.StatusOK || !strings.HasPrefix(live.header.Get("Content-Type"), "text/event-stream") {
-			t.Fatalf("%d %v", live.status, live.header)
-		}
+		require(t, live.status == http.StatusOK && strings.HasPrefix(live.header.Get("Content-Type"), "text/event-stream"), "%d %v", live.status, live.header)
 		time.Sleep(100 * time.Millisecond)
 		var revisions []string
 		for _, to := range []string{"a", "b", "c"} {
 			start := time.Now()
 			revisions = append(revisions, d.rename(t, to))
 			c := live.tells(t, revisions[len(revisions)-1])
-			if c.Actor != "team_member:amara" || len(c.Entities) != 1 || c.Entities[0].After["name"] != to {
-				t.Errorf("%+v", c)
-			}
+			check(t, c.Actor == "team_member:amara" && len(c.Entities) == 1 && c.Entities[0].After["name"] == to, "%+v", c)
 			if took := time.Since(start); took > slack {
 				t.Errorf("it took %v", took)
 			}
@@ -156,7 +148,6 @@ func TestStream(t *testing.T) {
 // TestStreamResumes is what comes after a break, by each of the ways to say
 // where it was.
 func TestStreamResumes(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		seen := d.rename(t, "seen")
 		missed := []string{d.rename(t, "missed"), d.rename(t, "missed, too")}
@@ -202,13 +193,13 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 	}
 	for name, flags := range map[string][]string{
 		"embedded": nil,
-		"redis":    {"--redis", workbench.redis.unhurried(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
+		"redis":    {"--redis", workbench.redis.Unhurried(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, flags...)
 			if name == "redis" {
 				d.name = "forgetful"
-				mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", "forgetful", writeFacts(t, exampleRecords(t)))
+				mustRun(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", "forgetful", writeFacts(t, exampleRecords(t)))
 			}
 			live := d.listen(t, "/changes")
 			time.Sleep(100 * time.Millisecond)
@@ -252,9 +243,7 @@ func TestStreamsEnd(t *testing.T) {
 	var open []*stream
 	for range 64 {
 		s := d.listen(t, "/changes")
-		if s.status != http.StatusOK {
-			t.Fatalf("the stream %d is refused with %d", len(open)+1, s.status)
-		}
+		require(t, s.status == http.StatusOK, "the stream %d is refused with %d", len(open)+1, s.status)
 		open = append(open, s)
 	}
 	if s := d.listen(t, "/changes"); s.status != http.StatusTooManyRequests || s.header.Get("Retry-After") == "" {
@@ -287,9 +276,7 @@ func TestStreamsEnd(t *testing.T) {
 	}
 	group.Wait()
 	start := time.Now()
-	if err := d.server.stop(); err != nil {
-		t.Error(err)
-	}
+	d.server.end(t)
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("streams keep it for %v", took)
 	}

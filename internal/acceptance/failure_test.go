@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 const (
@@ -28,18 +29,14 @@ var (
 // outage is an organisation on a Redis of its own, that may come to harm.
 type outage struct {
 	*organisation
-	redis *redisServer
+	redis *redistest.Server
 	file  string
 }
 
-func newOutage(t *testing.T, through func(*redisServer) string, flags ...string) *outage {
+func newOutage(t *testing.T, through func(*redistest.Server) string, flags ...string) *outage {
 	t.Helper()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := startRedis(t)
 	o := &outage{organisation: &organisation{name: "riverside", records: clinic()}, redis: redis, file: writeFacts(t, merge(nil, clinic()...))}
-	t.Cleanup(func() { o.redis.kill() })
 	o.load(t)
 	o.server = serve(t, slices.Concat([]string{"--redis", through(redis)}, shortTimeouts, flags)...)
 	return o
@@ -47,7 +44,7 @@ func newOutage(t *testing.T, through func(*redisServer) string, flags ...string)
 
 func (o *outage) load(t *testing.T) {
 	t.Helper()
-	o.imported(t, mustRun(t, "", "import", "--redis", o.redis.url(), "--organisation", o.name, o.file))
+	o.imported(t, mustRun(t, "", "import", "--redis", o.redis.URL(), "--organisation", o.name, o.file))
 }
 
 var (
@@ -91,10 +88,8 @@ func (o *outage) unavailable(t *testing.T, statuses ...int) {
 	}
 	for range asked {
 		a := <-answers
-		if a.took > requestTimeout+slack {
-			t.Errorf("%s took %v, with a request timeout of %v", a.path, a.took, requestTimeout)
-		}
-		refusedWithOneOf(t, a.path, must(t)(a.reply, a.err), statuses)
+		check(t, a.took <= requestTimeout+slack, "%s took %v, with a request timeout of %v", a.path, a.took, requestTimeout)
+		refusedWithOneOf(t, a.path, try(a.reply, a.err).must(t), statuses)
 	}
 }
 
@@ -134,20 +129,16 @@ func (o *outage) notReady(t *testing.T) {
 
 func TestRedisKilled(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, uncached...)
+	o := newOutage(t, (*redistest.Server).URL, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
-	port := o.redis.port
-	o.redis.kill()
+	port := o.redis.Port
+	o.redis.Kill()
 	o.unavailable(t)
 	o.notReady(t)
 	o.unavailable(t)
 
-	redis, err := startRedis(t.TempDir(), port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.redis = redis
+	o.redis = startRedisOn(t, port)
 	// Redis is back, its facts are not: a deny, and no memory of what was.
 	o.revision = ""
 	eventually(t, 10*time.Second, "answers again", func() bool {
@@ -209,12 +200,10 @@ func (o *outage) askAllTheWhile(t *testing.T, statuses ...int) func(t *testing.T
 
 func TestRedisPaused(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, uncached...)
+	o := newOutage(t, (*redistest.Server).URL, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
-	if err := o.redis.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, o.redis.Pause())
 	o.unavailable(t)
 	o.notReady(t)
 	var group sync.WaitGroup
@@ -222,18 +211,14 @@ func TestRedisPaused(t *testing.T) {
 		group.Go(func() {
 			start := time.Now()
 			r, err := send(t.Context(), http.MethodPost, o.url("/access/v1/evaluation"), allowedThere)
-			if err != nil || r.status != http.StatusServiceUnavailable {
-				t.Errorf("%v %v, expected 503", r, err)
-			}
+			check(t, err == nil && r.status == http.StatusServiceUnavailable, "%v %v, expected 503", r, err)
 			if took := time.Since(start); took > requestTimeout+slack {
 				t.Errorf("one of many took %v", took)
 			}
 		})
 	}
 	group.Wait()
-	if err := o.redis.signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, o.redis.Resume())
 	o.recovers(t)
 	wrong(t)
 }
@@ -251,8 +236,8 @@ func TestRedisTalksRubbish(t *testing.T) {
 func talksRubbish(t *testing.T, staleness time.Duration, flags ...string) {
 	t.Helper()
 	var m *meddler
-	o := newOutage(t, func(r *redisServer) string {
-		m = newMeddler(t, r.addr())
+	o := newOutage(t, func(r *redistest.Server) string {
+		m = newMeddler(t, r.Addr())
 		return m.url()
 	}, flags...)
 	always := func(text string) func([]byte) ([]byte, bool) {
@@ -322,30 +307,13 @@ func talksRubbish(t *testing.T, staleness time.Duration, flags ...string) {
 // TestStartedBeforeRedis starts a sidecar whose Redis is not there yet.
 func TestStartedBeforeRedis(t *testing.T) {
 	t.Parallel()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	away := &redisServer{port: port}
-	s, err := launch(serverOptions{}, append([]string{"--redis", away.url()}, shortTimeouts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	port := try(redistest.FreePort()).must(t)
+	away := &redistest.Server{Port: port}
+	s := serveAnyway(t, nil, append([]string{"--redis", away.URL()}, shortTimeouts...)...)
 	o := &outage{organisation: &organisation{name: "riverside", records: clinic(), server: s}, redis: away, file: writeFacts(t, merge(nil, clinic()...))}
-	eventually(t, startTimeout, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
 	o.unavailable(t)
 	o.notReady(t)
-	redis, err := startRedis(t.TempDir(), port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.kill)
-	o.redis = redis
+	o.redis = startRedisOn(t, port)
 	o.load(t)
 	o.recovers(t)
 }

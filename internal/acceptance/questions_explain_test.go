@@ -226,18 +226,14 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 				t.Fatalf("%s: explained as %v; CAREGATE_TEST_SEED=%s", sent, r, text)
 			}
 			for name := range raw.Context {
-				if name != "reasons" && name != "reason_user" {
-					t.Errorf("an ordinary caller is told %s: %v", name, r)
-				}
+				check(t, name == "reasons" || name == "reason_user", "an ordinary caller is told %s: %v", name, r)
 			}
 			if !slices.Equal(e.Context.Reasons, checked.reasons().Reasons) || e.Context.ReasonUser["en"] == "" {
 				t.Errorf("%s: explained as %v, decided as %v", sent, r, checked)
 			}
 			said := string(r.body) + fmt.Sprint(r.header)
 			for _, id := range d.w.secrets(string(sent)) {
-				if strings.Contains(said, id) {
-					t.Errorf("%s: an ordinary caller is told of %s: %v", sent, id, r)
-				}
+				check(t, !strings.Contains(said, id), "%s: an ordinary caller is told of %s: %v", sent, id, r)
 			}
 			admin := decode[explanation](t, a.as("zqrootvk").ask(t, "/v1/explanations", q))
 			if *admin.Decision != *e.Decision || !reflect.DeepEqual(admin.Context.Reasons, e.Context.Reasons) || !reflect.DeepEqual(admin.Context.ReasonUser, e.Context.ReasonUser) {
@@ -246,9 +242,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 			if wrong := d.w.explained(q, admin); wrong != "" {
 				t.Errorf("%s: %s: %+v\n  %s; CAREGATE_TEST_SEED=%s", sent, wrong, admin, d.w.facts(q), text)
 			}
-			if *admin.Decision && len(admin.Context.Remedies) > 0 {
-				t.Errorf("%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
-			}
+			check(t, !*admin.Decision || len(admin.Context.Remedies) <= 0, "%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
 			if !*admin.Decision {
 				denied++
 			}
@@ -259,9 +253,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 		}
 	}
 	t.Logf("%d denied, %d remedies", denied, remedies)
-	if denied < 200 || remedies < 100 {
-		t.Errorf("%d denied, %d remedies: too few to show anything", denied, remedies)
-	}
+	check(t, denied >= 200 && remedies >= 100, "%d denied, %d remedies: too few to show anything", denied, remedies)
 	a := asker{&organisation{name: "riverside", server: serve(t)}, "amara"}
 	good := object{"subject": member("oscar"), "action": object{"name": "view"}, "resource": patient("p-1")}
 	for name, c := range map[string]object{"context.x": {"context": object{"x": 1}}, "x": {"x": 1}, "subject.x": {"subject": object{"type": "team_member", "id": "oscar", "x": 1}}, "resource.id": {"resource": object{"type": "patient"}}} {

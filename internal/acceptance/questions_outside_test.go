@@ -2,8 +2,6 @@ package acceptance
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,13 +13,8 @@ import (
 // turned into a filter.
 func outside(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "policies")
-	if err := os.CopyFS(dir, os.DirFS("../../policies")); err != nil {
-		t.Fatal(err)
-	}
-	rewrite(t, filepath.Join(dir, "authz", "visibility", "visibility.rego"), "input.resource.patient_group in input.subject.access",
+	return rewritten(t, "visibility/visibility.rego", "input.resource.patient_group in input.subject.access",
 		"count([g | some g in input.subject.access; g == input.resource.patient_group]) > 0")
-	return dir
 }
 
 // counter reads a metric, 0 if it is not there.
@@ -31,10 +24,7 @@ func counter(t *testing.T, s *server, name string) float64 {
 	if said == nil {
 		return 0
 	}
-	n, err := strconv.ParseFloat(string(said[1]), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := try(strconv.ParseFloat(string(said[1]), 64)).must(t)
 	return n
 }
 
@@ -76,12 +66,10 @@ func TestAPolicyOutsideTheFragment(t *testing.T) {
 		}
 	}
 	lines := 0
-	for line := range strings.Lines(s.log.String()) {
+	for line := range strings.Lines(s.Log.String()) {
 		if strings.Contains(line, "visibility.rego") {
 			lines++
 		}
 	}
-	if lines != 1 {
-		t.Errorf("the log says %d times where the policy left the fragment, expected once:\n%s", lines, s.log.String())
-	}
+	check(t, lines == 1, "the log says %d times where the policy left the fragment, expected once:\n%s", lines, s.Log.String())
 }

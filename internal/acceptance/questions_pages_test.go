@@ -30,9 +30,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 				r := a.ask(t, q.path, paged(q.body, 2, token))
 				page := searched(t, r, 2)
 				pagesTurned++
-				if r.header.Get("Caregate-Revision") != a.revision {
-					t.Fatalf("a page at %s, expected %s", r.header.Get("Caregate-Revision"), a.revision)
-				}
+				require(t, r.header.Get("Caregate-Revision") == a.revision, "a page at %s, expected %s", r.header.Get("Caregate-Revision"), a.revision)
 				// What the rules say now, after what was found before.
 				var now []string
 				for k, one := range q.universe {
@@ -61,9 +59,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 			}
 		}
 	}
-	if pagesTurned < 60 || changes < 30 {
-		t.Errorf("%d pages and %d changes: too few to show anything; CAREGATE_TEST_SEED=%s", pagesTurned, changes, text)
-	}
+	check(t, pagesTurned >= 60 && changes >= 30, "%d pages and %d changes: too few to show anything; CAREGATE_TEST_SEED=%s", pagesTurned, changes, text)
 }
 
 func manyPatients(n int) []record {
@@ -83,9 +79,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 		good := object{"subject": member("ann"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
 		first := searched(t, a.ask(t, searchResource, paged(good, 3, "")), 3)
 		token := *first.Page.Next
-		if token == "" {
-			t.Fatal("20 patients on a page of 3 have no next")
-		}
+		require(t, token != "", "20 patients on a page of 3 have no next")
 		for name, limit := range map[string]object{"with its limit": {"limit": 3, "token": token}, "without": {"token": token}} {
 			next := searched(t, a.ask(t, searchResource, merged(good, object{"page": limit})), 3)
 			if got := next.found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
@@ -166,15 +160,11 @@ func whole(found []string) bool {
 // are another history, and the sealed tokens of a process end with it.
 func TestTokensOfLostFacts(t *testing.T) {
 	t.Parallel()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.kill)
+	redis := startRedis(t)
 	file := writeFacts(t, manyPatients(12_000))
-	load := func() { mustRun(t, "", "import", "--redis", redis.url(), "--organisation", "riverside", file) }
+	load := func() { mustRun(t, "", "import", "--redis", redis.URL(), "--organisation", "riverside", file) }
 	load()
-	flags := append([]string{"--redis", redis.unhurried(), "--max-staleness", "400ms", "--policies", outside(t)}, administered...)
+	flags := append([]string{"--redis", redis.Unhurried(), "--max-staleness", "400ms", "--policies", outside(t)}, administered...)
 	s := serve(t, flags...)
 	a := asker{&organisation{name: "riverside", server: s}, ""}
 	good := object{"subject": member("ann"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
@@ -190,9 +180,7 @@ func TestTokensOfLostFacts(t *testing.T) {
 	}
 	sealed := seal()
 
-	if _, err := redis.do("FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
+	try(redis.Do("FLUSHALL")).must(t)
 	r := a.ask(t, searchResource, paged(good, 3, plain), "Caregate-Consistency", "full")
 	refusedToken(t, "after FLUSHALL", r, http.StatusPreconditionFailed)
 	load()
@@ -209,15 +197,13 @@ func TestTokensOfLostFacts(t *testing.T) {
 		refusedToken(t, "a sealed token that was opened", a.ask(t, searchResource, paged(seesNone, 3, sealed[:i]+string(sealed[i]^1)+sealed[i+1:])), http.StatusBadRequest)
 	}
 	plain = *searched(t, a.ask(t, searchResource, paged(good, 3, "")), 3).Page.Next
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
-	}
+	s.end(t)
 	a.server = serve(t, flags...)
 	if got := searched(t, a.ask(t, searchResource, paged(good, 3, plain)), 3).found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
 		t.Errorf("after a restart: %q", got)
 	}
 	refusedToken(t, "sealed by another process", a.ask(t, searchResource, paged(seesNone, 3, sealed)), http.StatusBadRequest)
 	// Another policy says something else of what comes next.
-	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.unhurried()}, administered...)...)}, ""}
+	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.Unhurried()}, administered...)...)}, ""}
 	refusedToken(t, "of another policy", b.ask(t, searchResource, paged(good, 3, plain)), http.StatusConflict)
 }

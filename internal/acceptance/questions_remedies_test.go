@@ -114,9 +114,7 @@ func TestRemediesAllow(t *testing.T) {
 			e := decode[explanation](t, a.ask(t, "/v1/explanations", q))
 			last := -1
 			for k, r := range e.Context.Remedies {
-				if r.Text == "" || len(r.Edit) != 1 {
-					t.Errorf("%s: the remedy %+v", sent, r)
-				}
+				check(t, r.Text != "" && len(r.Edit) == 1, "%s: the remedy %+v", sent, r)
 				for verb, what := range r.Edit {
 					body, _ := what.(object)
 					verbs[fmt.Sprint(verb, " ", body["kind"], body["relation"])]++
@@ -131,9 +129,7 @@ func TestRemediesAllow(t *testing.T) {
 				}
 				after := d.w.clone()
 				after.edit(t, r.Edit)
-				if !after.decide(q) {
-					t.Errorf("%s: the remedy %v allows nothing by the rules; CAREGATE_TEST_SEED=%s", sent, r.Edit, text)
-				}
+				check(t, after.decide(q), "%s: the remedy %v allows nothing by the rules; CAREGATE_TEST_SEED=%s", sent, r.Edit, text)
 				if r.Patients != nil && r.Members != nil && q.Resource.Type == "patient" && q.Action.Name != "create" {
 					pairs, members := opened(d.w, after, q), d.w.concerned(r.Edit)
 					counted++
@@ -162,7 +158,5 @@ func TestRemediesAllow(t *testing.T) {
 		}
 	}
 	t.Logf("%v, %d counts", verbs, counted)
-	if fresh > 0 || len(verbs) < 4 || counted < 30 {
-		t.Errorf("%v, %d counts, %d not tried: too one-sided to show anything", verbs, counted, fresh)
-	}
+	check(t, fresh <= 0 && len(verbs) >= 4 && counted >= 30, "%v, %d counts, %d not tried: too one-sided to show anything", verbs, counted, fresh)
 }

@@ -83,9 +83,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 					t.Errorf("%q: by %s alone %d, expected %d", id, r.Route, r.Alone, alone[r.Route])
 				}
 				for _, example := range r.Examples {
-					if !slices.Contains(leads[example], r.Route) {
-						t.Errorf("%q: the example %q of %s", id, example, r.Route)
-					}
+					check(t, slices.Contains(leads[example], r.Route), "%q: the example %q of %s", id, example, r.Route)
 				}
 				switch r.Route {
 				case "view_all_patients":
@@ -101,9 +99,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 						delete(groups, g.ID)
 					}
 					for g, n := range groups {
-						if n > 0 {
-							t.Errorf("%q: the group %q of %d patients is no cause", id, g, n)
-						}
+						check(t, n <= 0, "%q: the group %q of %d patients is no cause", id, g, n)
 					}
 				case "care_team":
 					if r.Causes.CareTeam != routes["care_team"] {
@@ -112,9 +108,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 				}
 			}
 			warned := strings.Contains(fmt.Sprintf("%s", got.Notes), "view_all_without_view")
-			if warned != (d.w.may(m, "patient:view_all") && !may) {
-				t.Errorf("%q: the notes %s", id, got.Notes)
-			}
+			check(t, warned == (d.w.may(m, "patient:view_all") && !may), "%q: the notes %s", id, got.Notes)
 		}
 		for _, id := range d.patients {
 			got := decode[patientReview](t, a.ask(t, "/v1/reviews", object{"patient": id}))
@@ -142,7 +136,5 @@ func TestReviewsEqualChecks(t *testing.T) {
 			}
 		}
 	}
-	if counted < 50 {
-		t.Errorf("%d patients are seen: too few to show anything", counted)
-	}
+	check(t, counted >= 50, "%d patients are seen: too few to show anything", counted)
 }

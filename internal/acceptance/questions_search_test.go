@@ -153,9 +153,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 						}
 					}
 					checked += len(q.universe)
-					if !slices.Equal(allowed, got) {
-						t.Errorf("%s: found %q, checks allow %q; CAREGATE_TEST_SEED=%s", q.path, got, allowed, text)
-					}
+					check(t, slices.Equal(allowed, got), "%s: found %q, checks allow %q; CAREGATE_TEST_SEED=%s", q.path, got, allowed, text)
 				}
 			}
 			if t.Failed() {
@@ -163,9 +161,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 			}
 		}
 		t.Logf("%d results, %d searches that found nothing, %d checks", results, empty, checked)
-		if results < 200 || empty > total*9/20 || checked < 200 {
-			t.Errorf("%d results, %d empty, %d checks: too one-sided to show anything", results, empty, checked)
-		}
+		check(t, results >= 200 && empty <= total*9/20 && checked >= 200, "%d results, %d empty, %d checks: too one-sided to show anything", results, empty, checked)
 	})
 }
 
@@ -209,9 +205,7 @@ func TestSearchesOfTheExample(t *testing.T) {
 			t.Errorf("%s %s: %q and the token %q, expected %q and none", c.path, c.body, got, *page.Page.Next, c.want)
 		}
 		short := post(t, s.decisions()+c.path, c.body) // the default organisation
-		if string(short.body) != string(r.body) {
-			t.Errorf("%s: %v without an organisation, %v with", c.path, short, r)
-		}
+		check(t, string(short.body) == string(r.body), "%s: %v without an organisation, %v with", c.path, short, r)
 	}
 	good := object{"subject": member("mark"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
 	for name, c := range map[string]struct {
@@ -266,9 +260,7 @@ func TestManyCandidates(t *testing.T) {
 	refused(t, a.ask(t, searchResource, asked), http.StatusRequestEntityTooLarge)
 	delete(many, "7")
 	r := a.ask(t, searchResource, paged(asked, 1000, ""))
-	if r.status != http.StatusOK {
-		t.Fatalf("the first page of 10,000 appointments: %v", r)
-	}
+	require(t, r.status == http.StatusOK, "the first page of 10,000 appointments: %v", r)
 	if got := a.walk(t, searchResource, asked, 1000); len(got) != 10_000 {
 		t.Errorf("of 10,000 appointments of a patient whom he sees %d are found", len(got))
 	}

@@ -1,0 +1,91 @@
+package acceptance
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// tried is what a function returned, with its error.
+type tried[T any] struct {
+	value T
+	err   error
+}
+
+func try[T any](value T, err error) tried[T] { return tried[T]{value, err} }
+
+// must returns the value, and ends the test if there is an error.
+func (r tried[T]) must(t *testing.T) T {
+	t.Helper()
+	noError(t, r.err)
+	return r.value
+}
+
+// noError ends the test if there is an error.
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check fails the test, which goes on, with a message unless a condition holds.
+func check(t *testing.T, holds bool, format string, args ...any) {
+	t.Helper()
+	if !holds {
+		t.Errorf(format, args...)
+	}
+}
+
+// require ends the test with a message unless a condition holds.
+func require(t *testing.T, holds bool, format string, args ...any) {
+	t.Helper()
+	if !holds {
+		t.Fatalf(format, args...)
+	}
+}
+
+// equal compares a value with the expected one. about is a format and its arguments, or nothing.
+func equal[T comparable](t *testing.T, got, want T, about ...any) {
+	t.Helper()
+	check(t, got == want, "%s%v, expected %v", beginning(about), got, want)
+}
+
+// sameIDs is equal for ids in any order.
+func sameIDs(t *testing.T, got, want []string, about ...any) {
+	t.Helper()
+	check(t, sameSet(got, want), "%s%q, expected %q", beginning(about), got, want)
+}
+
+// answered compares the status of an answer with the expected one.
+func answered(t *testing.T, r reply, status int, about ...any) {
+	t.Helper()
+	check(t, r.status == status, "%s%v, expected %d", beginning(about), r, status)
+}
+
+// answeredOneOf is answered where several statuses are right.
+func answeredOneOf(t *testing.T, r reply, statuses []int, about ...any) {
+	t.Helper()
+	check(t, slices.Contains(statuses, r.status), "%s%v, expected one of %v", beginning(about), r, statuses)
+}
+
+// beginning is the beginning of a message: a format and its arguments, or nothing.
+func beginning(about []any) string {
+	if len(about) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(about[0].(string), about[1:]...) + ": "
+}
+
+// eventually polls until a condition holds. It ends the test at the deadline.
+func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !holds(); time.Sleep(5 * time.Millisecond) {
+		require(t, time.Now().Before(deadline), "not within %v: %s", within, what)
+	}
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
