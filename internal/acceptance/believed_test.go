@@ -56,7 +56,7 @@ func TestReadyIsThatDecisionsCanBeMade(t *testing.T) {
 				t.Error(err)
 			}
 			flags := do("BGSAVE")(r)
-			eventually(t, 10*time.Second, "the snapshot has failed", func() bool {
+			eventually(t, "the snapshot has failed", func() bool {
 				_, err := r.Do("PING")
 				return err != nil && strings.Contains(err.Error(), "MISCONF")
 			})
@@ -66,7 +66,7 @@ func TestReadyIsThatDecisionsCanBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			redis := redisWith(t, clinic(), c.start...)
 			s := serveAnyway(t, nil, slices.Concat(c.spoil(redis), shortTimeouts)...)
-			eventually(t, patience, "a look at Redis", func() bool {
+			eventually(t, "a look at Redis", func() bool {
 				return !strings.Contains(string(get(t, s.diagnostic()+"/health/ready").body), "starting")
 			})
 			health, decided := get(t, s.diagnostic()+"/health/ready"), post(t, s.decisions()+"/access/v1/evaluation", allowedThere)
@@ -91,7 +91,7 @@ func TestNothingOfWhatRedisSaysGoesOn(t *testing.T) {
 	traces, redis := newCollector(t), redisWith(t, clinic())
 	m := newMeddler(t, redis.Addr())
 	s := serveAnyway(t, traces.environment(), append([]string{"--redis", m.url(), "--log-level", "debug", "--max-staleness", "100ms"}, shortTimeouts...)...)
-	eventually(t, 10*time.Second, "a decision", func() bool {
+	eventually(t, "a decision", func() bool {
 		return post(t, s.decisions()+"/access/v1/evaluation", allowedThere).status == http.StatusOK
 	})
 	const canary = "zqxcanary9vk"
@@ -103,7 +103,7 @@ func TestNothingOfWhatRedisSaysGoesOn(t *testing.T) {
 		"*1\r\n$12\r\n" + canary + "\r\n", "*1\r\n-ERR " + canary + "\r\n", "$3\r\n" + canary + "\r\n", ":" + canary + "\r\n", "%1\r\n+" + canary + "\r\n+" + canary + "\r\n",
 	} {
 		m.say(func([]byte) ([]byte, bool) { return []byte(said), false })
-		eventually(t, 10*time.Second, "no decision", func() bool {
+		eventually(t, "no decision", func() bool {
 			r := post(t, s.decisions()+"/access/v1/evaluation", allowedThere)
 			answers += string(r.body)
 			return r.status != http.StatusOK

@@ -23,7 +23,7 @@ func (o *outage) remembered(t *testing.T) {
 	hits := func() string {
 		return regexp.MustCompile(`(?m)^caregate_facts_cache_hits_total.*$`).FindString(string(get(t, o.server.diagnostic()+"/metrics").body))
 	}
-	eventually(t, 5*time.Second, "an answer from memory", func() bool {
+	eventually(t, "an answer from memory", func() bool {
 		before := hits()
 		return decode[decision](t, post(t, o.url("/access/v1/evaluation"), allowedThere)).allowed() && before != "" && hits() != before
 	})
@@ -125,8 +125,8 @@ func TestCachedAnswersEndWithTheLease(t *testing.T) {
 			wrong := o.askAllTheWhile(t)
 			w := o.watch(t)
 			time.Sleep(100 * time.Millisecond)
-			harm := time.Now()
 			noError(t, o.redis.Pause())
+			harm := time.Now() // a lease that was asked for before is older
 			time.Sleep(staleness)
 			o.leaseEnds(t)
 			o.unavailable(t)
@@ -167,8 +167,8 @@ func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 			unknown = h.answered
 		}
 	}
-	if took := unknown.Sub(harm); unknown.IsZero() || took > staleness+slack {
-		t.Errorf("the organisation is unknown %v after FLUSHALL, expected within %v", took, staleness)
+	if took := unknown.Sub(harm); unknown.IsZero() || took > patience {
+		t.Errorf("the organisation is unknown %v after FLUSHALL, expected soon after %v", took, staleness)
 	}
 	for _, h := range all {
 		if h.allowed && h.asked.After(unknown) {
@@ -216,14 +216,15 @@ func TestCachedRedisKilled(t *testing.T) {
 	o.remembered(t)
 	wrong, w := o.askAllTheWhile(t), o.watch(t)
 	time.Sleep(100 * time.Millisecond)
-	port, harm := o.redis.Port, time.Now()
+	port := o.redis.Port
 	o.redis.Kill()
+	harm := time.Now()
 	time.Sleep(staleness)
 	o.leaseEnds(t)
 	o.unavailable(t)
 	o.notReady(t)
 	o.redis = startRedisOn(t, port)
-	eventually(t, 10*time.Second, "answers again", func() bool {
+	eventually(t, "answers again", func() bool {
 		return post(t, o.url("/access/v1/evaluation"), allowedThere).status == http.StatusOK
 	})
 	o.revision = ""
@@ -247,7 +248,7 @@ func TestReadNow(t *testing.T) {
 	}
 	refused(t, post(t, o.url("/access/v1/evaluation"), allowedThere, "Caregate-Consistency", "full"), http.StatusServiceUnavailable)
 	noError(t, o.redis.Resume())
-	eventually(t, 5*time.Second, "the right answer again", func() bool {
+	eventually(t, "the right answer again", func() bool {
 		r := post(t, o.url("/access/v1/evaluation"), allowedThere, "Caregate-Consistency", "full")
 		return r.status == http.StatusOK && decode[decision](t, r).allowed()
 	})

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // client keeps connections for every test that wants one, and never follows a
@@ -18,7 +17,7 @@ import (
 var client = &http.Client{
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       30 * time.Second,
+	Timeout:       patience,
 }
 
 // reply is any answer over HTTP.

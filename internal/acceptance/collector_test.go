@@ -108,7 +108,7 @@ func (p *private) tellsNobody(t *testing.T, path string, statuses ...int) {
 	}
 	sent := map[string]string{"/metrics": p.metrics(t)}
 	p.end(t) // and the last spans are sent
-	eventually(t, patience, "spans of "+path, func() bool { return strings.Contains(p.traces.text(), path) })
+	eventually(t, "spans of "+path, func() bool { return strings.Contains(p.traces.text(), path) })
 	sent["the log"], sent["the traces"] = p.Log.String(), p.traces.text()
 	for where, text := range sent {
 		check(t, len(text) >= 1000, "%s has only %d bytes: there is nothing to look through", where, len(text))

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestCheck asks on the command line, offline and online: 0 is yes, 2 is no,
@@ -267,7 +266,7 @@ func TestWhatItSaysToTry(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	var commands []string
-	eventually(t, 5*time.Second, "it says what to try", func() bool {
+	eventually(t, "it says what to try", func() bool {
 		commands = regexp.MustCompile(`(?m)^\s*curl .*$`).FindAllString(s.Out.String(), -1)
 		return len(commands) >= 2
 	})

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caregate/caregate/internal/redistest"
 )
@@ -122,7 +121,7 @@ func (c *crash) wrote(t *testing.T, more int) {
 		return c.changes
 	}
 	before := number()
-	eventually(t, 30*time.Second, "changes are acknowledged", func() bool { return number() >= before+more })
+	eventually(t, "changes are acknowledged", func() bool { return number() >= before+more })
 }
 
 // intact fails the test unless an audit finds no breach.
@@ -136,7 +135,7 @@ func (c *crash) intact(t *testing.T, organisation string) {
 // kept fails the test unless what was acknowledged is there.
 func (c *crash) kept(t *testing.T, s *server) {
 	t.Helper()
-	eventually(t, 30*time.Second, "the sidecar answers for what was acknowledged", func() bool {
+	eventually(t, "the sidecar answers for what was acknowledged", func() bool {
 		got, err := send(t.Context(), http.MethodPost, s.decisions()+"/access/v1/evaluation", ask("ada", "view", patient("p-0")), "Caregate-At-Least", c.acknowledged)
 		require(t, err != nil || got.status != http.StatusPreconditionFailed, "revision %s was acknowledged and is lost: %v", c.acknowledged, got)
 		return err == nil && got.status == http.StatusOK
@@ -210,7 +209,7 @@ func TestImportKilled(t *testing.T) {
 	for _, at := range []int{3, 12, 20} {
 		command := caregate(nil, "import", "--redis", c.redis.URL(), "--organisation", "disturbed", file)
 		noError(t, command.Start())
-		eventually(t, time.Minute, "the import has come some way", func() bool { return revision() >= at })
+		eventually(t, "the import has come some way", func() bool { return revision() >= at })
 		_ = command.Process.Kill()
 		_ = command.Wait()
 		if command.ProcessState.Success() {

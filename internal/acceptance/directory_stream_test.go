@@ -78,8 +78,8 @@ func (s *stream) next(t *testing.T) event {
 			t.Fatal("the stream has ended")
 		}
 		return e
-	case <-time.After(5 * time.Second):
-		t.Fatal("no event within 5 s")
+	case <-time.After(patience):
+		t.Fatal("no event")
 	}
 	return event{}
 }
@@ -103,7 +103,7 @@ func (s *stream) ends(t *testing.T) {
 		if open {
 			t.Errorf("%+v, expected the end", e)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the stream does not end")
 	}
 }
@@ -122,13 +122,9 @@ func TestStream(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		var revisions []string
 		for _, to := range []string{"a", "b", "c"} {
-			start := time.Now()
 			revisions = append(revisions, d.rename(t, to))
 			c := live.tells(t, revisions[len(revisions)-1])
 			check(t, c.Actor == "team_member:amara" && len(c.Entities) == 1 && c.Entities[0].After["name"] == to, "%+v", c)
-			if took := time.Since(start); took > slack {
-				t.Errorf("it took %v", took)
-			}
 		}
 		live.cancel()
 
@@ -239,7 +235,7 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 // TestStreamsEnd with the server, and are not without number.
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
-	d := directory{&organisation{name: "riverside", server: serve(t)}, "amara"}
+	d := directory{&organisation{name: "riverside", server: serve(t, "--shutdown-timeout", "1m")}, "amara"}
 	var open []*stream
 	for range 64 {
 		s := d.listen(t, "/changes")
@@ -253,7 +249,7 @@ func TestStreamsEnd(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	open[0].cancel()
-	eventually(t, 5*time.Second, "room for another", func() bool {
+	eventually(t, "room for another", func() bool {
 		s := d.listen(t, "/changes")
 		if s.status == http.StatusOK {
 			open[0] = s
@@ -269,7 +265,7 @@ func TestStreamsEnd(t *testing.T) {
 				if e.id != revision {
 					t.Errorf("%+v, expected %s", e, revision)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(patience):
 				t.Error("nothing is heard")
 			}
 		})
@@ -277,8 +273,6 @@ func TestStreamsEnd(t *testing.T) {
 	group.Wait()
 	start := time.Now()
 	d.server.end(t)
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("streams keep it for %v", took)
-	}
+	check(t, time.Since(start) < time.Minute, "streams keep it for %v", time.Since(start)) // of --shutdown-timeout
 	open[1].ends(t)
 }

@@ -52,7 +52,7 @@ func TestNoIdentifierLeavesByTelemetry(t *testing.T) {
 	}
 	everything(http.StatusOK)
 	noError(t, s.redis.Pause())
-	eventually(t, patience, "no answers with Redis paused", func() bool {
+	eventually(t, "no answers with Redis paused", func() bool {
 		return request(http.MethodPost, "/access/v1/evaluation", privateQuestions()[0]).status == http.StatusServiceUnavailable
 	})
 	s.redis.Kill()

@@ -16,9 +16,6 @@ import (
 	"github.com/caregate/caregate/internal/redistest"
 )
 
-// patience is how long something that must happen may take on a busy machine.
-const patience = process.StartTimeout
-
 // server is a running `caregate serve`.
 type server struct{ *process.Sidecar }
 
@@ -83,7 +80,7 @@ func serveAnyway(t *testing.T, env []string, flags ...string) *server {
 	t.Helper()
 	s := start(t, env, flags...)
 	t.Cleanup(func() { s.end(t) })
-	eventually(t, patience, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
+	eventually(t, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
 	return s
 }
 

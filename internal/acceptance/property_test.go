@@ -3,10 +3,7 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,33 +11,6 @@ import (
 
 	"github.com/caregate/caregate/internal/soak"
 )
-
-// number reads an environment variable, or returns what it is without.
-func number(t *testing.T, name string, otherwise uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// seed is the same for all of a run. Every failure prints it.
-var seed = sync.OnceValues(func() (uint64, string) {
-	if text := os.Getenv("CAREGATE_TEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			panic("CAREGATE_TEST_SEED: " + err.Error())
-		}
-		return n, text
-	}
-	n := rand.Uint64()
-	return n, strconv.FormatUint(n, 10)
-})
 
 // tally counts what a property test has seen, so that it cannot pass by asking
 // only easy questions.
@@ -81,9 +51,8 @@ func (c *tally) complain(wrong string) bool {
 // organisations with the rules written in plain Go, over both stores.
 func TestDecisionsEqualTheRules(t *testing.T) {
 	const organisations = 16 // of each store
-	n, text := seed()
-	total := int(number(t, "CAREGATE_TEST_DECISIONS", uint64(max(30_000, soak.Cases(120_000)))))
-	t.Logf("CAREGATE_TEST_SEED=%s CAREGATE_TEST_DECISIONS=%d", text, total)
+	n := soak.Seed(t)
+	total := int(soak.Number(t, "CAREGATE_TEST_DECISIONS", uint64(max(30_000, soak.Cases(120_000)))))
 	seen := tally{codes: map[string]int{}}
 	start := time.Now()
 	t.Run("stores", func(t *testing.T) {
@@ -104,7 +73,7 @@ func TestDecisionsEqualTheRules(t *testing.T) {
 		})
 	})
 	t.Logf("%d decisions in %v, %d allowed, reasons %v", seen.decisions, time.Since(start).Round(time.Millisecond), seen.allowed, seen.codes)
-	check(t, len(seen.complaints) <= 0, "wrong answers: %v; again with CAREGATE_TEST_SEED=%s", seen.complaints, text)
+	check(t, len(seen.complaints) <= 0, "wrong answers: %v", seen.complaints)
 	if seen.decisions < total || seen.allowed < total/10 || seen.allowed > total*7/10 {
 		t.Errorf("%d decisions and %d allowed of %d: the questions are too one-sided to show anything", seen.decisions, seen.allowed, total)
 	}

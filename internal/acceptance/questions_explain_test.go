@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // explanation is the answer to "why".
@@ -193,8 +195,7 @@ func (w *world) explained(q question, e explanation) string {
 // for nobody, and in the name of somebody else, who is told nothing.
 func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	denied, remedies := 0, 0
 	for i := range 3 {
 		d := newDice(n, uint64(51_000+i))
@@ -223,7 +224,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 			var e explanation
 			var raw struct{ Context map[string]any }
 			if e = decode[explanation](t, r); json.Unmarshal(r.body, &raw) != nil || e.Decision == nil || *e.Decision != d.w.decide(q) {
-				t.Fatalf("%s: explained as %v; CAREGATE_TEST_SEED=%s", sent, r, text)
+				t.Fatalf("%s: explained as %v", sent, r)
 			}
 			for name := range raw.Context {
 				check(t, name == "reasons" || name == "reason_user", "an ordinary caller is told %s: %v", name, r)
@@ -240,7 +241,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 				t.Errorf("%s: explained as %+v and as %v", sent, admin, r)
 			}
 			if wrong := d.w.explained(q, admin); wrong != "" {
-				t.Errorf("%s: %s: %+v\n  %s; CAREGATE_TEST_SEED=%s", sent, wrong, admin, d.w.facts(q), text)
+				t.Errorf("%s: %s: %+v\n  %s", sent, wrong, admin, d.w.facts(q))
 			}
 			check(t, !*admin.Decision || len(admin.Context.Remedies) <= 0, "%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
 			if !*admin.Decision {

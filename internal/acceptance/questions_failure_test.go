@@ -64,16 +64,18 @@ func TestQuestionsWhileRedisIsAway(t *testing.T) {
 			statuses := map[int]int{}
 			for path, body := range everyQuestion("ann", "p-1") {
 				group.Go(func() {
-					for ctx.Err() == nil {
+					for late := 0; ctx.Err() == nil; {
 						start := time.Now()
 						r, err := send(t.Context(), http.MethodPost, a.url(path), body, "Caregate-Actor", "amara")
 						limit := requestTimeout
 						if strings.HasPrefix(path, "/v1/") && path != "/v1/filters" {
 							limit *= 10
 						}
-						if took := time.Since(start); err != nil || took > limit+slack {
-							t.Errorf("%s took %v: %v", path, took, err)
+						took := time.Since(start)
+						if late++; took <= limit+slack {
+							late = 0
 						}
+						check(t, err == nil && late < 3, "%s took %v, and was late before: %v", path, took, err)
 						mu.Lock()
 						statuses[r.status]++
 						mu.Unlock()
@@ -91,7 +93,7 @@ func TestQuestionsWhileRedisIsAway(t *testing.T) {
 			}
 			away := func() {
 				t.Helper()
-				eventually(t, 10*time.Second, "nothing is answered", func() bool {
+				eventually(t, "nothing is answered", func() bool {
 					for path, body := range everyQuestion("ann", "p-1") {
 						if r := a.ask(t, path, body); r.status != http.StatusServiceUnavailable {
 							return false
@@ -102,7 +104,7 @@ func TestQuestionsWhileRedisIsAway(t *testing.T) {
 			}
 			back := func() {
 				t.Helper()
-				eventually(t, 10*time.Second, "everything is answered again", func() bool {
+				eventually(t, "everything is answered again", func() bool {
 					for path, body := range everyQuestion("ann", "p-1") {
 						if r := a.ask(t, path, body); r.status != http.StatusOK || untokened(r.body) != right[path] {
 							return false

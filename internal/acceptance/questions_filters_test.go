@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // mappedToTables maps every type that has rows of its own, with all
@@ -202,8 +204,7 @@ func (u ucast) wellFormed(t *testing.T) []ucast {
 // of random organisations, and holds the rows against the rules and checks.
 func TestFiltersShowWhatChecksAllow(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	servers := []*server{questioned(t, mappedToTables), questioned(t, mappedToIDs)}
 	types := []string{"patient", "patient", "provider", "appointment", "appointment", "clinical_note", "report", "stock"}
 	asked, showed, checked, matches := 0, 0, 0, map[string]int{}
@@ -264,7 +265,7 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 				matches[f.Matches]++
 				if !slices.Equal(got, expected) {
 					sent, _ := json.Marshal(body)
-					t.Errorf("mapping %d: %s\n  shows    %q\n  expected %q\n  by %s %v\n  CAREGATE_TEST_SEED=%s", k, sent, got, expected, *f.Where, f.Args, text)
+					t.Errorf("mapping %d: %s\n  shows    %q\n  expected %q\n  by %s %v", k, sent, got, expected, *f.Where, f.Args)
 				}
 				if k == 0 && d.often(0.2) && q.Resource.Properties == nil {
 					var allowed []string
@@ -275,7 +276,7 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 					}
 					checked += len(rows)
 					if slices.Sort(allowed); !slices.Equal(allowed, got) {
-						t.Errorf("a filter shows %q, checks allow %q; CAREGATE_TEST_SEED=%s", got, allowed, text)
+						t.Errorf("a filter shows %q, checks allow %q", got, allowed)
 					}
 				}
 				u := decode[filterAnswer](t, a.ask(t, "/v1/filters", merged(body, object{"dialect": "ucast"})))
@@ -291,7 +292,7 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 					}
 				}
 				if slices.Sort(shown); !slices.Equal(shown, expected) {
-					t.Errorf("mapping %d: %v: UCAST shows %q, expected %q: %+v; CAREGATE_TEST_SEED=%s", k, body, shown, expected, *u.UCAST, text)
+					t.Errorf("mapping %d: %v: UCAST shows %q, expected %q: %+v", k, body, shown, expected, *u.UCAST)
 				}
 				for dialect, parameter := range map[string]string{"postgresql": "$7", "sqlserver": "@p7", "mysql": "?"} {
 					o := decode[filterAnswer](t, a.ask(t, "/v1/filters", merged(body, object{"dialect": dialect, "first_parameter": 7})))

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestPagesWhileFactsChange changes the facts between pages: each page is true
 // at the revision that it states, and none before the one that was passed back.
 func TestPagesWhileFactsChange(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	pagesTurned, changes := 0, 0
 	for i := range 3 {
 		d := newDice(n, uint64(91_000+i))
@@ -40,7 +42,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 				}
 				found := page.found(t)
 				if len(found) > len(now) || !slices.Equal(found, now[:len(found)]) || (*page.Page.Next == "" && len(found) != len(now)) {
-					t.Fatalf("%s %v: page %d at %s is %q and the token %q, expected of %q; CAREGATE_TEST_SEED=%s", q.path, q.body, turn, a.revision, found, *page.Page.Next, now, text)
+					t.Fatalf("%s %v: page %d at %s is %q and the token %q, expected of %q", q.path, q.body, turn, a.revision, found, *page.Page.Next, now)
 				}
 				if got = append(got, found...); len(found) > 0 {
 					from = got
@@ -59,7 +61,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 			}
 		}
 	}
-	check(t, pagesTurned >= 60 && changes >= 30, "%d pages and %d changes: too few to show anything; CAREGATE_TEST_SEED=%s", pagesTurned, changes, text)
+	check(t, pagesTurned >= 60 && changes >= 30, "%d pages and %d changes: too few to show anything", pagesTurned, changes)
 }
 
 func manyPatients(n int) []record {

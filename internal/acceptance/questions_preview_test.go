@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // sight is a part of a preview: patients, by route.
@@ -135,8 +137,7 @@ func (a asker) seen(t *testing.T, members []string) map[string][]string {
 // what was said with full searches before and after.
 func TestPreviewsAreWhatHappens(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	made, total := 0, map[string]int{}
 	for i := range 3 {
 		d := newDice(n, uint64(71_000+i))
@@ -224,7 +225,7 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 				}
 				m := p.Members[at]
 				if m.Before != len(before[id]) || m.After != len(now[id]) || !m.Gained.same(g) || !m.Lost.same(l) || !m.Still.same(s) {
-					t.Errorf("%q: %+v, expected %d and %d, gained %+v lost %+v still %+v: %s; CAREGATE_TEST_SEED=%s", id, m, len(before[id]), len(now[id]), g, l, s, sent, text)
+					t.Errorf("%q: %+v, expected %d and %d, gained %+v lost %+v still %+v: %s", id, m, len(before[id]), len(now[id]), g, l, s, sent)
 				}
 				for _, one := range slices.Concat(m.Gained.Examples) {
 					check(t, !slices.Contains(before[id], one) && slices.Contains(now[id], one), "%q does not gain %q", id, one)
@@ -237,7 +238,7 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 				}
 			}
 			if p.Changes == nil || *p.Changes != (d.w.canonical() != after.canonical()) || !p.Gained.same(gained) || !p.Lost.same(lost) || !p.Still.same(still) || p.TeamMembers != concerned || len(p.Members) != concerned {
-				t.Errorf("%v\n  expected gained %+v lost %+v still %+v of %d: %s; CAREGATE_TEST_SEED=%s\n facts:\n%s", r, gained, lost, still, concerned, sent, text, d.w.canonical())
+				t.Errorf("%v\n  expected gained %+v lost %+v still %+v of %d: %s\n facts:\n%s", r, gained, lost, still, concerned, sent, d.w.canonical())
 			}
 			total["gained"] += gained.Patients
 			total["lost"] += lost.Patients

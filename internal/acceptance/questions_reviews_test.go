@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 type review struct {
@@ -35,7 +37,7 @@ type patientReview struct {
 // whom they may view against a check of each.
 func TestReviewsEqualChecks(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	counted := 0
 	for i := range 3 {
 		d := newDice(n, uint64(81_000+i))
@@ -75,7 +77,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 				}
 			}
 			if got.Permitted == nil || *got.Permitted != may || got.Patients != allowed || got.TeamMember != id || !reflect.DeepEqual(counts(got.Routes), routes) {
-				t.Errorf("%q: %+v, expected %d by %v; CAREGATE_TEST_SEED=%s", id, got, allowed, routes, text)
+				t.Errorf("%q: %+v, expected %d by %v", id, got, allowed, routes)
 			}
 			counted += got.Patients
 			for _, r := range got.Routes {
@@ -132,7 +134,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 				delete(routes, r.Route)
 			}
 			if !same || len(routes) > 0 {
-				t.Errorf("%q: %+v, expected %v; CAREGATE_TEST_SEED=%s", id, got, visible[id], text)
+				t.Errorf("%q: %+v, expected %v", id, got, visible[id])
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // wanted is a random search with what the rules say that it finds.
@@ -111,8 +113,7 @@ func (d *dice) candidates(s *wanted, q question, try func(string, question)) {
 // TestSearchesEqualTheRules holds searches of every sort, read in pages of
 // several lengths, against the rules in plain Go and against checks.
 func TestSearchesEqualTheRules(t *testing.T) {
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	const total = 1200
 	overBothStores(t, func(t *testing.T, s store) {
 		organisations := 6
@@ -143,7 +144,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 				}
 				if !slices.Equal(got, q.expected) {
 					asked, _ := json.Marshal(q.body)
-					t.Errorf("%s by %d: %s\n  found    %q\n  expected %q\n  CAREGATE_TEST_SEED=%s", q.path, limit, asked, got, q.expected, text)
+					t.Errorf("%s by %d: %s\n  found    %q\n  expected %q", q.path, limit, asked, got, q.expected)
 				}
 				if len(q.universe) > 0 && d.often(0.3) {
 					var allowed []string
@@ -153,7 +154,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 						}
 					}
 					checked += len(q.universe)
-					check(t, slices.Equal(allowed, got), "%s: found %q, checks allow %q; CAREGATE_TEST_SEED=%s", q.path, got, allowed, text)
+					check(t, slices.Equal(allowed, got), "%s: found %q, checks allow %q", q.path, got, allowed)
 				}
 			}
 			if t.Failed() {
