@@ -52,17 +52,13 @@ func TestBatches(t *testing.T) {
 			{"permit_on_first_permit", array{unseen, absent}, []bool{false, false}},
 			{"permit_on_first_permit", array{object{"resource": "bad"}, seen, seen}, []bool{false, true}},
 		} {
-			if got := decisionsOf(t, batch(t, c.semantic, c.items...)); !slices.Equal(got, c.want) {
-				t.Errorf("%s of %v: %v, expected %v", c.semantic, c.items, got, c.want)
-			}
+			sameList(t, decisionsOf(t, batch(t, c.semantic, c.items...)), c.want, "%s of %v", c.semantic, c.items)
 		}
 	})
 	t.Run("options that are empty or unknown are ignored", func(t *testing.T) {
 		for _, options := range []any{object{}, object{"trace": true}, object{"evaluations_semantic": "execute_all", "x": array{}}} {
 			body := object{"subject": member("ann"), "action": action{Name: "view"}, "evaluations": array{unseen, seen}, "options": options}
-			if got := decisionsOf(t, post(t, o.url("/access/v1/evaluations"), body)); !slices.Equal(got, []bool{false, true}) {
-				t.Errorf("options %v: %v", options, got)
-			}
+			sameList(t, decisionsOf(t, post(t, o.url("/access/v1/evaluations"), body)), []bool{false, true}, "options %v", options)
 		}
 	})
 	t.Run("a default stands for a whole object", func(t *testing.T) {
@@ -116,9 +112,7 @@ func TestBatches(t *testing.T) {
 		body := object{"subject": object{"type": "team_member", "id": "ann", "nickname": "A"}, "action": object{"name": "view", "x": nil},
 			"resource": object{"type": "patient", "id": "p-1", "y": array{}}, "z": 1, "evaluation": array{}}
 		for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
-			if r := post(t, o.url(path), body); r.status != http.StatusOK || !decode[decision](t, r).allowed() {
-				t.Errorf("%s: %v", path, r)
-			}
+			allowed(t, post(t, o.url(path), body), "%s", path)
 		}
 	})
 	t.Run("the longest batch", func(t *testing.T) {

@@ -97,9 +97,7 @@ func decode[T any](t *testing.T, r reply) T {
 	t.Helper()
 	var out T
 	require(t, r.status == http.StatusOK, "got %v, expected 200", r)
-	if err := json.Unmarshal(r.body, &out); err != nil {
-		t.Fatalf("%v in %v", err, r)
-	}
+	unmarshal(t, r.body, &out)
 	return out
 }
 
@@ -159,9 +157,7 @@ func refused(t *testing.T, r reply, status int) problem {
 	if got := r.header.Get("Content-Type"); !strings.HasPrefix(got, "application/problem+json") {
 		t.Errorf("Content-Type is %q, expected application/problem+json: %v", got, r)
 	}
-	if err := json.Unmarshal(r.body, &p); err != nil {
-		t.Fatalf("%v in %v", err, r)
-	}
+	unmarshal(t, r.body, &p)
 	var members map[string]any
 	_ = json.Unmarshal(r.body, &members)
 	for _, name := range []string{"decision", "evaluations", "result", "allow"} {

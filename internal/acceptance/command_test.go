@@ -170,9 +170,7 @@ func TestExportAndImport(t *testing.T) {
 	if got := mustRun(t, "", "export", "--redis", redis, "--organisation", o.name); got.stdout != string(first) {
 		t.Error("an export to stdout is another than one to a file")
 	}
-	if n := bytes.Count(first, []byte("\n")); n != len(o.records) {
-		t.Errorf("%d lines are exported, expected %d", n, len(o.records))
-	}
+	equal(t, bytes.Count(first, []byte("\n")), len(o.records))
 	sameRecords(t, o.records, first)
 
 	copied := &organisation{name: o.name + "-copy", server: o.server}
@@ -190,9 +188,7 @@ func TestExportAndImport(t *testing.T) {
 	embedded := serve(t, "--facts", file, "--organisation", "moved")
 	moved := &organisation{name: "moved", server: embedded}
 	moved.allow(t, "ann", "view", patient("p-1"))
-	if got := run(t, "", "export", "--redis", redis, "--organisation", "nobody-s"); got.code != 1 {
-		t.Errorf("the export of an organisation that is not there: exit code %d, expected 1", got.code)
-	}
+	ends(t, run(t, "", "export", "--redis", redis, "--organisation", "nobody-s"), 1, "the export of an organisation that is not there")
 }
 
 // sameRecords compares what was imported with what was exported, as sets, and
@@ -201,9 +197,7 @@ func sameRecords(t *testing.T, records []record, exported []byte) {
 	t.Helper()
 	normal := func(line []byte) string {
 		var fields map[string]any
-		if err := json.Unmarshal(line, &fields); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
+		unmarshal(t, line, &fields)
 		for name, value := range fields {
 			switch value := value.(type) {
 			case []any:

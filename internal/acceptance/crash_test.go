@@ -127,9 +127,7 @@ func (c *crash) wrote(t *testing.T, more int) {
 // intact fails the test unless an audit finds no breach.
 func (c *crash) intact(t *testing.T, organisation string) {
 	t.Helper()
-	if got := run(t, "", "audit", "--redis", c.redis.URL(), "--organisation", organisation); got.code != 0 {
-		t.Errorf("caregate audit: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
-	}
+	ends(t, run(t, "", "audit", "--redis", c.redis.URL(), "--organisation", organisation), 0, "caregate audit")
 }
 
 // kept fails the test unless what was acknowledged is there.

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,9 +33,7 @@ func parseRecords(t *testing.T, text []byte) []record {
 			continue
 		}
 		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
+		unmarshal(t, []byte(line), &fields)
 		out = append(out, newRecord(fields["kind"].(string), fields["id"].(string), fields))
 	}
 	return out

@@ -215,9 +215,7 @@ func TestTooManyNamesTheList(t *testing.T) {
 	d := directory{&organisation{name: "riverside", server: serve(t)}, "amara"}
 	for list, method := range map[string]string{"add": http.MethodPost, "remove": http.MethodPost, "ids": http.MethodPut} {
 		r := d.send(t, method, "/groups/stockroom/members", `{"`+list+`":[`+numbered(1001)+`]}`)
-		if p := refused(t, r, http.StatusRequestEntityTooLarge); p.Field != list {
-			t.Errorf("%s: it names the field %q: %v", list, p.Field, r)
-		}
+		refusedFor(t, r, http.StatusRequestEntityTooLarge, list, "%s", list)
 	}
 }
 

@@ -100,9 +100,7 @@ func TestCascades(t *testing.T) {
 			d.one(t, t.Name(), func() { d.wrote(t, d.delete(t, "/patients/p-1?cascade=true"), http.StatusNoContent) })
 			missing(t, d, "/patients/p-1", "/bookings/b-1")
 			d.deny(t, "mark", "view", patient("p-1"), "resource_unknown")
-			if got := d.ids(t, "/team-members/mark/bookings"); len(got) != 0 {
-				t.Errorf("mark has the bookings %q", got)
-			}
+			hasLength(t, d.ids(t, "/team-members/mark/bookings"), 0, "mark has the bookings")
 		},
 		"a booking": func(t *testing.T, d directory) {
 			d.allow(t, "priya", "view", patient("p-5")).through("care_team")

@@ -184,9 +184,7 @@ func TestListsWithoutIdentifiers(t *testing.T) {
 			"/team-members/priya/bookings": {"b-2", "b-3", "b-4"}, "/patients/p-6/bookings": {"b-3"},
 		} {
 			for _, limit := range []int{1, 2, 1000} {
-				if got := d.pages(t, path, limit).IDs; !sameSet(got, want) {
-					t.Errorf("%s: %q in pages of %d, expected %q", path, got, limit, want)
-				}
+				sameIDs(t, d.pages(t, path, limit).IDs, want, "%s", path)
 			}
 		}
 	})

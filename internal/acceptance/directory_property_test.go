@@ -198,9 +198,7 @@ func (d *dice) holds(t *testing.T, here, there directory) {
 			check(t, reflect.DeepEqual(normal(got), normal(want)), "%q has the sources %v, expected %v", id, got, want)
 		}
 	}
-	if got := run(t, "", "audit", "--redis", redis, "--organisation", here.name, "--all"); got.code != 0 {
-		t.Errorf("the audit ends with %d:\n%s%s", got.code, got.stdout, got.stderr)
-	}
+	ends(t, run(t, "", "audit", "--redis", redis, "--organisation", here.name, "--all"), 0, "the audit")
 	again := &organisation{name: here.name + "-again", server: here.server}
 	again.imported(t, mustRun(t, exported, "import", "--redis", redis, "--organisation", again.name, "-"))
 	if second := mustRun(t, "", "export", "--redis", redis, "--organisation", again.name).stdout; second != exported {

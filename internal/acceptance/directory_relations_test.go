@@ -217,9 +217,7 @@ func TestManyAtOnce(t *testing.T) {
 		for _, id := range people {
 			d.allow(t, id, "view", thing("stock")).grantedBy("", "stockroom")
 		}
-		if got := d.ids(t, "/groups/stockroom/members"); len(got) != 42 {
-			t.Errorf("the group has %d members, expected 42", len(got))
-		}
+		hasLength(t, d.ids(t, "/groups/stockroom/members"), 42, "the group has")
 		d.one(t, "forty get a role", func() {
 			d.wrote(t, d.post(t, "/roles/nurse/members", object{"add": people}), http.StatusOK)
 		})
@@ -232,9 +230,7 @@ func TestManyAtOnce(t *testing.T) {
 		d.one(t, "all change the role", func() {
 			d.wrote(t, d.post(t, "/roles/auditor/members", object{"add": []string{people[0], "li"}}), http.StatusOK)
 		})
-		if got := d.ids(t, "/roles/nurse/members"); len(got) != 0 {
-			t.Errorf("%q have two roles", got)
-		}
+		hasLength(t, d.ids(t, "/roles/nurse/members"), 0)
 		d.one(t, "forty leave", func() {
 			d.wrote(t, d.post(t, "/groups/stockroom/members", object{"remove": people}), http.StatusOK)
 		})

@@ -208,9 +208,7 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 			if len(p.Changes) != 5 || p.Oldest != revisions[7] || p.Newest != revisions[11] {
 				t.Errorf("%d changes from %s to %s, expected five to %s", len(p.Changes), p.Oldest, p.Newest, revisions[11])
 			}
-			if got := d.changes(t, revisions[6], 2); len(got) != 5 {
-				t.Errorf("%d changes after the one before the oldest, expected 5", len(got))
-			}
+			hasLength(t, d.changes(t, revisions[6], 2), 5)
 			for _, old := range revisions[:5] {
 				gone := d.listen(t, "/changes", "Last-Event-ID", old)
 				if gone.status != http.StatusPreconditionFailed {

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -104,4 +105,36 @@ func inTime(t *testing.T, do func() (late string)) {
 
 func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// sameList compares lists.
+func sameList[T comparable](t *testing.T, got, want []T, about ...any) {
+	t.Helper()
+	check(t, slices.Equal(got, want), "%s%v, expected %v", beginning(about), got, want)
+}
+
+// hasLength compares the length of a list with the expected one.
+func hasLength[T any](t *testing.T, got []T, want int, about ...any) {
+	t.Helper()
+	check(t, len(got) == want, "%s%d, expected %d: %v", beginning(about), len(got), want, got)
+}
+
+// allowed says that the answer to an evaluation is an allow.
+func allowed(t *testing.T, r reply, about ...any) {
+	t.Helper()
+	check(t, decode[decision](t, r).allowed(), "%s%v, expected an allow", beginning(about), r)
+}
+
+// refusedFor is refused, for a field that the problem names.
+func refusedFor(t *testing.T, r reply, status int, field string, about ...any) {
+	t.Helper()
+	p := refused(t, r, status)
+	check(t, p.Field == field, "%sthe problem is with %q, expected %q: %s", beginning(about), p.Field, field, p.Detail)
+}
+
+// unmarshal decodes JSON, which has to be sound.
+func unmarshal(t *testing.T, text []byte, into any) {
+	t.Helper()
+	err := json.Unmarshal(text, into)
+	require(t, err == nil, "%v in %s", err, text)
 }

@@ -123,9 +123,7 @@ func (o *outage) notReady(t *testing.T) {
 	eventually(t, "/health/ready answers 503", func() bool {
 		return o.server.health("/health/ready") == http.StatusServiceUnavailable
 	})
-	if got := o.server.health("/health/live"); got != http.StatusOK {
-		t.Errorf("/health/live answers %d while Redis is away, expected 200", got)
-	}
+	equal(t, o.server.health("/health/live"), http.StatusOK, "/health/live answers")
 }
 
 func TestRedisKilled(t *testing.T) {

@@ -248,9 +248,7 @@ func (o *organisation) tryAlone(t *testing.T, questions []question, honest []jso
 func canonical(t *testing.T, in []byte) json.RawMessage {
 	t.Helper()
 	var v any
-	if err := json.Unmarshal(in, &v); err != nil {
-		t.Fatalf("%v in %s", err, in)
-	}
+	unmarshal(t, in, &v)
 	out := try(json.Marshal(v)).must(t)
 	return out
 }

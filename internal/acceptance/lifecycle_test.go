@@ -28,9 +28,7 @@ func TestGracefulShutdown(t *testing.T) {
 	start := time.Now()
 	noError(t, s.Signal(syscall.SIGTERM))
 	eventually(t, "/health/ready answers 503", func() bool { return s.health("/health/ready") == http.StatusServiceUnavailable })
-	if got := s.health("/health/live"); got != http.StatusOK {
-		t.Errorf("/health/live answers %d while it ends", got)
-	}
+	equal(t, s.health("/health/live"), http.StatusOK, "/health/live answers")
 	answered := 0
 	for time.Since(start) < time.Second {
 		r := post(t, s.decisions()+"/access/v1/evaluation", soundQuestion)
@@ -150,9 +148,7 @@ func TestRefusesToStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := post(t, "http://127.0.0.1:"+port+"/access/v1/evaluation", soundQuestion); !decode[decision](t, r).allowed() {
-			t.Errorf("%v", r)
-		}
+		allowed(t, post(t, "http://127.0.0.1:"+port+"/access/v1/evaluation", soundQuestion))
 	})
 }
 
@@ -192,10 +188,6 @@ func TestSIGHUPEndsNothing(t *testing.T) {
 		noError(t, s.Signal(syscall.SIGHUP))
 	}
 	eventually(t, "the log says what SIGHUP does", func() bool { return strings.Contains(s.Log.String(), "SIGHUP changes nothing") })
-	if got := s.health("/health/live"); got != http.StatusOK {
-		t.Errorf("/health/live answers %d after SIGHUP", got)
-	}
-	if r := post(t, s.decisions()+"/access/v1/evaluation", soundQuestion); !decode[decision](t, r).allowed() {
-		t.Errorf("%v after SIGHUP", r)
-	}
+	equal(t, s.health("/health/live"), http.StatusOK, "/health/live answers")
+	allowed(t, post(t, s.decisions()+"/access/v1/evaluation", soundQuestion))
 }

@@ -73,9 +73,7 @@ func TestMetadataComesFromConfiguration(t *testing.T) {
 		r := get(t, s.decisions()+path, "X-Forwarded-Host", "evil.example")
 		check(t, !strings.Contains(string(r.body), "evil"), "the Host header speaks: %v", r)
 		got := decode[metadata](t, r)
-		if q := post(t, got.Evaluation, ask("ann", "view", patient("p-1"))); !decode[decision](t, q).allowed() {
-			t.Errorf("the endpoint of the metadata answers %v", q)
-		}
+		allowed(t, post(t, got.Evaluation, ask("ann", "view", patient("p-1"))), "the endpoint of the metadata answers")
 	})
 }
 
@@ -197,9 +195,7 @@ func TestTokens(t *testing.T) {
 		refused(t, post(t, s.decisions()+path, "{", "Authorization", header), http.StatusUnauthorized) // who it is comes before what it says
 	}
 	for _, token := range []string{"5f2b0a9d4c7e4c1e8d3a", "0c8d7b6a5f4e3d2c1b0a"} {
-		if r := post(t, s.decisions()+path, soundQuestion, "Authorization", "Bearer "+token); !decode[decision](t, r).allowed() {
-			t.Errorf("%v", r)
-		}
+		allowed(t, post(t, s.decisions()+path, soundQuestion, "Authorization", "Bearer "+token))
 	}
 	if log := s.Log.String(); strings.Contains(log, "5f2b0a9d4c7e4c1e8d3a") || strings.Contains(log, "0c8d7b6a5f4e3d2c1b0a") {
 		t.Error("a token is in the log")

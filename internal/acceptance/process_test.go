@@ -172,6 +172,12 @@ type result struct {
 // said is all that the command wrote.
 func (r result) said() string { return r.stdout + r.stderr }
 
+// ends compares the exit code of a command with the expected one.
+func ends(t *testing.T, got result, code int, about ...any) {
+	t.Helper()
+	check(t, got.code == code, "%sexit code %d, expected %d\n%s", beginning(about), got.code, code, got.said())
+}
+
 // run runs a subcommand to its end.
 func run(t *testing.T, stdin string, args ...string) result {
 	t.Helper()

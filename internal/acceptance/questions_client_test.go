@@ -63,9 +63,7 @@ func (s search) found(t *testing.T) []string {
 	var out []string
 	for _, raw := range s.Results {
 		var one struct{ Type, ID, Name string }
-		if err := json.Unmarshal(raw, &one); err != nil {
-			t.Fatalf("%v in %s", err, raw)
-		}
+		unmarshal(t, raw, &one)
 		var members map[string]any
 		_ = json.Unmarshal(raw, &members)
 		switch named := strings.HasPrefix(string(raw), `{"name":`); {
@@ -142,9 +140,7 @@ func refusedToken(t *testing.T, what string, r reply, statuses ...int) {
 		t.Errorf("%s: %v, expected one of %v", what, r, statuses)
 		return
 	}
-	if p := refused(t, r, r.status); p.Field != "page.token" {
-		t.Errorf("%s: the problem is with %q, expected page.token: %v", what, p.Field, r)
-	}
+	refusedFor(t, r, r.status, "page.token", "%s", what)
 }
 
 const (

@@ -100,9 +100,7 @@ func TestPolicyVerify(t *testing.T) {
 		t.Errorf("a policy that does not compile: exit code %d, expected 2\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	for _, args := range [][]string{{"--policies", broken + "-not-there"}, {"--facts", facts + "-not-there"}, {"--organisations", "-1"}, {"surplus"}} {
-		if got := run(t, "", append([]string{"policy", "verify"}, args...)...); got.code != 1 {
-			t.Errorf("policy verify %q: exit code %d, expected 1\n%s%s", args, got.code, got.stdout, got.stderr)
-		}
+		ends(t, run(t, "", append([]string{"policy", "verify"}, args...)...), 1, "policy verify %q", args)
 	}
 }
 

@@ -97,9 +97,7 @@ func TestAContextThatThePolicyCannotUseIsTheCallersError(t *testing.T) {
 				field = "input." + field
 			}
 			r := send(path, body, merged(sound, object{name: value}))
-			if p := refused(t, r, http.StatusBadRequest); p.Field != field {
-				t.Errorf("the field is %q, expected %q: %v", p.Field, field, r)
-			}
+			refusedFor(t, r, http.StatusBadRequest, field)
 		})
 	}
 	for path, body := range questions {

@@ -216,9 +216,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 				named = ordinary
 			}
 			if q.Subject.Type != "team_member" || q.Subject.ID != named {
-				if p := refused(t, a.as(named).ask(t, "/v1/explanations", q), http.StatusForbidden); p.Field != "subject" {
-					t.Errorf("%s in the name of %s: %+v", sent, named, p)
-				}
+				refusedFor(t, a.as(named).ask(t, "/v1/explanations", q), http.StatusForbidden, "subject", "%s in the name of %s", sent, named)
 			}
 			r := a.ask(t, "/v1/explanations", q)
 			var e explanation

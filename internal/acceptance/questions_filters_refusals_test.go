@@ -49,9 +49,7 @@ func TestFiltersRefuse(t *testing.T) {
 			t.Errorf("%s: %v, expected %v", name, r, c.statuses)
 			continue
 		}
-		if p := refused(t, r, r.status); p.Field != c.field {
-			t.Errorf("%s: the problem is with %q, expected %q: %s", name, p.Field, c.field, p.Detail)
-		}
+		refusedFor(t, r, r.status, c.field, "%s", name)
 		check(t, !strings.Contains(string(r.body), "DROP") || strings.Contains(string(r.body), "detail"), "%s: %v", name, r)
 	}
 	for _, body := range []string{``, `{`, `[]`, `null`, `{}{}`, `{"subject":1}`, `{"dialect":"sqlite","dialect":"mysql","subject":{"type":"team_member","id":"mark"},"action":{"name":"view"},"resource":{"type":"patient"}}`} {

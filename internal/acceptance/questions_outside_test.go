@@ -3,7 +3,6 @@ package acceptance
 import (
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,9 +42,7 @@ func TestAPolicyOutsideTheFragment(t *testing.T) {
 	for range 150 {
 		q := d.wanted()
 		limit := pick(d, []int{1, 3, 1000})
-		if got := a.walk(t, q.path, q.body, limit); !slices.Equal(got, q.expected) {
-			t.Errorf("%s by %d: %v\n  found    %q\n  expected %q", q.path, limit, q.body, got, q.expected)
-		}
+		sameList(t, a.walk(t, q.path, q.body, limit), q.expected, "%s by %d: %v", q.path, limit, q.body)
 	}
 	if got := counter(t, s, "caregate_search_evaluated_total"); got == 0 {
 		t.Error("caregate_search_evaluated_total is 0")

@@ -84,9 +84,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 		require(t, token != "", "20 patients on a page of 3 have no next")
 		for name, limit := range map[string]object{"with its limit": {"limit": 3, "token": token}, "without": {"token": token}} {
 			next := searched(t, a.ask(t, searchResource, merged(good, object{"page": limit})), 3)
-			if got := next.found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
-				t.Errorf("the second page %s: %q", name, got)
-			}
+			sameList(t, next.found(t), []string{"p-00003", "p-00004", "p-00005"}, "the second page %s", name)
 		}
 		for name, change := range map[string]object{
 			"subject": {"subject": member("bob")}, "nobody": {"subject": member("nobody")}, "a patient": {"subject": patient("p-00001")}, "action": {"action": object{"name": "update"}},
@@ -96,9 +94,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 		} {
 			refusedToken(t, "another "+name, a.ask(t, searchResource, merged(paged(good, 3, token), change)), http.StatusBadRequest)
 		}
-		if p := refused(t, a.ask(t, searchResource, paged(good, 4, token)), http.StatusBadRequest); p.Field != "page.limit" {
-			t.Errorf("another limit: %+v", p)
-		}
+		refusedFor(t, a.ask(t, searchResource, paged(good, 4, token)), http.StatusBadRequest, "page.limit", "another limit")
 		refusedToken(t, "a search for subjects", a.ask(t, searchSubject, paged(object{"subject": object{"type": "team_member"}, "action": object{"name": "view"}, "resource": patient("p-00001")}, 3, token)), http.StatusBadRequest)
 		refusedToken(t, "a search for actions", a.ask(t, searchAction, paged(object{"subject": member("ann"), "resource": patient("p-00001")}, 3, token)), http.StatusBadRequest)
 		// Every token that is another is refused, or means another place to begin at.
@@ -141,9 +137,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 			}
 		}
 		a.revision = "rubbish"
-		if p := refused(t, a.ask(t, searchResource, good), http.StatusBadRequest); p.Field != "Caregate-At-Least" {
-			t.Errorf("rubbish for a revision: %+v", p)
-		}
+		refusedFor(t, a.ask(t, searchResource, good), http.StatusBadRequest, "Caregate-At-Least", "rubbish for a revision")
 		a.revision = revision
 	})
 }
@@ -188,12 +182,8 @@ func TestTokensOfLostFacts(t *testing.T) {
 	load()
 	refusedToken(t, "after a restore", a.ask(t, searchResource, paged(good, 3, plain), "Caregate-Consistency", "full"), http.StatusPreconditionFailed)
 	refusedToken(t, "sealed, after a restore", a.ask(t, searchResource, paged(seesNone, 3, sealed), "Caregate-Consistency", "full"), http.StatusPreconditionFailed)
-	if got := a.walk(t, searchResource, good, 1000); len(got) != 12_000 {
-		t.Errorf("after a restore %d of 12000 are found", len(got))
-	}
-	if got := a.walk(t, searchResource, seesNone, 1000); len(got) != 0 {
-		t.Errorf("she sees nobody, and finds %q", got)
-	}
+	hasLength(t, a.walk(t, searchResource, good, 1000), 12_000, "after a restore are found")
+	hasLength(t, a.walk(t, searchResource, seesNone, 1000), 0, "she sees nobody, and finds")
 	sealed = seal()
 	for i := 2; i < len(sealed); i++ {
 		refusedToken(t, "a sealed token that was opened", a.ask(t, searchResource, paged(seesNone, 3, sealed[:i]+string(sealed[i]^1)+sealed[i+1:])), http.StatusBadRequest)
@@ -201,9 +191,7 @@ func TestTokensOfLostFacts(t *testing.T) {
 	plain = *searched(t, a.ask(t, searchResource, paged(good, 3, "")), 3).Page.Next
 	s.end(t)
 	a.server = serve(t, flags...)
-	if got := searched(t, a.ask(t, searchResource, paged(good, 3, plain)), 3).found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
-		t.Errorf("after a restart: %q", got)
-	}
+	sameList(t, searched(t, a.ask(t, searchResource, paged(good, 3, plain)), 3).found(t), []string{"p-00003", "p-00004", "p-00005"}, "after a restart")
 	refusedToken(t, "sealed by another process", a.ask(t, searchResource, paged(seesNone, 3, sealed)), http.StatusBadRequest)
 	// Another policy says something else of what comes next.
 	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.Unhurried()}, administered...)...)}, ""}

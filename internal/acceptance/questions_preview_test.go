@@ -304,9 +304,7 @@ func TestTurningOffViewAllPatients(t *testing.T) {
 		made := amara.post(t, "/edits", off)
 		require(t, made.status == http.StatusOK, "turning it off: %v", made)
 		a.revision = made.header.Get("Caregate-Revision")
-		if got := a.seen(t, []string{"elena"})["elena"]; len(got) != 6 {
-			t.Errorf("elena still sees %q", got)
-		}
+		hasLength(t, a.seen(t, []string{"elena"})["elena"], 6, "elena still sees")
 		r := decode[review](t, a.ask(t, "/v1/reviews", object{"team_member": "elena"}))
 		check(t, reflect.DeepEqual(counts(r.Routes), remain) && r.Patients == 6, "the review says %+v", r)
 		p = decode[preview](t, a.ask(t, "/v1/previews", off))

@@ -230,9 +230,7 @@ func TestSearchesOfTheExample(t *testing.T) {
 		"not whole":            {searchAction, good, "resource.id"},
 		"not JSON":             {searchAction, `{"subject":`, "subject"},
 	} {
-		if p := refused(t, a.ask(t, c.path, c.body), http.StatusBadRequest); p.Field != c.field {
-			t.Errorf("%s: the problem is with %q, expected %q: %s", name, p.Field, c.field, p.Detail)
-		}
+		refusedFor(t, a.ask(t, c.path, c.body), http.StatusBadRequest, c.field, "%s", name)
 	}
 	for path := range everyQuestion("mark", "p-1") {
 		refused(t, get(t, a.url(path)), http.StatusMethodNotAllowed)
@@ -262,7 +260,5 @@ func TestManyCandidates(t *testing.T) {
 	delete(many, "7")
 	r := a.ask(t, searchResource, paged(asked, 1000, ""))
 	require(t, r.status == http.StatusOK, "the first page of 10,000 appointments: %v", r)
-	if got := a.walk(t, searchResource, asked, 1000); len(got) != 10_000 {
-		t.Errorf("of 10,000 appointments of a patient whom he sees %d are found", len(got))
-	}
+	hasLength(t, a.walk(t, searchResource, asked, 1000), 10_000, "of 10,000 appointments of a patient whom he sees")
 }

@@ -132,9 +132,7 @@ var permissionRules = []rule{
 				t.Errorf("mark has %s: %+v", name, mark)
 			}
 		}
-		if got := o.permissions(t, "bare"); len(got) != 0 {
-			t.Errorf("bare has %+v, expected nothing", got)
-		}
+		equal(t, len(o.permissions(t, "bare")), 0, "bare has")
 		refused(t, get(t, o.url("/v1/permissions/nobody")), http.StatusNotFound)
 		refused(t, post(t, o.url("/v1/permissions"), map[string]any{"team_member": "nobody"}), http.StatusNotFound)
 	}},
