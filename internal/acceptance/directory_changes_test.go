@@ -54,10 +54,6 @@ type deedOf struct {
 	want []changed
 }
 
-func post2(path string, body any) func(*testing.T, directory) reply {
-	return func(t *testing.T, d directory) reply { t.Helper(); return d.post(t, path, body) }
-}
-
 func writesAndTheirChanges() []deedOf {
 	return []deedOf{
 		{"a creation", put("/groups/renal", object{"name": "Renal", "permissions": array{"stock:view"}}),
@@ -80,12 +76,12 @@ func writesAndTheirChanges() []deedOf {
 			[]changed{{"patient", "p-1", "updated", nil, object{"care_team": object{"noor": array{"manual"}}}}}},
 		{"a place with two sources", remove("/patients/p-1/care-team/mark"),
 			[]changed{{"patient", "p-1", "updated", object{"care_team": object{"mark": array{"booking:b-1", "manual"}}}, object{"care_team": object{"mark": array{"booking:b-1"}}}}}},
-		{"a booking", post2("/bookings", visitOf("b-9", "p-10", "hana")),
+		{"a booking", submit("/bookings", visitOf("b-9", "p-10", "hana")),
 			[]changed{{"booking", "b-9", "created", nil, object{"patient": "p-10", "provider": "hana", "state": "booked"}},
 				{"patient", "p-10", "updated", object{"care_team": object{"hana": array{"booking:b-6"}}}, object{"care_team": object{"hana": array{"booking:b-6", "booking:b-9"}}}}}},
-		{"a cancellation", post2("/bookings/b-9/cancel", object{}),
+		{"a cancellation", submit("/bookings/b-9/cancel", object{}),
 			[]changed{{"booking", "b-9", "updated", object{"state": "booked"}, object{"state": "cancelled"}}}},
-		{"two at once", post2("/groups/renal/members", object{"add": array{"noor", "tomas"}}),
+		{"two at once", submit("/groups/renal/members", object{"add": array{"noor", "tomas"}}),
 			[]changed{{"team_member", "noor", "updated", nil, object{"groups": array{"renal"}}}, {"team_member", "tomas", "updated", nil, object{"groups": array{"renal"}}}}},
 		{"a cascade", remove("/groups/renal?cascade=true"),
 			[]changed{{"group", "renal", "deleted", object{"name": "Kidneys", "permissions": array{"report:view"}}, nil},

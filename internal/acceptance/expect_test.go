@@ -3,6 +3,7 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -70,6 +71,9 @@ func answeredOneOf(t *testing.T, r reply, statuses []int, about ...any) {
 	t.Helper()
 	check(t, slices.Contains(statuses, r.status), "%s%v, expected one of %v", beginning(about), r, statuses)
 }
+
+// hidden are the statuses that do not say whether there is what somebody may not see.
+var hidden = []int{http.StatusForbidden, http.StatusNotFound}
 
 // beginning is the beginning of a message: a format and its arguments, or nothing.
 func beginning(about []any) string {
