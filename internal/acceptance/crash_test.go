@@ -13,12 +13,14 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // crash is an organisation on a Redis that keeps a log of what is written, and
 // who changes it, all at once.
 type crash struct {
 	redis *redistest.Server
+	seed  uint64
 
 	mu           sync.Mutex
 	acknowledged string // the highest revision that anybody was told of
@@ -31,7 +33,7 @@ const crashGroups, crashMembers, crashPatients = 4, 6, 40
 func newCrash(t *testing.T, fsync string) *crash {
 	t.Helper()
 	redis := try(redistest.Start(t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync)).must(t)
-	c := &crash{redis: redis}
+	c := &crash{redis: redis, seed: soak.Seed(t)}
 	records := []record{role("admin", "*:*", "patient:view_all"), role("nurse", "patient:view")}
 	for i := range crashGroups {
 		records = append(records, patientGroup(id("g", i)))
@@ -93,14 +95,14 @@ func (c *crash) write(ctx context.Context, s *server, r *rand.Rand) {
 
 // during lets four writers at each sidecar change what they can until meddle
 // returns.
-func (c *crash) during(t *testing.T, seed uint64, sidecars []*server, meddle func()) {
+func (c *crash) during(t *testing.T, round int, sidecars []*server, meddle func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	for i, s := range sidecars {
 		for j := range 4 {
 			group.Go(func() {
-				r := rand.New(rand.NewPCG(seed, uint64(10*i+j)))
+				r := rand.New(rand.NewPCG(c.seed, uint64(100*round+10*i+j)))
 				for ctx.Err() == nil {
 					c.write(ctx, s, r)
 				}
@@ -151,7 +153,7 @@ func TestRedisKilledInMidWrite(t *testing.T) {
 			c := newCrash(t, fsync)
 			sidecars := []*server{c.administer(t), c.administer(t)}
 			for round := range 3 {
-				c.during(t, uint64(round), sidecars, func() {
+				c.during(t, round, sidecars, func() {
 					c.wrote(t, 100)
 					c.redis.Kill()
 				})
@@ -175,7 +177,7 @@ func TestSidecarKilledInMidWrite(t *testing.T) {
 	stays := c.administer(t)
 	for round := range 3 {
 		dies := c.administer(t)
-		c.during(t, uint64(round), []*server{dies, stays}, func() {
+		c.during(t, round, []*server{dies, stays}, func() {
 			c.wrote(t, 100)
 			dies.Kill()
 			c.wrote(t, 20)

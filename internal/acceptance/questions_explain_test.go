@@ -241,7 +241,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 			if wrong := d.w.explained(q, admin); wrong != "" {
 				t.Errorf("%s: %s: %+v\n  %s", sent, wrong, admin, d.w.facts(q))
 			}
-			check(t, !*admin.Decision || len(admin.Context.Remedies) <= 0, "%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
+			check(t, !*admin.Decision || len(admin.Context.Remedies) == 0, "%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
 			if !*admin.Decision {
 				denied++
 			}

@@ -41,7 +41,7 @@ func Number(t testing.TB, name string, otherwise uint64) uint64 {
 }
 
 // Seed returns the seed of a test's random cases: that of CAREGATE_TEST_SEED, or a new one. A test that fails prints it
-// with the command that repeats the test. Only top-level tests have it.
+// with the command that repeats the test.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	seed := Number(t, "CAREGATE_TEST_SEED", rand.Uint64()) //nolint:gosec // nobody guesses it
