@@ -196,7 +196,7 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 				}
 				mu.Lock()
 				all = append(all, a)
-				cut := len(all)%15 == 0
+				cut := len(all)%5 == 0
 				mu.Unlock()
 				if cut { // what the others write meanwhile is interrupted
 					proxy.Cut()
