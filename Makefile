@@ -24,21 +24,22 @@ build: ## build bin/caregate as the sidecar is: static, stripped, and without po
 # which they take several times as long, watches only those that say Concurrently.
 ALONE   := internal/acceptance internal/policy internal/policy/bounded internal/policy/machine internal/verify
 WATCHED = ./internal/directory $(filter-out %/internal/directory $(addprefix %/,$(ALONE)),$(shell $(GO) list ./...)) # the longest first
+# The packages whose tests try random cases: make test tries a part of them, as internal/soak says, and make soak all.
+SOAKED  := $(addprefix ./internal/,directory policy/... verify review filter admin httpapi secrecy)
 # The interpreter of the embedded store runs one script at a time, and takes six times as long when it is watched.
 RACE    := -race -gcflags=github.com/yuin/gopher-lua/...=-race=false
 
 .PHONY: test
-test: redis-server databases ## run all tests, Go's and the policy's
+test: redis-server databases ## run all tests, Go's with a part of the random cases, and the policy's
 	$(GO) test $(RACE) -timeout 20m $(WATCHED)
 	$(GO) test $(RACE) -timeout 20m -run Concurrently ./internal/policy ./internal/policy/machine
-	$(GO) test -timeout 20m $(addprefix ./,$(ALONE)) ./internal/secrecy # which has fewer cases with the race detector
-	$(GO) test -timeout 20m -run TestEveryDecisionIsExactAtItsRevision ./internal/directory # likewise
+	$(GO) test -timeout 20m $(addprefix ./,$(ALONE))
 	$(GO) run ./cmd/caregate policy test
 	$(GO) run ./cmd/caregate policy verify --policies policies --data data
 
 .PHONY: soak
 soak: redis-server databases ## the properties with all of their cases, without the race detector
-	CAREGATE_TEST_SOAK=1 $(GO) test -timeout 30m ./internal/directory ./internal/policy/... ./internal/verify ./internal/review ./internal/filter ./internal/admin ./internal/httpapi
+	CAREGATE_TEST_SOAK=1 $(GO) test -timeout 30m $(SOAKED)
 	CAREGATE_TEST_SOAK=1 $(GO) test -timeout 30m ./internal/acceptance -run EqualTheRules\|EqualsTheModel
 
 .PHONY: redis-server

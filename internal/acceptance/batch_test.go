@@ -16,9 +16,7 @@ func decisionsOf(t *testing.T, r reply) []bool {
 	t.Helper()
 	var out []bool
 	for _, d := range decode[struct{ Evaluations []decision }](t, r).Evaluations {
-		if d.Decision == nil {
-			t.Fatalf("an item without a decision: %v", r)
-		}
+		require(t, d.Decision != nil, "an item without a decision: %v", r)
 		out = append(out, *d.Decision)
 	}
 	return out
@@ -54,17 +52,13 @@ func TestBatches(t *testing.T) {
 			{"permit_on_first_permit", array{unseen, absent}, []bool{false, false}},
 			{"permit_on_first_permit", array{object{"resource": "bad"}, seen, seen}, []bool{false, true}},
 		} {
-			if got := decisionsOf(t, batch(t, c.semantic, c.items...)); !slices.Equal(got, c.want) {
-				t.Errorf("%s of %v: %v, expected %v", c.semantic, c.items, got, c.want)
-			}
+			sameList(t, decisionsOf(t, batch(t, c.semantic, c.items...)), c.want, "%s of %v", c.semantic, c.items)
 		}
 	})
 	t.Run("options that are empty or unknown are ignored", func(t *testing.T) {
 		for _, options := range []any{object{}, object{"trace": true}, object{"evaluations_semantic": "execute_all", "x": array{}}} {
 			body := object{"subject": member("ann"), "action": action{Name: "view"}, "evaluations": array{unseen, seen}, "options": options}
-			if got := decisionsOf(t, post(t, o.url("/access/v1/evaluations"), body)); !slices.Equal(got, []bool{false, true}) {
-				t.Errorf("options %v: %v", options, got)
-			}
+			sameList(t, decisionsOf(t, post(t, o.url("/access/v1/evaluations"), body)), []bool{false, true}, "options %v", options)
 		}
 	})
 	t.Run("a default stands for a whole object", func(t *testing.T) {
@@ -83,9 +77,7 @@ func TestBatches(t *testing.T) {
 		got := decode[struct{ Evaluations []decision }](t, post(t, o.url("/access/v1/evaluations"), body)).Evaluations
 		want := [][]string{{"permission_missing"}, {"patient_visible", "permission_granted"}, {"patient_not_visible", "permission_missing"},
 			{"action_unknown"}, nil, nil, {"patient_visible", "permission_granted"}}
-		if len(got) != len(want) {
-			t.Fatalf("%d answers, expected %d", len(got), len(want))
-		}
+		require(t, len(got) == len(want), "%d answers, expected %d", len(got), len(want))
 		for i, codes := range want {
 			if codes != nil && !sameSet(got[i].reasons().Reasons, codes) {
 				t.Errorf("item %d: %v, expected %q", i, got[i], codes)
@@ -104,9 +96,7 @@ func TestBatches(t *testing.T) {
 			"empty":  {"subject": member("ann"), "action": action{Name: "view"}, "resource": patient("p-1"), "evaluations": array{}},
 		} {
 			r := post(t, o.url("/access/v1/evaluations"), body)
-			if !decode[decision](t, r).allowed() || decode[object](t, r)["evaluations"] != nil {
-				t.Errorf("%s: %v", name, r)
-			}
+			check(t, decode[decision](t, r).allowed() && decode[object](t, r)["evaluations"] == nil, "%s: %v", name, r)
 		}
 	})
 	t.Run("what is decided is decided alike", func(t *testing.T) {
@@ -122,9 +112,7 @@ func TestBatches(t *testing.T) {
 		body := object{"subject": object{"type": "team_member", "id": "ann", "nickname": "A"}, "action": object{"name": "view", "x": nil},
 			"resource": object{"type": "patient", "id": "p-1", "y": array{}}, "z": 1, "evaluation": array{}}
 		for _, path := range []string{"/access/v1/evaluation", "/access/v1/evaluations"} {
-			if r := post(t, o.url(path), body); r.status != http.StatusOK || !decode[decision](t, r).allowed() {
-				t.Errorf("%s: %v", path, r)
-			}
+			allowed(t, post(t, o.url(path), body), "%s", path)
 		}
 	})
 	t.Run("the longest batch", func(t *testing.T) {
@@ -136,17 +124,13 @@ func TestBatches(t *testing.T) {
 			}
 		}
 		for i, allowed := range decisionsOf(t, batch(t, "", items...)) {
-			if allowed != (i%3 != 0) {
-				t.Errorf("item %d is %v", i, allowed)
-			}
+			check(t, allowed == (i%3 != 0), "item %d is %v", i, allowed)
 		}
 		refused(t, batch(t, "", append(items, seen)...), http.StatusRequestEntityTooLarge)
 	})
 	t.Run("content types", func(t *testing.T) {
 		for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON"} {
-			if r := post(t, o.url("/access/v1/evaluation"), ask("ann", "view", patient("p-1")), "Content-Type", contentType); r.status != http.StatusOK {
-				t.Errorf("%s: %v", contentType, r)
-			}
+			answered(t, post(t, o.url("/access/v1/evaluation"), ask("ann", "view", patient("p-1")), "Content-Type", contentType), http.StatusOK, "%s", contentType)
 		}
 	})
 }

@@ -7,9 +7,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 // measurement is how far apart the harm and the clock that times it may be.
@@ -22,7 +23,7 @@ func (o *outage) remembered(t *testing.T) {
 	hits := func() string {
 		return regexp.MustCompile(`(?m)^caregate_facts_cache_hits_total.*$`).FindString(string(get(t, o.server.diagnostic()+"/metrics").body))
 	}
-	eventually(t, 5*time.Second, "an answer from memory", func() bool {
+	eventually(t, "an answer from memory", func() bool {
 		before := hits()
 		return decode[decision](t, post(t, o.url("/access/v1/evaluation"), allowedThere)).allowed() && before != "" && hits() != before
 	})
@@ -101,9 +102,7 @@ func judge(t *testing.T, all []heard, harm, until time.Time, staleness time.Dura
 			t.Errorf("the status %d %v after the harm, expected a decision or 503", h.status, since)
 		}
 	}
-	if after == 0 || last == 0 {
-		t.Errorf("%d answers after the harm, the last allow after %v: there was no cache to judge", after, last)
-	}
+	check(t, after != 0 && last != 0, "%d answers after the harm, the last allow after %v: there was no cache to judge", after, last)
 	return last
 }
 
@@ -119,25 +118,21 @@ func TestCachedAnswersEndWithTheLease(t *testing.T) {
 			if staleness == 2*time.Second {
 				flags = nil // it is the default
 			}
-			o := newOutage(t, (*redisServer).url, flags...)
+			o := newOutage(t, (*redistest.Server).URL, flags...)
 			o.allow(t, "ann", "view", patient("p-1"))
 			o.deny(t, "ann", "view", patient("p-2"), "patient_not_visible")
 			o.remembered(t)
 			wrong := o.askAllTheWhile(t)
 			w := o.watch(t)
 			time.Sleep(100 * time.Millisecond)
-			harm := time.Now()
-			if err := o.redis.signal(syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, o.redis.Pause())
+			harm := time.Now() // a lease that was asked for before is older
 			time.Sleep(staleness)
 			o.leaseEnds(t)
 			o.unavailable(t)
 			o.notReady(t)
 			until := time.Now()
-			if err := o.redis.signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
+			noError(t, o.redis.Resume())
 			o.recovers(t)
 			wrong(t)
 			t.Logf("the last allow was asked for %v after the pause", judge(t, w.stop(), harm, until, staleness))
@@ -151,15 +146,13 @@ func TestCachedAnswersEndWithTheLease(t *testing.T) {
 func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 	t.Parallel()
 	const staleness = time.Second
-	o := newOutage(t, (*redisServer).url, "--max-staleness", staleness.String())
+	o := newOutage(t, (*redistest.Server).URL, "--max-staleness", staleness.String())
 	o.allow(t, "ann", "view", patient("p-1"))
 	o.remembered(t)
 	w := o.watch(t)
 	time.Sleep(100 * time.Millisecond)
 	lost := o.revision
-	if _, err := o.redis.do("FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
+	try(o.redis.Do("FLUSHALL")).must(t)
 	harm := time.Now()
 	time.Sleep(staleness + measurement)
 	o.revision = ""
@@ -174,8 +167,8 @@ func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 			unknown = h.answered
 		}
 	}
-	if took := unknown.Sub(harm); unknown.IsZero() || took > staleness+slack {
-		t.Errorf("the organisation is unknown %v after FLUSHALL, expected within %v", took, staleness)
+	if took := unknown.Sub(harm); unknown.IsZero() || took > patience {
+		t.Errorf("the organisation is unknown %v after FLUSHALL, expected soon after %v", took, staleness)
 	}
 	for _, h := range all {
 		if h.allowed && h.asked.After(unknown) {
@@ -185,7 +178,7 @@ func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 
 	// Other facts take the place of the lost ones, at the same number.
 	o.imported(t, mustRun(t, string(lines(merge(clinic(), teamMember("ann").holding("editor").seeing("aftercare")))),
-		"import", "--redis", o.redis.url(), "--organisation", o.name))
+		"import", "--redis", o.redis.URL(), "--organisation", o.name))
 	if count := func(revision string) string { n, _, _ := strings.Cut(revision, "."); return n }; count(o.revision) != count(lost) || o.revision == lost {
 		t.Errorf("the new history is at %s, the lost one was at %s: expected the same number and another nonce", o.revision, lost)
 	}
@@ -199,16 +192,14 @@ func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 func TestReplacedFactsAreNoticed(t *testing.T) {
 	t.Parallel()
 	const staleness = time.Second
-	o := newOutage(t, (*redisServer).url, "--max-staleness", staleness.String())
+	o := newOutage(t, (*redistest.Server).URL, "--max-staleness", staleness.String())
 	o.allow(t, "ann", "view", patient("p-1"))
 	o.remembered(t)
 	w := o.watch(t)
 	time.Sleep(100 * time.Millisecond)
-	if _, err := o.redis.do("FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
+	try(o.redis.Do("FLUSHALL")).must(t)
 	harm := time.Now()
-	mustRun(t, string(lines(merge(clinic(), teamMember("ann").holding("editor")))), "import", "--redis", o.redis.url(), "--organisation", o.name)
+	mustRun(t, string(lines(merge(clinic(), teamMember("ann").holding("editor")))), "import", "--redis", o.redis.URL(), "--organisation", o.name)
 	time.Sleep(staleness + measurement)
 	o.revision = ""
 	o.deny(t, "ann", "view", patient("p-1"), "patient_not_visible")
@@ -220,23 +211,20 @@ func TestReplacedFactsAreNoticed(t *testing.T) {
 func TestCachedRedisKilled(t *testing.T) {
 	t.Parallel()
 	const staleness = 500 * time.Millisecond
-	o := newOutage(t, (*redisServer).url, "--max-staleness", staleness.String())
+	o := newOutage(t, (*redistest.Server).URL, "--max-staleness", staleness.String())
 	o.allow(t, "ann", "view", patient("p-1"))
 	o.remembered(t)
 	wrong, w := o.askAllTheWhile(t), o.watch(t)
 	time.Sleep(100 * time.Millisecond)
-	port, harm := o.redis.port, time.Now()
-	o.redis.kill()
+	port := o.redis.Port
+	o.redis.Kill()
+	harm := time.Now()
 	time.Sleep(staleness)
 	o.leaseEnds(t)
 	o.unavailable(t)
 	o.notReady(t)
-	redis, err := startRedis(t.TempDir(), port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.redis = redis
-	eventually(t, 10*time.Second, "answers again", func() bool {
+	o.redis = startRedisOn(t, port)
+	eventually(t, "answers again", func() bool {
 		return post(t, o.url("/access/v1/evaluation"), allowedThere).status == http.StatusOK
 	})
 	o.revision = ""
@@ -251,20 +239,14 @@ func TestCachedRedisKilled(t *testing.T) {
 // memory would: a 503, and no guess.
 func TestReadNow(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, "--max-staleness", "20s")
+	o := newOutage(t, (*redistest.Server).URL, "--max-staleness", "20s")
 	o.allow(t, "ann", "view", patient("p-1"))
 	o.remembered(t)
-	if err := o.redis.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if r := post(t, o.url("/access/v1/evaluation"), allowedThere); !decode[decision](t, r).allowed() {
-		t.Errorf("%v from memory", r)
-	}
+	noError(t, o.redis.Pause())
+	allowed(t, post(t, o.url("/access/v1/evaluation"), allowedThere))
 	refused(t, post(t, o.url("/access/v1/evaluation"), allowedThere, "Caregate-Consistency", "full"), http.StatusServiceUnavailable)
-	if err := o.redis.signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, 5*time.Second, "the right answer again", func() bool {
+	noError(t, o.redis.Resume())
+	eventually(t, "the right answer again", func() bool {
 		r := post(t, o.url("/access/v1/evaluation"), allowedThere, "Caregate-Consistency", "full")
 		return r.status == http.StatusOK && decode[decision](t, r).allowed()
 	})

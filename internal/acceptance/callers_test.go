@@ -83,11 +83,9 @@ func TestEveryEndpointAndEveryCaller(t *testing.T) {
 		{"readiness", http.MethodGet, "diagnostic", "/health/ready", nil, "200 200 200 200 200 200 200 200 200 200 200 200 200 200 200"},
 	} {
 		want := strings.Fields(row.statuses)
-		if len(want) != len(callers) {
-			t.Fatalf("%s: %d cells for %d callers", row.what, len(want), len(callers))
-		}
+		require(t, len(want) == len(callers), "%s: %d cells for %d callers", row.what, len(want), len(callers))
 		for column, c := range callers {
-			r := must(t)(send(t.Context(), row.method, s.url(row.at)+row.path, row.body, c.headers...))
+			r := sent(t, row.method, s.URL(row.at)+row.path, row.body, c.headers...)
 			if fmt.Sprint(r.status) != want[column] {
 				t.Errorf("%s, %s: %v, expected %s", row.what, c.what, r, want[column])
 			}
@@ -104,10 +102,7 @@ func TestEveryCallerWithoutTokens(t *testing.T) {
 	signer := newAuthority(t)
 	certificate := func(name string) []tls.Certificate { return []tls.Certificate{signer.client(t, forClients, name)} }
 	named := serve(t, signer.secured(t, "--admin-client-names", "console.example")...)
-	example, err := os.ReadFile("../../data/example/organisation.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	example := try(os.ReadFile("../../data/example/organisation.jsonl")).must(t)
 	facts := writeFile(t, "organisation.jsonl", string(example))
 	nameless := serve(t, signer.secured(t, "--facts", facts)...)
 	decides := serve(t, signer.secured(t, "--facts", facts, "--admin-client-names", "console.example")...)
@@ -143,7 +138,7 @@ func TestEveryCallerWithoutTokens(t *testing.T) {
 				var status int
 				var body string
 				if c.shown == nil {
-					r := must(t)(send(t.Context(), http.MethodPost, c.at.decisions()+row.path, row.body, headers...))
+					r := sent(t, http.MethodPost, c.at.decisions()+row.path, row.body, headers...)
 					status, body = r.status, string(r.body)
 				} else {
 					status, body = signer.as(t, c.shown, http.MethodPost, c.at.decisions()+row.path, row.body, headers...)

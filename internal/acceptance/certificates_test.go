@@ -37,10 +37,7 @@ func newAuthority(t *testing.T) *authority {
 // PEM. It is for 127.0.0.1 and for servers and clients.
 func (a *authority) sign(t *testing.T, change func(*x509.Certificate)) (cert, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	private := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).must(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "caregate test"},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
@@ -51,20 +48,11 @@ func (a *authority) sign(t *testing.T, change func(*x509.Certificate)) (cert, ke
 	if parent == nil {
 		parent, signer = template, private
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &private.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := try(x509.CreateCertificate(rand.Reader, template, parent, &private.PublicKey, signer)).must(t)
 	if a.cert == nil {
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			t.Fatal(err)
-		}
-		a.key = private
+		a.cert, a.key = try(x509.ParseCertificate(der)).must(t), private
 	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := try(x509.MarshalPKCS8PrivateKey(private)).must(t)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 }
@@ -82,9 +70,6 @@ func (a *authority) client(t *testing.T, usage []x509.ExtKeyUsage, names ...stri
 			}
 		}
 	})
-	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pair := try(tls.X509KeyPair([]byte(cert), []byte(key))).must(t)
 	return pair
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // client keeps connections for every test that wants one, and never follows a
@@ -18,7 +17,7 @@ import (
 var client = &http.Client{
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       30 * time.Second,
+	Timeout:       patience,
 }
 
 // reply is any answer over HTTP.
@@ -79,34 +78,26 @@ func send(ctx context.Context, method, url string, body any, headers ...string) 
 
 func post(t *testing.T, url string, body any, headers ...string) reply {
 	t.Helper()
-	return must(t)(send(t.Context(), http.MethodPost, url, body, headers...))
+	return sent(t, http.MethodPost, url, body, headers...)
 }
 
 func get(t *testing.T, url string, headers ...string) reply {
 	t.Helper()
-	return must(t)(send(t.Context(), http.MethodGet, url, nil, headers...))
+	return sent(t, http.MethodGet, url, nil, headers...)
 }
 
-func must(t *testing.T) func(reply, error) reply {
-	return func(r reply, err error) reply {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+// sent is send for a test that ends without an answer.
+func sent(t *testing.T, method, url string, body any, headers ...string) reply {
+	t.Helper()
+	return try(send(t.Context(), method, url, body, headers...)).must(t)
 }
 
 // decode reads the body of an answer that has to be a 200.
 func decode[T any](t *testing.T, r reply) T {
 	t.Helper()
 	var out T
-	if r.status != http.StatusOK {
-		t.Fatalf("got %v, expected 200", r)
-	}
-	if err := json.Unmarshal(r.body, &out); err != nil {
-		t.Fatalf("%v in %v", err, r)
-	}
+	require(t, r.status == http.StatusOK, "got %v, expected 200", r)
+	unmarshal(t, r.body, &out)
 	return out
 }
 
@@ -162,15 +153,11 @@ type problem struct {
 func refused(t *testing.T, r reply, status int) problem {
 	t.Helper()
 	var p problem
-	if r.status != status {
-		t.Fatalf("got %v, expected status %d", r, status)
-	}
+	require(t, r.status == status, "got %v, expected status %d", r, status)
 	if got := r.header.Get("Content-Type"); !strings.HasPrefix(got, "application/problem+json") {
 		t.Errorf("Content-Type is %q, expected application/problem+json: %v", got, r)
 	}
-	if err := json.Unmarshal(r.body, &p); err != nil {
-		t.Fatalf("%v in %v", err, r)
-	}
+	unmarshal(t, r.body, &p)
 	var members map[string]any
 	_ = json.Unmarshal(r.body, &members)
 	for _, name := range []string{"decision", "evaluations", "result", "allow"} {
@@ -178,9 +165,7 @@ func refused(t *testing.T, r reply, status int) problem {
 			t.Errorf("a refusal has the member %q: %v", name, r)
 		}
 	}
-	if p.Status != status || p.Title == "" || p.Detail == "" || !strings.HasPrefix(p.Type, "urn:caregate:problem:") {
-		t.Errorf("an incomplete problem document: %v", r)
-	}
+	check(t, p.Status == status && p.Title != "" && p.Detail != "" && strings.HasPrefix(p.Type, "urn:caregate:problem:"), "an incomplete problem document: %v", r)
 	if id := r.header.Get("X-Request-ID"); id == "" || id != p.RequestID {
 		t.Errorf("X-Request-ID %q, request_id %q, expected the same: %v", id, p.RequestID, r)
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestCheck asks on the command line, offline and online: 0 is yes, 2 is no,
@@ -20,11 +19,11 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	facts := writeFacts(t, merge(nil, practice()...))
 	s := serve(t, "--facts", facts)
-	mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", "check", facts)
+	mustRun(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", "check", facts)
 	for where, flags := range map[string][]string{
 		"offline":  {"--facts", facts},
 		"online":   {"--server", s.decisions()},
-		"on Redis": {"--redis", workbench.redis.unhurried(), "--organisation", "check"},
+		"on Redis": {"--redis", workbench.redis.Unhurried(), "--organisation", "check"},
 	} {
 		t.Run(where, func(t *testing.T) {
 			for _, c := range []struct {
@@ -50,9 +49,7 @@ func TestCheck(t *testing.T) {
 				if got.code != c.code || !strings.Contains(got.stdout+got.stderr, c.says) {
 					t.Errorf("check %q: exit code %d, expected %d and %q\n%s%s", c.args, got.code, c.code, c.says, got.stdout, got.stderr)
 				}
-				if c.code == 1 && got.stderr == "" {
-					t.Errorf("check %q: an error that is not on stderr", c.args)
-				}
+				check(t, c.code != 1 || got.stderr != "", "check %q: an error that is not on stderr", c.args)
 			}
 		})
 	}
@@ -113,10 +110,8 @@ func TestImportOfABadRecord(t *testing.T) {
 		`["patient"]`, `null`, `patient`, "\xff\xfe",
 	} {
 		name := "bad-record-" + strings.Repeat("i", i+1)
-		got := run(t, strings.Join(append(slices.Clone(good), bad), "\n")+"\n", "import", "--redis", workbench.redis.url(), "--organisation", name)
-		if got.code != 1 || !strings.Contains(got.stderr, "line 6") {
-			t.Errorf("%s: exit code %d, expected 1 and the line 6: %s", bad, got.code, got.stderr)
-		}
+		got := run(t, strings.Join(append(slices.Clone(good), bad), "\n")+"\n", "import", "--redis", workbench.redis.URL(), "--organisation", name)
+		check(t, got.code == 1 && strings.Contains(got.stderr, "line 6"), "%s: exit code %d, expected 1 and the line 6: %s", bad, got.code, got.stderr)
 		o := &organisation{name: name, server: server}
 		r := post(t, o.url("/access/v1/evaluation"), ask("ann", "view", patient("p-1")))
 		if got := decode[decision](t, r); got.allowed() || !slices.Contains(got.reasons().Reasons, "organisation_unknown") {
@@ -126,7 +121,7 @@ func TestImportOfABadRecord(t *testing.T) {
 	// A record may only refer to earlier lines.
 	backwards := slices.Clone(good)
 	slices.Reverse(backwards)
-	if got := run(t, strings.Join(backwards, "\n"), "import", "--redis", workbench.redis.url(), "--organisation", "backwards"); got.code != 1 || !strings.Contains(got.stderr, "line 1") {
+	if got := run(t, strings.Join(backwards, "\n"), "import", "--redis", workbench.redis.URL(), "--organisation", "backwards"); got.code != 1 || !strings.Contains(got.stderr, "line 1") {
 		t.Errorf("backwards: exit code %d, expected 1 and the line 1: %s", got.code, got.stderr)
 	}
 }
@@ -145,7 +140,7 @@ func TestImportOfManyStopsAtABadRecord(t *testing.T) {
 	if bad == good {
 		bad = strings.Replace(good, `"id":"p-2200"`, `"id":7`, 1)
 	}
-	flags := []string{"import", "--redis", workbench.redis.url(), "--organisation", "many"}
+	flags := []string{"import", "--redis", workbench.redis.URL(), "--organisation", "many"}
 	got := run(t, bad, flags...)
 	if got.code != 1 || !strings.Contains(got.stderr, fmt.Sprintf("line %d", line)) || !strings.Contains(got.stderr, "2000") && !strings.Contains(got.stderr, "2,000") {
 		t.Errorf("exit code %d, expected 1, the line %d and the 2000 records that were imported: %s", got.code, line, got.stderr)
@@ -161,7 +156,7 @@ func TestImportOfManyStopsAtABadRecord(t *testing.T) {
 // TestExportAndImport carries an organisation from one place to another.
 func TestExportAndImport(t *testing.T) {
 	t.Parallel()
-	redis := workbench.redis.url()
+	redis := workbench.redis.URL()
 	var everything []record
 	everything = append(everything, merge(clinic(), practice()...)...)
 	for i, id := range unruly {
@@ -171,16 +166,11 @@ func TestExportAndImport(t *testing.T) {
 	o := newOrganisation(t, redisStore{}, everything...)
 	file := filepath.Join(t.TempDir(), "exported.jsonl")
 	mustRun(t, "", "export", "--redis", redis, "--organisation", o.name, file)
-	first, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := try(os.ReadFile(file)).must(t)
 	if got := mustRun(t, "", "export", "--redis", redis, "--organisation", o.name); got.stdout != string(first) {
 		t.Error("an export to stdout is another than one to a file")
 	}
-	if n := bytes.Count(first, []byte("\n")); n != len(o.records) {
-		t.Errorf("%d lines are exported, expected %d", n, len(o.records))
-	}
+	equal(t, bytes.Count(first, []byte("\n")), len(o.records))
 	sameRecords(t, o.records, first)
 
 	copied := &organisation{name: o.name + "-copy", server: o.server}
@@ -191,18 +181,14 @@ func TestExportAndImport(t *testing.T) {
 	copied.allow(t, "ann", "view", patient("p-1"))
 	before := o.revision
 	o.imported(t, mustRun(t, "", "import", "--redis", redis, "--organisation", o.name, file)) // once more changes nothing
-	if o.revision != before {
-		t.Errorf("importing what is there is the revision %s, expected %s as before", o.revision, before)
-	}
+	check(t, o.revision == before, "importing what is there is the revision %s, expected %s as before", o.revision, before)
 	if again := mustRun(t, "", "export", "--redis", redis, "--organisation", o.name); again.stdout != string(first) {
 		t.Error("importing what is there changes it")
 	}
 	embedded := serve(t, "--facts", file, "--organisation", "moved")
 	moved := &organisation{name: "moved", server: embedded}
 	moved.allow(t, "ann", "view", patient("p-1"))
-	if got := run(t, "", "export", "--redis", redis, "--organisation", "nobody-s"); got.code != 1 {
-		t.Errorf("the export of an organisation that is not there: exit code %d, expected 1", got.code)
-	}
+	ends(t, run(t, "", "export", "--redis", redis, "--organisation", "nobody-s"), 1, "the export of an organisation that is not there")
 }
 
 // sameRecords compares what was imported with what was exported, as sets, and
@@ -211,9 +197,7 @@ func sameRecords(t *testing.T, records []record, exported []byte) {
 	t.Helper()
 	normal := func(line []byte) string {
 		var fields map[string]any
-		if err := json.Unmarshal(line, &fields); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
+		unmarshal(t, line, &fields)
 		for name, value := range fields {
 			switch value := value.(type) {
 			case []any:
@@ -242,9 +226,7 @@ func sameRecords(t *testing.T, records []record, exported []byte) {
 		count[normal(line)]--
 	}
 	for line, n := range count {
-		if n != 0 {
-			t.Errorf("%+d times imported and not exported: %s", n, line)
-		}
+		check(t, n == 0, "%+d times imported and not exported: %s", n, line)
 	}
 }
 
@@ -260,24 +242,16 @@ func TestEmbeddedExample(t *testing.T) {
 	permissions := func(who string) map[string]any {
 		t.Helper()
 		r := get(t, s.decisions()+"/v1/permissions/"+who)
-		if r.status != http.StatusOK {
-			t.Fatalf("permissions of %s: %v", who, r)
-		}
+		require(t, r.status == http.StatusOK, "permissions of %s: %v", who, r)
 		return decode[struct{ Permissions map[string]any }](t, r).Permissions
 	}
 	// Mark does all but delete to patients, and everything to stock.
 	for _, verb := range []string{"view", "create", "update"} {
-		if permissions("mark")["patient:"+verb] == nil {
-			t.Errorf("mark may not %s patients", verb)
-		}
+		check(t, permissions("mark")["patient:"+verb] != nil, "mark may not %s patients", verb)
 	}
-	if permissions("mark")["patient:delete"] != nil || permissions("jordan")["patient:delete"] == nil {
-		t.Error("mark deletes patients, or jordan does not")
-	}
+	check(t, permissions("mark")["patient:delete"] == nil && permissions("jordan")["patient:delete"] != nil, "mark deletes patients, or jordan does not")
 	for _, verb := range crud {
-		if !may("mark", verb, thing("stock")) {
-			t.Errorf("mark may not %s stock", verb)
-		}
+		check(t, may("mark", verb, thing("stock")), "mark may not %s stock", verb)
 	}
 }
 
@@ -286,35 +260,11 @@ func TestWhatItSaysToTry(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	var commands []string
-	eventually(t, 5*time.Second, "it says what to try", func() bool {
-		commands = regexp.MustCompile(`(?m)^\s*curl .*$`).FindAllString(s.said.String(), -1)
+	eventually(t, "it says what to try", func() bool {
+		commands = regexp.MustCompile(`(?m)^\s*curl .*$`).FindAllString(s.Out.String(), -1)
 		return len(commands) >= 2
 	})
 	for _, command := range commands {
-		method, address, body := http.MethodGet, "", any(nil)
-		headers := []string{"Content-Type", "application/x-www-form-urlencoded"} // as curl does when nobody says otherwise
-		words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(command, -1)
-		for i, word := range words {
-			words[i] = strings.Trim(word, "'")
-		}
-		for i, word := range words {
-			switch {
-			case strings.HasPrefix(word, "http://"):
-				address = word
-			case word == "-d" || word == "--data" || word == "--json":
-				method, body = http.MethodPost, words[i+1]
-				if word == "--json" {
-					headers[1] = "application/json"
-				}
-			case word == "-H":
-				name, value, _ := strings.Cut(words[i+1], ":")
-				if strings.EqualFold(name, "Content-Type") {
-					headers[1] = strings.TrimSpace(value)
-				}
-			}
-		}
-		if r := must(t)(send(t.Context(), method, address, body, headers...)); r.status != http.StatusOK {
-			t.Errorf("%s\n%v", strings.TrimSpace(command), r)
-		}
+		example{at: "its output", command: strings.TrimSpace(command)}.try(t, s)
 	}
 }

@@ -6,15 +6,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 // TestCorruptedFacts damages every key in Redis, one after the other and all
 // together: what the facts deny is never allowed.
 func TestCorruptedFacts(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, uncached...) // what is in memory is not what was damaged
+	o := newOutage(t, (*redistest.Server).URL, uncached...) // what is in memory is not what was damaged
 	o.imported(t, mustRun(t, string(lines(append(practiceForDamage(), booking("b-1", "p-1", "bookable", "booked")))),
-		"import", "--redis", o.redis.url(), "--organisation", o.name))
+		"import", "--redis", o.redis.URL(), "--organisation", o.name))
 	questions, allowed := o.sorted(t)
 	keys := o.keys(t)
 	t.Logf("%d keys, %d questions of which %d allowed", len(keys), len(questions), allowed)
@@ -112,29 +114,18 @@ func (o *outage) sorted(t *testing.T) ([]question, int) {
 			no = append(no, all[i])
 		}
 	}
-	if len(yes) < 10 || len(no) < 100 {
-		t.Fatalf("%d allowed and %d denied questions are too few", len(yes), len(no))
-	}
+	require(t, len(yes) >= 10 && len(no) >= 100, "%d allowed and %d denied questions are too few", len(yes), len(no))
 	return append(yes, no...), len(yes)
 }
 
 func (o *outage) redo(t *testing.T, command string, args ...string) any {
 	t.Helper()
-	reply, err := o.redis.do(append([]string{command}, args...)...)
-	if err != nil {
-		t.Fatalf("%s: %v", command, err)
-	}
-	return reply
+	return try(o.redis.Do(append([]string{command}, args...)...)).must(t)
 }
 
 func (o *outage) keys(t *testing.T) []string {
 	t.Helper()
-	keys, err := o.redis.strings("KEYS", "*")
-	if err != nil || len(keys) == 0 {
-		t.Fatalf("no keys in Redis: %v", err)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(slices.Values(textsOf(o.redo(t, "KEYS", "*").([]any))))
 }
 
 // damages returns what can be done to a key: lists of commands by what they
@@ -155,11 +146,7 @@ func (o *outage) damages(t *testing.T, key string) map[string][][]string {
 	rubbish := []string{"", "null", "{}", "[]", "rubbish", "1", "-1", "\x00\xff", `{"found":true}`, `{"id":`, strings.Repeat("[", 10_000)}
 	switch kind := o.redo(t, "TYPE", key); kind {
 	case "hash":
-		fields, err := o.redis.strings("HKEYS", key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, field := range fields {
+		for _, field := range textsOf(o.redo(t, "HKEYS", key).([]any)) {
 			out["removal of the field "+field] = [][]string{{"HDEL", key, field}}
 			for i, value := range rubbish {
 				out[fmt.Sprintf("value %d in the field %s", i, field)] = [][]string{{"HSET", key, field, value}}
@@ -176,6 +163,15 @@ func (o *outage) damages(t *testing.T, key string) map[string][][]string {
 		out["no entry"] = [][]string{{"XTRIM", key, "MAXLEN", "0"}}
 	default:
 		t.Fatalf("%q is a %v, and nobody knows how to damage it", key, kind)
+	}
+	return out
+}
+
+// textsOf are the texts of a list in a reply of Redis.
+func textsOf(list []any) []string {
+	out := make([]string, 0, len(list))
+	for _, item := range list {
+		out = append(out, fmt.Sprint(item))
 	}
 	return out
 }

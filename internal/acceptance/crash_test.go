@@ -11,15 +11,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // crash is an organisation on a Redis that keeps a log of what is written, and
 // who changes it, all at once.
 type crash struct {
 	redis *redistest.Server
+	seed  uint64
 
 	mu           sync.Mutex
 	acknowledged string // the highest revision that anybody was told of
@@ -31,12 +32,8 @@ const crashGroups, crashMembers, crashPatients = 4, 6, 40
 
 func newCrash(t *testing.T, fsync string) *crash {
 	t.Helper()
-	redis, err := redistest.Start(t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.Kill)
-	c := &crash{redis: redis}
+	redis := try(redistest.Start(t.TempDir(), "--appendonly", "yes", "--appendfsync", fsync)).must(t)
+	c := &crash{redis: redis, seed: soak.Seed(t)}
 	records := []record{role("admin", "*:*", "patient:view_all"), role("nurse", "patient:view")}
 	for i := range crashGroups {
 		records = append(records, patientGroup(id("g", i)))
@@ -56,14 +53,8 @@ func id(kind string, i int) string { return kind + "-" + strconv.Itoa(i) }
 
 func (c *crash) administer(t *testing.T) *server {
 	t.Helper()
-	s, err := launch(serverOptions{}, "--redis", c.redis.URL(), "--admin-addr", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.command.Process.Kill(); <-s.exited })
-	if err := s.waitReady(); err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, nil, "--redis", c.redis.URL(), "--admin-addr", "127.0.0.1:0")
+	noError(t, s.WaitReady())
 	return s
 }
 
@@ -84,7 +75,7 @@ func (c *crash) write(ctx context.Context, s *server, r *rand.Rand) {
 		method, path = http.MethodPost, "bookings"
 		body = map[string]any{"id": id("b", r.IntN(200)), "patient": patient, "provider": member}
 	}
-	got, err := send(ctx, method, s.url("admin")+"/directory/v1/"+path, body, "Caregate-Actor", "ada")
+	got, err := send(ctx, method, s.URL("admin")+"/directory/v1/"+path, body, "Caregate-Actor", "ada")
 	if err != nil || got.status >= http.StatusMultipleChoices {
 		return
 	}
@@ -104,14 +95,14 @@ func (c *crash) write(ctx context.Context, s *server, r *rand.Rand) {
 
 // during lets four writers at each sidecar change what they can until meddle
 // returns.
-func (c *crash) during(t *testing.T, seed uint64, sidecars []*server, meddle func()) {
+func (c *crash) during(t *testing.T, round int, sidecars []*server, meddle func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	for i, s := range sidecars {
 		for j := range 4 {
 			group.Go(func() {
-				r := rand.New(rand.NewPCG(seed, uint64(10*i+j)))
+				r := rand.New(rand.NewPCG(c.seed, uint64(100*round+10*i+j)))
 				for ctx.Err() == nil {
 					c.write(ctx, s, r)
 				}
@@ -132,25 +123,21 @@ func (c *crash) wrote(t *testing.T, more int) {
 		return c.changes
 	}
 	before := number()
-	eventually(t, 30*time.Second, "changes are acknowledged", func() bool { return number() >= before+more })
+	eventually(t, "changes are acknowledged", func() bool { return number() >= before+more })
 }
 
 // intact fails the test unless an audit finds no breach.
 func (c *crash) intact(t *testing.T, organisation string) {
 	t.Helper()
-	if got := run(t, "", "audit", "--redis", c.redis.URL(), "--organisation", organisation); got.code != 0 {
-		t.Errorf("caregate audit: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
-	}
+	ends(t, run(t, "", "audit", "--redis", c.redis.URL(), "--organisation", organisation), 0, "caregate audit")
 }
 
 // kept fails the test unless what was acknowledged is there.
 func (c *crash) kept(t *testing.T, s *server) {
 	t.Helper()
-	eventually(t, 30*time.Second, "the sidecar answers for what was acknowledged", func() bool {
+	eventually(t, "the sidecar answers for what was acknowledged", func() bool {
 		got, err := send(t.Context(), http.MethodPost, s.decisions()+"/access/v1/evaluation", ask("ada", "view", patient("p-0")), "Caregate-At-Least", c.acknowledged)
-		if err == nil && got.status == http.StatusPreconditionFailed {
-			t.Fatalf("revision %s was acknowledged and is lost: %v", c.acknowledged, got)
-		}
+		require(t, err != nil || got.status != http.StatusPreconditionFailed, "revision %s was acknowledged and is lost: %v", c.acknowledged, got)
 		return err == nil && got.status == http.StatusOK
 	})
 }
@@ -166,13 +153,11 @@ func TestRedisKilledInMidWrite(t *testing.T) {
 			c := newCrash(t, fsync)
 			sidecars := []*server{c.administer(t), c.administer(t)}
 			for round := range 3 {
-				c.during(t, uint64(round), sidecars, func() {
+				c.during(t, round, sidecars, func() {
 					c.wrote(t, 100)
 					c.redis.Kill()
 				})
-				if err := c.redis.Restart(); err != nil {
-					t.Fatal(err)
-				}
+				noError(t, c.redis.Restart())
 				c.intact(t, "riverside")
 				if fsync == "always" {
 					c.kept(t, sidecars[round%2])
@@ -192,12 +177,9 @@ func TestSidecarKilledInMidWrite(t *testing.T) {
 	stays := c.administer(t)
 	for round := range 3 {
 		dies := c.administer(t)
-		c.during(t, uint64(round), []*server{dies, stays}, func() {
+		c.during(t, round, []*server{dies, stays}, func() {
 			c.wrote(t, 100)
-			if err := dies.command.Process.Kill(); err != nil {
-				t.Error(err)
-			}
-			<-dies.exited
+			dies.Kill()
 			c.wrote(t, 20)
 		})
 		c.intact(t, "riverside")
@@ -217,9 +199,7 @@ func TestImportKilled(t *testing.T) {
 	for i := range patients {
 		fmt.Fprintf(&b, `{"kind":"patient","id":"p-%d","patient_group":"g-%d","care_team":["m-0"]}`+"\n", i, i%2)
 	}
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.WriteFile(file, []byte(b.String()), 0o600))
 	revision := func() int {
 		text, _ := c.redis.Do("HGET", "cg:{disturbed}:head", "rev")
 		number, _ := text.(string)
@@ -228,10 +208,8 @@ func TestImportKilled(t *testing.T) {
 	}
 	for _, at := range []int{3, 12, 20} {
 		command := caregate(nil, "import", "--redis", c.redis.URL(), "--organisation", "disturbed", file)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, time.Minute, "the import has come some way", func() bool { return revision() >= at })
+		noError(t, command.Start())
+		eventually(t, "the import has come some way", func() bool { return revision() >= at })
 		_ = command.Process.Kill()
 		_ = command.Wait()
 		if command.ProcessState.Success() {
@@ -270,13 +248,9 @@ func TestAuditFindsHalfAChange(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := newCrash(t, "everysec")
-			if _, err := c.redis.Do(command...); err != nil {
-				t.Fatal(err)
-			}
+			try(c.redis.Do(command...)).must(t)
 			got := run(t, "", "audit", "--redis", c.redis.URL())
-			if got.code != 2 || got.stdout == "" {
-				t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
-			}
+			check(t, got.code == 2 && got.stdout != "", "exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 		})
 	}
 }

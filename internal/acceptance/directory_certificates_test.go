@@ -34,10 +34,7 @@ func (a *authority) as(t *testing.T, shown []tls.Certificate, method, url, body 
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: shown}}}
-	request, err := http.NewRequestWithContext(t.Context(), method, strings.Replace(url, "http://", "https://", 1), strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := try(http.NewRequestWithContext(t.Context(), method, strings.Replace(url, "http://", "https://", 1), strings.NewReader(body))).must(t)
 	request.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
@@ -47,10 +44,7 @@ func (a *authority) as(t *testing.T, shown []tls.Certificate, method, url, body 
 		return 0, err.Error()
 	}
 	defer response.Body.Close()
-	b, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := try(io.ReadAll(response.Body)).must(t)
 	return response.StatusCode, string(b)
 }
 
@@ -100,9 +94,7 @@ func TestWhoseCertificateAdministers(t *testing.T) {
 			if status != want || !strings.Contains(body, c.lacks) {
 				t.Errorf("%s: %s %s: %d, expected %d and %q: %s", c.what, ask[0], ask[1], status, want, c.lacks, body)
 			}
-			if status == 403 && (strings.Contains(body, console) || strings.Contains(body, roster)) {
-				t.Errorf("%s: who may is told: %s", c.what, body)
-			}
+			check(t, status != 403 || !strings.Contains(body, console) && !strings.Contains(body, roster), "%s: who may is told: %s", c.what, body)
 		}
 		if status, body := signer.as(t, shown, http.MethodPost, s.decisions()+"/access/v1/evaluation", soundQuestion); status != c.asks {
 			t.Errorf("%s: a decision %d, expected %d: %s", c.what, status, c.asks, body)
@@ -145,9 +137,7 @@ func TestCertificateAndTokenAreBothAsked(t *testing.T) {
 		{"without names, the certificate alone", alone, named, []string{"Caregate-Actor", "ines"}, 401},
 	} {
 		status, body := signer.as(t, c.shown, http.MethodPut, c.at.admin()+"/directory/v1/team-members/noor/groups/administrators", "", c.headers...)
-		if status != c.want {
-			t.Errorf("%s: %d, expected %d: %s", c.what, status, c.want, body)
-		}
+		check(t, status == c.want, "%s: %d, expected %d: %s", c.what, status, c.want, body)
 	}
 }
 
@@ -179,18 +169,9 @@ func TestNothingSaysWhoAdministers(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			flags := append([]string{"serve", "--addr", "127.0.0.1:0", "--diagnostic-addr", "127.0.0.1:0"}, c.flags...)
-			if !hasFlag(flags, "--admin-addr") && !hasFlag(flags, "--facts") {
-				flags = append(flags, "--admin-addr", "127.0.0.1:0")
-			}
-			got := run(t, "", flags...)
-			if got.code != 1 {
-				t.Errorf("exit code %d, expected 1: %s", got.code, got.stderr)
-			}
+			said := refusesToStart(t, c.flags...)
 			for _, says := range c.says {
-				if !strings.Contains(got.stderr, says) {
-					t.Errorf("it does not say %q: %s", says, got.stderr)
-				}
+				check(t, strings.Contains(said, says), "it does not say %q: %s", says, said)
 			}
 		})
 	}
@@ -202,7 +183,7 @@ func TestNothingSaysWhoAdministers(t *testing.T) {
 	named := []tls.Certificate{signer.client(t, forClients, "spiffe://example/roster")}
 	for what, s := range map[string]*server{
 		"the file":        serve(t, signer.secured(t, "--config", config)...),
-		"the environment": serveWith(t, serverOptions{env: []string{"CAREGATE_ADMIN_CLIENT_NAMES=console.example, spiffe://example/roster"}}, signer.secured(t)...),
+		"the environment": serveWith(t, []string{"CAREGATE_ADMIN_CLIENT_NAMES=console.example, spiffe://example/roster"}, signer.secured(t)...),
 		"a list":          serve(t, signer.secured(t, "--admin-client-names", "console.example,spiffe://example/roster")...),
 	} {
 		if status, body := signer.as(t, named, http.MethodGet, s.admin()+"/directory/v1/roles", "", "Caregate-Actor", "operator"); status != 200 {

@@ -37,9 +37,7 @@ func (d directory) changes(t *testing.T, after string, limit int) []change {
 			query += "&after=" + url.QueryEscape(after)
 		}
 		p := decode[changesPage](t, d.get(t, query))
-		if len(p.Changes) > limit {
-			t.Fatalf("%d changes on a page of %d", len(p.Changes), limit)
-		}
+		require(t, len(p.Changes) <= limit, "%d changes on a page of %d", len(p.Changes), limit)
 		out = append(out, p.Changes...)
 		if after = p.Next; after == p.Newest {
 			return out
@@ -54,10 +52,6 @@ type deedOf struct {
 	name string
 	do   func(*testing.T, directory) reply
 	want []changed
-}
-
-func post2(path string, body any) func(*testing.T, directory) reply {
-	return func(t *testing.T, d directory) reply { t.Helper(); return d.post(t, path, body) }
 }
 
 func writesAndTheirChanges() []deedOf {
@@ -82,12 +76,12 @@ func writesAndTheirChanges() []deedOf {
 			[]changed{{"patient", "p-1", "updated", nil, object{"care_team": object{"noor": array{"manual"}}}}}},
 		{"a place with two sources", remove("/patients/p-1/care-team/mark"),
 			[]changed{{"patient", "p-1", "updated", object{"care_team": object{"mark": array{"booking:b-1", "manual"}}}, object{"care_team": object{"mark": array{"booking:b-1"}}}}}},
-		{"a booking", post2("/bookings", visitOf("b-9", "p-10", "hana")),
+		{"a booking", submit("/bookings", visitOf("b-9", "p-10", "hana")),
 			[]changed{{"booking", "b-9", "created", nil, object{"patient": "p-10", "provider": "hana", "state": "booked"}},
 				{"patient", "p-10", "updated", object{"care_team": object{"hana": array{"booking:b-6"}}}, object{"care_team": object{"hana": array{"booking:b-6", "booking:b-9"}}}}}},
-		{"a cancellation", post2("/bookings/b-9/cancel", object{}),
+		{"a cancellation", submit("/bookings/b-9/cancel", object{}),
 			[]changed{{"booking", "b-9", "updated", object{"state": "booked"}, object{"state": "cancelled"}}}},
-		{"two at once", post2("/groups/renal/members", object{"add": array{"noor", "tomas"}}),
+		{"two at once", submit("/groups/renal/members", object{"add": array{"noor", "tomas"}}),
 			[]changed{{"team_member", "noor", "updated", nil, object{"groups": array{"renal"}}}, {"team_member", "tomas", "updated", nil, object{"groups": array{"renal"}}}}},
 		{"a cascade", remove("/groups/renal?cascade=true"),
 			[]changed{{"group", "renal", "deleted", object{"name": "Kidneys", "permissions": array{"report:view"}}, nil},
@@ -98,7 +92,6 @@ func writesAndTheirChanges() []deedOf {
 // TestChanges is A3: every write is there, with who, when and what it was, in
 // order.
 func TestChanges(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		start, _ := d.now(t)
 		began := time.Now().Add(-2 * time.Second) // Redis's clock, in milliseconds
@@ -107,14 +100,10 @@ func TestChanges(t *testing.T) {
 		for i, deed := range deeds {
 			r := deed.do(t, d)
 			revision := r.header.Get("Caregate-Revision")
-			if r.status >= 300 || revision == "" {
-				t.Fatalf("%s: %v at %q", deed.name, r, revision)
-			}
+			require(t, r.status < 300 && revision != "", "%s: %v at %q", deed.name, r, revision)
 			revisions = append(revisions, revision)
 			got := d.changes(t, start, 1000)
-			if len(got) != i+1 {
-				t.Fatalf("%s: %d changes, expected %d", deed.name, len(got), i+1)
-			}
+			require(t, len(got) == i+1, "%s: %d changes, expected %d", deed.name, len(got), i+1)
 			c := got[i]
 			if c.Revision != revision || c.Actor != "team_member:amara" || c.Via != "api" || c.Request != r.header.Get("X-Request-ID") ||
 				c.At.Before(began) || c.At.After(time.Now().Add(2*time.Second)) {
@@ -137,17 +126,13 @@ func TestChanges(t *testing.T) {
 			}
 		}
 		byPost := decode[changesPage](t, d.post(t, "/changes", object{"after": start, "limit": 3}))
-		if len(byPost.Changes) != 3 || byPost.Next != revisions[2] || byPost.Newest != revisions[len(revisions)-1] || byPost.Oldest == "" {
-			t.Errorf("%+v by POST", byPost)
-		}
+		check(t, len(byPost.Changes) == 3 && byPost.Next == revisions[2] && byPost.Newest == revisions[len(revisions)-1] && byPost.Oldest != "", "%+v by POST", byPost)
 		if p := decode[changesPage](t, d.get(t, "/changes?after="+revisions[len(revisions)-1])); len(p.Changes) != 0 || p.Next != p.Newest {
 			t.Errorf("%+v after the newest", p)
 		}
 		count, _ := d.now(t)
 		for _, after := range []string{"1.AAAAAAAA", "x", "-1.AAAAAAAA", "999999.AAAAAAAA", "999999", fmt.Sprintf("%d.AAAAAAAA", countOf(t, count))} {
-			if r := d.get(t, "/changes?after="+after); r.status != http.StatusPreconditionFailed && r.status != http.StatusBadRequest {
-				t.Errorf("changes after %s: %v", after, r)
-			}
+			answeredOneOf(t, d.get(t, "/changes?after="+after), []int{http.StatusPreconditionFailed, http.StatusBadRequest}, "changes after %s", after)
 		}
 		refused(t, d.get(t, "/changes?after=999999.AAAAAAAA"), http.StatusPreconditionFailed)
 	})
@@ -167,13 +152,9 @@ func (d directory) tells(t *testing.T, deed deedOf, c change) {
 				continue
 			}
 			found = true
-			if got.Change != want.Change || !sameImage(got.Before, want.Before) || !sameImage(got.After, want.After) {
-				t.Errorf("%s: %+v, expected %+v", deed.name, got, want)
-			}
+			check(t, got.Change == want.Change && sameImage(got.Before, want.Before) && sameImage(got.After, want.After), "%s: %+v, expected %+v", deed.name, got, want)
 		}
-		if !found {
-			t.Errorf("%s: nothing is said of the %s %s", deed.name, want.Kind, want.ID)
-		}
+		check(t, found, "%s: nothing is said of the %s %s", deed.name, want.Kind, want.ID)
 	}
 }
 
@@ -201,7 +182,6 @@ func sameImage(got, want object) bool {
 // TestChangesAreForEyesThatSeeAll takes user:view, settings:view and
 // patient:view_all.
 func TestChangesAreForEyesThatSeeAll(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		for who, want := range map[string]int{"amara": 200, "elena": 200, "": 200, "ines": 403, "tomas": 403, "mark": 403, "noor": 403, "nobody": 403, "patient:p-1": 403} {
 			for _, r := range []reply{d.as(who).get(t, "/changes"), d.as(who).post(t, "/changes", object{}), d.as(who).get(t, "/changes?after=1.x")} {
@@ -240,9 +220,7 @@ func TestAChangeLargerThanAPageComesInParts(t *testing.T) {
 	d.actor = ""
 	for after, more := start, true; more; pages++ {
 		r := d.get(t, "/changes?limit=1000&after="+url.QueryEscape(after))
-		if len(r.body) > 1<<20 {
-			t.Errorf("a page has %d bytes", len(r.body))
-		}
+		check(t, len(r.body) <= 1<<20, "a page has %d bytes", len(r.body))
 		p := decode[struct {
 			Changes      []told
 			Next, Newest string
@@ -255,12 +233,8 @@ func TestAChangeLargerThanAPageComesInParts(t *testing.T) {
 		}
 		after, more = p.Next, p.Next != p.Newest
 	}
-	if len(seen) != 2 || pages < 4 {
-		t.Errorf("%d changes on %d pages", len(seen), pages)
-	}
+	check(t, len(seen) == 2 && pages >= 4, "%d changes on %d pages", len(seen), pages)
 	for revision, n := range seen {
-		if n != records {
-			t.Errorf("%s has %d records", revision, n)
-		}
+		check(t, n == records, "%s has %d records", revision, n)
 	}
 }

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,10 +21,7 @@ type directory struct {
 // exampleRecords are the facts that come with the binary.
 func exampleRecords(t *testing.T) []record {
 	t.Helper()
-	text, err := os.ReadFile("../../data/example/organisation.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := try(os.ReadFile("../../data/example/organisation.jsonl")).must(t)
 	return parseRecords(t, text)
 }
 
@@ -37,9 +33,7 @@ func parseRecords(t *testing.T, text []byte) []record {
 			continue
 		}
 		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
+		unmarshal(t, []byte(line), &fields)
 		out = append(out, newRecord(fields["kind"].(string), fields["id"].(string), fields))
 	}
 	return out
@@ -47,8 +41,9 @@ func parseRecords(t *testing.T, text []byte) []record {
 
 // overTheExample runs a test over the example organisation twice: that of the
 // binary itself, in its embedded store, and on a real Redis. The administrator
-// there may do everything.
+// there may do everything. It runs beside other tests.
 func overTheExample(t *testing.T, test func(t *testing.T, amara directory)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		test(t, directory{&organisation{name: "riverside", records: exampleRecords(t), server: serve(t, "--max-body", "16777216")}, "amara"})
@@ -87,7 +82,7 @@ func (d directory) send(t *testing.T, method, path string, body any, headers ...
 	case !slices.Contains(headers, "Authorization") && !slices.Contains(headers, "Caregate-Actor"):
 		headers = append([]string{"Caregate-Actor", "operator"}, headers...)
 	}
-	return must(t)(send(t.Context(), method, d.address(path), body, headers...))
+	return sent(t, method, d.address(path), body, headers...)
 }
 
 // try is send for many at once, where nobody may end the test.
@@ -124,9 +119,7 @@ func (d directory) delete(t *testing.T, path string, headers ...string) reply {
 func (d directory) wrote(t *testing.T, r reply, status int) string {
 	t.Helper()
 	revision := r.header.Get("Caregate-Revision")
-	if r.status != status || revision == "" {
-		t.Fatalf("%v with the revision %q, expected %d with one", r, revision, status)
-	}
+	require(t, r.status == status && revision != "", "%v with the revision %q, expected %d with one", r, revision, status)
 	d.revision = revision
 	return revision
 }
@@ -181,9 +174,7 @@ func (d directory) tag(t *testing.T, path string) string {
 	t.Helper()
 	r := d.get(t, path)
 	tag := r.header.Get("ETag")
-	if r.status != http.StatusOK || len(tag) < 3 || tag[0] != '"' {
-		t.Fatalf("%s: %v with the ETag %q", path, r, tag)
-	}
+	require(t, r.status == http.StatusOK && len(tag) >= 3 && tag[0] == '"', "%s: %v with the ETag %q", path, r, tag)
 	return tag
 }
 
@@ -204,16 +195,12 @@ func (d directory) pages(t *testing.T, path string, limit int) page {
 			query += "&after=" + url.QueryEscape(after)
 		}
 		p := decode[page](t, d.get(t, path+query))
-		if len(p.Items) > limit || len(p.IDs) > limit {
-			t.Fatalf("%s: %d and %d on a page of %d", path, len(p.Items), len(p.IDs), limit)
-		}
+		require(t, len(p.Items) <= limit && len(p.IDs) <= limit, "%s: %d and %d on a page of %d", path, len(p.Items), len(p.IDs), limit)
 		all.Items, all.IDs = append(all.Items, p.Items...), append(all.IDs, p.IDs...)
 		if after = p.Next; after == "" {
 			return all
 		}
-		if n > 10_000 {
-			t.Fatalf("%s: the pages do not end", path)
-		}
+		require(t, n <= 10_000, "%s: the pages do not end", path)
 	}
 }
 

@@ -11,29 +11,24 @@ import (
 // TestEscalation is A4: an administrator of users, who holds user:* and
 // settings:*, tries in every way to grant what she lacks.
 func TestEscalation(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		ines := d.as("ines")
 		for what, do := range map[string]func(*testing.T, directory) reply{
-			"a role with a permission":             put("/roles/x", object{"name": "X", "permissions": array{"patient:view"}}),
-			"a role with everything":               put("/roles/x", object{"name": "X", "permissions": array{"*:*"}}),
-			"a group with a permission among hers": put("/groups/x", object{"name": "X", "permissions": array{"user:*", "settings:view", "stock:view"}}),
-			"a group with all of a type":           put("/groups/x", object{"name": "X", "permissions": array{"stock:*"}}),
-			"a scope":                              put("/roles/x", object{"name": "X", "permissions": array{"patient:view_all"}}),
-			"one that the catalogue does not have": put("/roles/x", object{"name": "X", "permissions": array{"invoice:approve"}}),
-			"a permission more to her own group":   patch("/groups/administrators", object{"permissions": array{"settings:*", "user:*", "patient:view"}}),
-			"a permission more to a role":          patch("/roles/nurse", object{"permissions": array{"patient:view", "clinical_note:view", "calendar:view", "schedule:view", "stock:view"}}),
-			"her own role":                         patch("/team-members/ines", object{"role": "administrator"}),
-			"a role of another's":                  put("/roles/administrator/members/noor", nil),
-			"a role to many": func(t *testing.T, d directory) reply {
-				return d.post(t, "/roles/nurse/members", object{"add": array{"noor", "ines"}})
-			},
-			"a whole role's members": put("/roles/administrator/members", object{"ids": array{"amara", "ines"}}),
-			"her own groups":         put("/team-members/ines/groups", object{"ids": array{"administrators", "clinicians"}}),
-			"one group of hers":      put("/team-members/ines/groups/records-officers", nil),
-			"members of a group": func(t *testing.T, d directory) reply {
-				return d.post(t, "/groups/stockroom/members", object{"add": array{"ines"}})
-			},
+			"a role with a permission":                   put("/roles/x", object{"name": "X", "permissions": array{"patient:view"}}),
+			"a role with everything":                     put("/roles/x", object{"name": "X", "permissions": array{"*:*"}}),
+			"a group with a permission among hers":       put("/groups/x", object{"name": "X", "permissions": array{"user:*", "settings:view", "stock:view"}}),
+			"a group with all of a type":                 put("/groups/x", object{"name": "X", "permissions": array{"stock:*"}}),
+			"a scope":                                    put("/roles/x", object{"name": "X", "permissions": array{"patient:view_all"}}),
+			"one that the catalogue does not have":       put("/roles/x", object{"name": "X", "permissions": array{"invoice:approve"}}),
+			"a permission more to her own group":         patch("/groups/administrators", object{"permissions": array{"settings:*", "user:*", "patient:view"}}),
+			"a permission more to a role":                patch("/roles/nurse", object{"permissions": array{"patient:view", "clinical_note:view", "calendar:view", "schedule:view", "stock:view"}}),
+			"her own role":                               patch("/team-members/ines", object{"role": "administrator"}),
+			"a role of another's":                        put("/roles/administrator/members/noor", nil),
+			"a role to many":                             submit("/roles/nurse/members", object{"add": array{"noor", "ines"}}),
+			"a whole role's members":                     put("/roles/administrator/members", object{"ids": array{"amara", "ines"}}),
+			"her own groups":                             put("/team-members/ines/groups", object{"ids": array{"administrators", "clinicians"}}),
+			"one group of hers":                          put("/team-members/ines/groups/records-officers", nil),
+			"members of a group":                         submit("/groups/stockroom/members", object{"add": array{"ines"}}),
 			"a whole group's members":                    put("/groups/stockroom/members", object{"ids": array{"mark", "sam", "ines"}}),
 			"a new member with a role":                   put("/team-members/x", object{"name": "X", "role": "nurse"}),
 			"a new member in a group":                    put("/team-members/x", object{"name": "X", "groups": array{"clinicians"}}),
@@ -49,9 +44,7 @@ func TestEscalation(t *testing.T) {
 			"a place of her own on a care team":          put("/patients/p-2/care-team/ines", nil),
 		} {
 			d.unchanged(t, what, func() {
-				if r := do(t, ines); r.status != http.StatusForbidden && r.status != http.StatusNotFound {
-					t.Errorf("%s: %v, expected 403", what, r)
-				}
+				answeredOneOf(t, do(t, ines), hidden, "%s", what)
 			})
 		}
 		// What she holds she may give, and what others hold she may take.
@@ -72,7 +65,6 @@ func TestEscalation(t *testing.T) {
 
 // TestLastHolder is the other half of A4: somebody always holds user:*.
 func TestLastHolder(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		// The last who holds everything cannot be made less, even by user:update: nobody left could
 		// grant everything again.
@@ -127,10 +119,8 @@ func TestLastHolder(t *testing.T) {
 
 		// Importing is no way around it, where the facts outlive a process.
 		if _, embedded := d.store.(redisStore); embedded {
-			got := run(t, string(lines([]record{group("administrators", "settings:*")})), "import", "--redis", workbench.redis.url(), "--organisation", d.name)
-			if got.code != 1 {
-				t.Errorf("an import takes user:* from its last holder: exit code %d %s", got.code, got.stderr)
-			}
+			got := run(t, string(lines([]record{group("administrators", "settings:*")})), "import", "--redis", workbench.redis.URL(), "--organisation", d.name)
+			check(t, got.code == 1, "an import takes user:* from its last holder: exit code %d %s", got.code, got.stderr)
 		}
 	})
 }

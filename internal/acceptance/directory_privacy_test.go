@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -17,27 +16,10 @@ import (
 func TestNoIdentifierOfTheDirectoryLeavesByTelemetry(t *testing.T) {
 	t.Parallel()
 	m := marked
-	traces := &collector{}
-	receiver := httptest.NewServer(traces)
-	defer receiver.Close()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redis.kill()
-	mustRun(t, string(lines([]record{
+	s := servePrivately(t, []record{
 		role("admin", "*:*"), role("viewer", "patient:view"), group("g"), patientGroup("pg"), patientGroup("ph"), teamMember(m["colleague"]).holding("admin"),
 		teamMember(m["member"]).holding("viewer").seeing("pg"), teamMember(m["provider"]).bookableBy("pg"), patientIn("pg", m["patient"]), patientIn("ph", m["unseen patient"]),
-	})), "import", "--redis", redis.url(), "--organisation", "riverside")
-	s := serveWith(t, serverOptions{env: []string{
-		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50",
-	}}, "--redis", redis.url(), "--admin-addr", "127.0.0.1:0", "--log-level", "debug", "--facts-timeout", "100ms", "--request-timeout", "300ms", "--max-body", "65536", "--max-staleness", "300ms")
-	statuses := map[int]int{}
-	request := func(method, path string, body any, headers ...string) {
-		t.Helper()
-		r := must(t)(send(t.Context(), method, s.admin()+path, body, append(headers, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")...))
-		statuses[r.status]++
-	}
+	}, "--admin-addr", "127.0.0.1:0", "--facts-timeout", "100ms", "--request-timeout", "300ms", "--max-staleness", "300ms")
 	everything := func() {
 		for _, actor := range []string{m["colleague"], "team_member:" + m["member"], "patient:" + m["patient"], m["stranger"], "x:" + m["stranger"], ""} {
 			as := []string{"Caregate-Actor", actor}
@@ -67,8 +49,8 @@ func TestNoIdentifierOfTheDirectoryLeavesByTelemetry(t *testing.T) {
 				{"POST", "/edits", object{"edits": array{object{m["patient"]: object{}}}}}, {"POST", "/edits", object{"edits": m["patient"]}}, {"POST", "/edits", `{"edits":[{"put":{"kind":"patient","id":"` + m["patient"]},
 				{"POST", "/edits", `{"edits":[{"put":{"kind":"patient","id":"` + m["patient"] + strings.Repeat("x", 70_000) + `"}}]}`}, {"PUT", "/" + m["patient"], nil}, {"POST", "/patients/" + m["patient"] + "/" + m["member"], nil},
 			} {
-				request(c.method, "/directory/v1"+c.path, c.body, as...)
-				request(c.method, "/organisations/riverside/directory/v1"+c.path, c.body, append(slices.Clone(as), "If-Match", `"1.`+m["patient"]+`"`, "X-Request-ID", "rid-7")...)
+				s.send(t, "admin", c.method, "/directory/v1"+c.path, c.body, as...)
+				s.send(t, "admin", c.method, "/organisations/riverside/directory/v1"+c.path, c.body, append(slices.Clone(as), "If-Match", `"1.`+m["patient"]+`"`, "X-Request-ID", "rid-7")...)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 			_, _ = send(ctx, http.MethodGet, s.admin()+"/directory/v1/changes", nil, "Accept", "text/event-stream", "Caregate-Actor", actor)
@@ -77,19 +59,8 @@ func TestNoIdentifierOfTheDirectoryLeavesByTelemetry(t *testing.T) {
 		}
 	}
 	everything()
-	redis.kill()
+	s.redis.Kill()
 	time.Sleep(400 * time.Millisecond)
 	everything()
-	t.Logf("answers by status: %v", statuses)
-	for _, status := range []int{200, 201, 204, 400, 403, 404, 409, 412, 413, 503} {
-		if statuses[status] == 0 {
-			t.Errorf("no answer with %d: the requests are too much alike to show anything", status)
-		}
-	}
-	metrics := get(t, s.diagnostic()+"/metrics")
-	if err := s.stop(); err != nil { // and the last spans are sent
-		t.Error(err)
-	}
-	eventually(t, 5*time.Second, "spans of the directory's routes", func() bool { return strings.Contains(traces.text(), "/directory/v1/") })
-	nobodyNamed(t, map[string]string{"the log": s.log.String(), "/metrics": string(metrics.body), "the traces": traces.text()})
+	s.tellsNobody(t, "/directory/v1/", 200, 201, 204, 400, 403, 404, 409, 412, 413, 503)
 }

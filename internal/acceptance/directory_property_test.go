@@ -138,9 +138,8 @@ func (d *dice) learn() {
 // holds what is there then, and what both decide, against plain Go.
 func TestDirectoryEqualsTheModel(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	total := int(number(t, "CAREGATE_TEST_EDITS", uint64(max(500, soak.Cases(1500)))))
-	t.Logf("CAREGATE_TEST_SEED=%s CAREGATE_TEST_EDITS=%d", text, total)
+	n := soak.Seed(t)
+	total := int(soak.Number(t, "CAREGATE_TEST_EDITS", uint64(max(500, soak.Cases(1500)))))
 	seen := tally{codes: map[string]int{}}
 	const organisations = 5
 	for i := range organisations {
@@ -167,7 +166,7 @@ func TestDirectoryEqualsTheModel(t *testing.T) {
 					compare(t, &seen, there.organisation, d, d.w, 60)
 				}
 				if t.Failed() {
-					t.Fatalf("again with CAREGATE_TEST_SEED=%s", text)
+					return
 				}
 			}
 			d.holds(t, here, there)
@@ -196,14 +195,10 @@ func (d *dice) holds(t *testing.T, here, there directory) {
 				}
 			}
 			got, _ := by.record(t, at("patients", id))["care_team_sources"].(object)
-			if !reflect.DeepEqual(normal(got), normal(want)) {
-				t.Errorf("%q has the sources %v, expected %v", id, got, want)
-			}
+			check(t, reflect.DeepEqual(normal(got), normal(want)), "%q has the sources %v, expected %v", id, got, want)
 		}
 	}
-	if got := run(t, "", "audit", "--redis", redis, "--organisation", here.name, "--all"); got.code != 0 {
-		t.Errorf("the audit ends with %d:\n%s%s", got.code, got.stdout, got.stderr)
-	}
+	ends(t, run(t, "", "audit", "--redis", redis, "--organisation", here.name, "--all"), 0, "the audit")
 	again := &organisation{name: here.name + "-again", server: here.server}
 	again.imported(t, mustRun(t, exported, "import", "--redis", redis, "--organisation", again.name, "-"))
 	if second := mustRun(t, "", "export", "--redis", redis, "--organisation", again.name).stdout; second != exported {
@@ -213,6 +208,6 @@ func (d *dice) holds(t *testing.T, here, there directory) {
 
 // flag returns what the server was given for a flag.
 func (d directory) flag(name string) string {
-	args := d.server.command.Args
+	args := d.server.Args()
 	return args[slices.Index(args, name)+1]
 }

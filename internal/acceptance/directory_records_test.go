@@ -45,7 +45,6 @@ func lives() []life {
 // TestRecords takes a record of every kind through all methods, statuses and
 // conditions.
 func TestRecords(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		for _, l := range lives() {
 			t.Run(l.kind, func(t *testing.T) { d.live(t, l) })
@@ -96,27 +95,21 @@ func (d directory) live(t *testing.T, l life) {
 		for _, body := range []object{l.created, full} {
 			r := d.put(t, path, body)
 			d.wrote(t, r, http.StatusOK)
-			if got := r.header.Get("ETag"); got != first {
-				t.Errorf("the ETag is %s after the same was written again, expected %s", got, first)
-			}
+			equal(t, r.header.Get("ETag"), first, "the ETag is")
 		}
 	})
 
 	// Reading.
 	r = d.get(t, path)
 	is(r, l.created)
-	if got := r.header.Get("ETag"); got != first {
-		t.Errorf("the ETag is %s when read, expected %s", got, first)
-	}
+	equal(t, r.header.Get("ETag"), first, "the ETag is")
 	if r := d.get(t, path, "If-None-Match", first); r.status != http.StatusNotModified || len(r.body) != 0 || r.header.Get("ETag") != first {
 		t.Errorf("%v with the ETag %q, expected 304", r, r.header.Get("ETag"))
 	}
 	is(d.get(t, path, "If-None-Match", `"0.elsewhere"`), l.created)
 	r = d.post(t, "/records", object{"kind": l.kind, "id": l.id})
 	is(r, l.created)
-	if got := r.header.Get("ETag"); got != first {
-		t.Errorf("the ETag is %s when read by POST, expected %s", got, first)
-	}
+	equal(t, r.header.Get("ETag"), first, "the ETag is")
 
 	// Replacing.
 	d.unchanged(t, "a lost race", func() {
@@ -166,23 +159,18 @@ func (d directory) live(t *testing.T, l life) {
 	refused(t, d.get(t, path), http.StatusNotFound)
 	refused(t, d.post(t, "/records", object{"kind": l.kind, "id": l.id}), http.StatusNotFound)
 	d.unchanged(t, "deleting it again", func() {
-		if r := d.delete(t, path); r.status != http.StatusNotFound && r.status != http.StatusNoContent {
-			t.Errorf("%v to a second deletion", r)
-		}
+		answeredOneOf(t, d.delete(t, path), []int{http.StatusNotFound, http.StatusNoContent})
 	})
 }
 
 // TestRecordsTakeTheRoleAway is the one member that a patch ends with "".
 func TestRecordsTakeTheRoleAway(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		d.wrote(t, d.patch(t, "/team-members/tomas", object{"role": ""}), http.StatusOK)
 		if got := d.record(t, "/team-members/tomas"); got["role"] != nil && got["role"] != "" || got["name"] != "Tomás Oliveira" {
 			t.Errorf("%v, expected no role, and the name as it was", got)
 		}
-		if got := d.ids(t, "/roles/auditor/members"); len(got) != 0 {
-			t.Errorf("the role has %q as before", got)
-		}
+		hasLength(t, d.ids(t, "/roles/auditor/members"), 0, "the role has")
 		if got := d.record(t, "/patients/p-1")["care_team_sources"].(object)["mark"]; !sameFields(object{"": got}, object{"": []string{"booking:b-1", "manual"}}) {
 			t.Errorf("mark is on the care team for %v", got)
 		}
@@ -192,7 +180,6 @@ func TestRecordsTakeTheRoleAway(t *testing.T) {
 // TestRecordsCarryUnrulyIDs writes, reads and deletes records whose ids take
 // paths and JSON apart.
 func TestRecordsCarryUnrulyIDs(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		var edits array
 		for _, id := range unruly {
@@ -206,9 +193,7 @@ func TestRecordsCarryUnrulyIDs(t *testing.T) {
 				}
 			}
 		}
-		if got := d.ids(t, "/team-members/noor/patients"); len(got) != len(unruly)+1 {
-			t.Errorf("noor cares for %d, expected %d", len(got), len(unruly)+1)
-		}
+		hasLength(t, d.ids(t, "/team-members/noor/patients"), len(unruly)+1, "noor cares for")
 		for _, id := range unruly {
 			d.wrote(t, d.delete(t, at("patients", id)), http.StatusNoContent)
 			refused(t, d.get(t, at("patients", id)), http.StatusNotFound)

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // ward is who has what, as the history of changes tells it: names of relations, "access"
@@ -164,10 +164,7 @@ func someWrite(r *rand.Rand) *asked {
 func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	org := newOrganisation(t, redisStore{}, exampleRecords(t)...)
-	proxy, err := redistest.NewProxy(workbench.redis.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := try(redistest.NewProxy(workbench.redis.Addr)).must(t)
 	defer proxy.Close()
 	var desks []directory
 	for range 3 {
@@ -178,24 +175,14 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 	calm := directory{org, "amara"}
 	_, first := calm.now(t)
 
+	seed := soak.Seed(t)
 	const writes = 80 // of each of six
 	var mu sync.Mutex
 	var all []*asked
-	var group, meddler sync.WaitGroup
-	stop := make(chan struct{})
-	meddler.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(50 * time.Millisecond):
-				proxy.Cut()
-			}
-		}
-	})
+	var group sync.WaitGroup
 	for i := range 2 * len(desks) {
 		group.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(i), 4))
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			for n := range writes {
 				a := someWrite(r)
 				a.request = fmt.Sprintf("write-%d-%d", i, n)
@@ -209,13 +196,15 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 				}
 				mu.Lock()
 				all = append(all, a)
+				cut := len(all)%5 == 0
 				mu.Unlock()
+				if cut { // what the others write meanwhile is interrupted
+					proxy.Cut()
+				}
 			}
 		})
 	}
 	group.Wait()
-	close(stop)
-	meddler.Wait()
 
 	// The history tells what there was at each revision.
 	w := &ward{role: map[string]string{}, has: map[string]map[string][]string{}}
@@ -254,9 +243,7 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 				t.Errorf("revision %s is nobody's", c.Revision)
 			}
 			for _, a := range byRevision[c.Revision] {
-				if wrong := a.holds(w); wrong != "" {
-					t.Errorf("%s is acknowledged at revision %s, where %s", a, c.Revision, wrong)
-				}
+				equal(t, a.holds(w), "", "%s is acknowledged at revision %s, where", a, c.Revision)
 				seen++
 			}
 		}
@@ -265,7 +252,5 @@ func TestAWriteIsWhatWasAskedFor(t *testing.T) {
 		}
 	}
 	t.Logf("%d writes, %d of them acknowledged", len(all), acknowledged)
-	if seen != acknowledged || acknowledged < len(all)/2 {
-		t.Errorf("%d of %d acknowledged writes state a revision that there is", seen, acknowledged)
-	}
+	check(t, seen == acknowledged && acknowledged >= len(all)/2, "%d of %d acknowledged writes state a revision that there is", seen, acknowledged)
 }

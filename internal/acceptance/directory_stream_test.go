@@ -27,10 +27,7 @@ func (d directory) listen(t *testing.T, path string, headers ...string) *stream 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.address(path), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := try(http.NewRequestWithContext(ctx, http.MethodGet, d.address(path), nil)).must(t)
 	request.Header.Set("Accept", "text/event-stream")
 	if d.actor != "" {
 		request.Header.Set("Caregate-Actor", d.actor)
@@ -81,8 +78,8 @@ func (s *stream) next(t *testing.T) event {
 			t.Fatal("the stream has ended")
 		}
 		return e
-	case <-time.After(5 * time.Second):
-		t.Fatal("no event within 5 s")
+	case <-time.After(patience):
+		t.Fatal("no event")
 	}
 	return event{}
 }
@@ -106,7 +103,7 @@ func (s *stream) ends(t *testing.T) {
 		if open {
 			t.Errorf("%+v, expected the end", e)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the stream does not end")
 	}
 }
@@ -118,25 +115,16 @@ func (d directory) rename(t *testing.T, to string) string {
 
 // TestStream has each change told as it is made, and again to who comes back.
 func TestStream(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		d.rename(t, "before anybody listened")
 		live := d.listen(t, "/changes")
-		if live.status != http.StatusOK || !strings.HasPrefix(live.header.Get("Content-Type"), "text/event-stream") {
-			t.Fatalf("%d %v", live.status, live.header)
-		}
+		require(t, live.status == http.StatusOK && strings.HasPrefix(live.header.Get("Content-Type"), "text/event-stream"), "%d %v", live.status, live.header)
 		time.Sleep(100 * time.Millisecond)
 		var revisions []string
 		for _, to := range []string{"a", "b", "c"} {
-			start := time.Now()
 			revisions = append(revisions, d.rename(t, to))
 			c := live.tells(t, revisions[len(revisions)-1])
-			if c.Actor != "team_member:amara" || len(c.Entities) != 1 || c.Entities[0].After["name"] != to {
-				t.Errorf("%+v", c)
-			}
-			if took := time.Since(start); took > slack {
-				t.Errorf("it took %v", took)
-			}
+			check(t, c.Actor == "team_member:amara" && len(c.Entities) == 1 && c.Entities[0].After["name"] == to, "%+v", c)
 		}
 		live.cancel()
 
@@ -156,7 +144,6 @@ func TestStream(t *testing.T) {
 // TestStreamResumes is what comes after a break, by each of the ways to say
 // where it was.
 func TestStreamResumes(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, d directory) {
 		seen := d.rename(t, "seen")
 		missed := []string{d.rename(t, "missed"), d.rename(t, "missed, too")}
@@ -202,13 +189,13 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 	}
 	for name, flags := range map[string][]string{
 		"embedded": nil,
-		"redis":    {"--redis", workbench.redis.unhurried(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
+		"redis":    {"--redis", workbench.redis.Unhurried(), "--organisation", "forgetful", "--admin-addr", "127.0.0.1:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, flags...)
 			if name == "redis" {
 				d.name = "forgetful"
-				mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", "forgetful", writeFacts(t, exampleRecords(t)))
+				mustRun(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", "forgetful", writeFacts(t, exampleRecords(t)))
 			}
 			live := d.listen(t, "/changes")
 			time.Sleep(100 * time.Millisecond)
@@ -221,9 +208,7 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 			if len(p.Changes) != 5 || p.Oldest != revisions[7] || p.Newest != revisions[11] {
 				t.Errorf("%d changes from %s to %s, expected five to %s", len(p.Changes), p.Oldest, p.Newest, revisions[11])
 			}
-			if got := d.changes(t, revisions[6], 2); len(got) != 5 {
-				t.Errorf("%d changes after the one before the oldest, expected 5", len(got))
-			}
+			hasLength(t, d.changes(t, revisions[6], 2), 5)
 			for _, old := range revisions[:5] {
 				gone := d.listen(t, "/changes", "Last-Event-ID", old)
 				if gone.status != http.StatusPreconditionFailed {
@@ -248,13 +233,11 @@ func TestStreamWhereChangesAreForgotten(t *testing.T) {
 // TestStreamsEnd with the server, and are not without number.
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
-	d := directory{&organisation{name: "riverside", server: serve(t)}, "amara"}
+	d := directory{&organisation{name: "riverside", server: serve(t, "--shutdown-timeout", "1m")}, "amara"}
 	var open []*stream
 	for range 64 {
 		s := d.listen(t, "/changes")
-		if s.status != http.StatusOK {
-			t.Fatalf("the stream %d is refused with %d", len(open)+1, s.status)
-		}
+		require(t, s.status == http.StatusOK, "the stream %d is refused with %d", len(open)+1, s.status)
 		open = append(open, s)
 	}
 	if s := d.listen(t, "/changes"); s.status != http.StatusTooManyRequests || s.header.Get("Retry-After") == "" {
@@ -264,7 +247,7 @@ func TestStreamsEnd(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	open[0].cancel()
-	eventually(t, 5*time.Second, "room for another", func() bool {
+	eventually(t, "room for another", func() bool {
 		s := d.listen(t, "/changes")
 		if s.status == http.StatusOK {
 			open[0] = s
@@ -280,18 +263,14 @@ func TestStreamsEnd(t *testing.T) {
 				if e.id != revision {
 					t.Errorf("%+v, expected %s", e, revision)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(patience):
 				t.Error("nothing is heard")
 			}
 		})
 	}
 	group.Wait()
 	start := time.Now()
-	if err := d.server.stop(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("streams keep it for %v", took)
-	}
+	d.server.end(t)
+	check(t, time.Since(start) < time.Minute, "streams keep it for %v", time.Since(start)) // of --shutdown-timeout
 	open[1].ends(t)
 }

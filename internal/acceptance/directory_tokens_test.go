@@ -37,33 +37,22 @@ func base64url(b []byte) string { return base64.RawURLEncoding.EncodeToString(b)
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	r, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := try(rsa.GenerateKey(rand.Reader, 2048)).must(t)
+	e := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).must(t)
 	return &issuer{r, e}
 }
 
 // keys writes the public keys to a file and returns its name.
 func (i *issuer) keys(t *testing.T) string {
 	t.Helper()
-	point, err := i.ec.PublicKey.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
+	point := try(i.ec.PublicKey.Bytes()).must(t)
 	set := object{"keys": array{
 		object{"kty": "RSA", "kid": "r1", "use": "sig", "alg": "RS256", "n": base64url(i.rsa.N.Bytes()), "e": base64url(big.NewInt(int64(i.rsa.E)).Bytes())},
 		object{"kty": "EC", "kid": "e1", "use": "sig", "alg": "ES256", "crv": "P-256", "x": base64url(point[1:33]), "y": base64url(point[33:])},
 	}}
 	text, _ := json.Marshal(set)
 	file := filepath.Join(t.TempDir(), "jwks.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.WriteFile(file, text, 0o600))
 	return file
 }
 
@@ -132,10 +121,7 @@ const serviceToken = "9f86d081884c7d659a2feaa0c55ad015"
 // guarded is the example behind tokens: an issuer's, and a trusted service's.
 func guarded(t *testing.T, i *issuer, flags ...string) directory {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(file, []byte("portal "+serviceToken+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeFile(t, "tokens", "portal "+serviceToken+"\n")
 	s := serve(t, append([]string{"--jwt-jwks", i.keys(t), "--jwt-issuer", issuerURL, "--jwt-audience", audience, "--admin-tokens", file}, flags...)...)
 	return directory{&organisation{name: "riverside", server: s}, ""}
 }
@@ -154,18 +140,10 @@ func TestSignedTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d.actor = ""
 			service := []string{"Authorization", "Bearer " + serviceToken, "Caregate-Actor", "ines"}
-			if r := write(t, sign(t, claims("ines"))); r.status != http.StatusNoContent {
-				t.Errorf("ines: %v", r)
-			}
-			if r := write(t, sign(t, claims("ines")), "Caregate-Actor", "ines"); r.status != http.StatusNoContent {
-				t.Errorf("ines, who says so twice: %v", r)
-			}
-			if r := write(t, sign(t, claimsOf(claims("ines")).but("aud", array{"others", audience}))); r.status != http.StatusNoContent {
-				t.Errorf("one of several audiences: %v", r)
-			}
-			if r := d.delete(t, "/team-members/noor/groups/administrators", service...); r.status != http.StatusNoContent {
-				t.Errorf("undone: %v", r)
-			}
+			answered(t, write(t, sign(t, claims("ines"))), http.StatusNoContent, "ines")
+			answered(t, write(t, sign(t, claims("ines")), "Caregate-Actor", "ines"), http.StatusNoContent, "ines, who says so twice")
+			answered(t, write(t, sign(t, claimsOf(claims("ines")).but("aud", array{"others", audience}))), http.StatusNoContent, "one of several audiences")
+			answered(t, d.delete(t, "/team-members/noor/groups/administrators", service...), http.StatusNoContent, "undone")
 			refused(t, write(t, sign(t, claims("mark"))), http.StatusForbidden)
 			refused(t, write(t, sign(t, claims("nobody"))), http.StatusForbidden)
 			refused(t, write(t, sign(t, claims("ines")), "Caregate-Actor", "amara"), http.StatusForbidden)
@@ -174,10 +152,10 @@ func TestSignedTokens(t *testing.T) {
 			if r := write(t, sign(t, claimsOf(claims("ines")).but("clinic", nil))); r.status != http.StatusForbidden && r.status != http.StatusUnauthorized {
 				t.Errorf("a token for no organisation: %v", r)
 			}
-			if r := must(t)(send(t.Context(), http.MethodGet, d.server.admin()+"/directory/v1/roles", nil, "Authorization", "Bearer "+sign(t, claims("ines")))); r.status != http.StatusOK {
+			if r := sent(t, http.MethodGet, d.server.admin()+"/directory/v1/roles", nil, "Authorization", "Bearer "+sign(t, claims("ines"))); r.status != http.StatusOK {
 				t.Errorf("the default organisation: %v", r)
 			}
-			elsewhere := must(t)(send(t.Context(), http.MethodGet, d.server.admin()+"/organisations/hillside/directory/v1/roles", nil, "Authorization", "Bearer "+sign(t, claims("ines"))))
+			elsewhere := sent(t, http.MethodGet, d.server.admin()+"/organisations/hillside/directory/v1/roles", nil, "Authorization", "Bearer "+sign(t, claims("ines")))
 			refused(t, elsewhere, http.StatusForbidden)
 			good := claimsOf(claims("ines"))
 			for what, token := range map[string]string{
@@ -201,9 +179,7 @@ func TestSignedTokens(t *testing.T) {
 			} {
 				r := write(t, token)
 				refused(t, r, http.StatusUnauthorized)
-				if r.header.Get("WWW-Authenticate") == "" {
-					t.Errorf("%s: no WWW-Authenticate", what)
-				}
+				check(t, r.header.Get("WWW-Authenticate") != "", "%s: no WWW-Authenticate", what)
 			}
 		})
 	}
@@ -222,12 +198,10 @@ func TestSignedTokens(t *testing.T) {
 			"a key that it brings":      other.token(t, object{"alg": "RS256", "kid": "r1", "jwk": object{"kty": "RSA", "n": base64url(other.rsa.N.Bytes()), "e": "AQAB"}}, claims("ines"), "RS256"),
 			"what it says is critical":  i.token(t, object{"alg": "RS256", "kid": "r1", "crit": array{"x"}, "x": 1}, claims("ines"), "RS256"),
 		} {
-			if r := write(t, token); r.status != http.StatusUnauthorized {
-				t.Errorf("%s: %v, expected 401", what, r)
-			}
+			answered(t, write(t, token), http.StatusUnauthorized, "%s", what)
 		}
 	})
-	if log := d.server.log.String(); strings.Contains(log, "eyJ") || strings.Contains(log, serviceToken) {
+	if log := d.server.Log.String(); strings.Contains(log, "eyJ") || strings.Contains(log, serviceToken) {
 		t.Error("a token is in the log")
 	}
 }
@@ -245,9 +219,7 @@ func TestTrustedServices(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + serviceToken}
 	operator := append(slices.Clip(bearer), "Caregate-Actor", "operator")
 	for _, path := range []string{"/roles", "/patients/p-7", "/team-members/mark/patients", "/bookings", "/changes"} {
-		if r := d.get(t, path, operator...); r.status != http.StatusOK {
-			t.Errorf("a service reads %s: %v", path, r)
-		}
+		answered(t, d.get(t, path, operator...), http.StatusOK, "a service reads %s", path)
 		// A gateway that drops a header opens nothing.
 		if p := refused(t, d.get(t, path, bearer...), http.StatusBadRequest); p.Field != "Caregate-Actor" || !strings.Contains(p.Detail, "operator") {
 			t.Errorf("%s for nobody: %+v", path, p)
@@ -280,9 +252,7 @@ func TestPatientsBearTokens(t *testing.T) {
 	refused(t, d.post(t, "/bookings", visitOf("b-y", "p-2", "mark"), as("patient", "p-1")...), http.StatusForbidden)
 	d.wrote(t, d.put(t, "/roles/x", object{"name": "X"}, as("team_member", "amara")...), http.StatusCreated)
 	for _, kind := range []any{"provider", "", nil, array{"team_member"}, "Team_Member"} {
-		if r := d.put(t, "/roles/y", object{"name": "Y"}, as(kind, "amara")...); r.status != http.StatusUnauthorized && r.status != http.StatusForbidden {
-			t.Errorf("a %v: %v", kind, r)
-		}
+		answeredOneOf(t, d.put(t, "/roles/y", object{"name": "Y"}, as(kind, "amara")...), []int{http.StatusUnauthorized, http.StatusForbidden}, "a %v", kind)
 	}
 	rs := []string{"Authorization", "Bearer " + i.rs256(t, claimsOf(claimsOf(claims("x")).but("who", "amara")).but("kind", "team_member"))}
 	refused(t, d.get(t, "/roles", rs...), http.StatusUnauthorized) // RS256 is not among the algorithms
@@ -292,10 +262,7 @@ func TestPatientsBearTokens(t *testing.T) {
 func TestTokensAreConfiguredWhole(t *testing.T) {
 	t.Parallel()
 	keys := newIssuer(t).keys(t)
-	bad := filepath.Join(t.TempDir(), "bad")
-	if err := os.WriteFile(bad, []byte(`{"keys":[]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	bad := writeFile(t, "bad", `{"keys":[]}`)
 	for _, c := range []struct {
 		says  string
 		flags []string
@@ -312,22 +279,8 @@ func TestTokensAreConfiguredWhole(t *testing.T) {
 		{"--admin-addr", []string{"--admin-addr", "0.0.0.0:0"}},
 	} {
 		t.Run(fmt.Sprint(c.flags), func(t *testing.T) {
-			s, err := launch(serverOptions{}, c.flags...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			select {
-			case <-s.exited:
-			case <-s.ready:
-				_ = s.stop()
-				t.Fatal("it starts")
-			case <-time.After(startTimeout):
-				_ = s.stop()
-				t.Fatal("it neither starts nor ends")
-			}
-			if text := s.log.String(); s.exitCode() != 1 || !strings.Contains(text, c.says) {
-				t.Errorf("exit code %d, and it does not speak of %q:\n%s", s.exitCode(), c.says, text)
-			}
+			said := refusesToStart(t, c.flags...)
+			check(t, strings.Contains(said, c.says), "it does not speak of %q:\n%s", c.says, said)
 		})
 	}
 }

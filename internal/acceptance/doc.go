@@ -10,7 +10,7 @@
 // The environment steers it:
 //
 //	CAREGATE_TEST_RACE       any value builds the binary with the race detector
-//	CAREGATE_TEST_SEED       the seed of the property tests, printed on each run
+//	CAREGATE_TEST_SEED       the seed of the property tests; one that fails prints it, with a command
 //	CAREGATE_TEST_DECISIONS  how many decisions the property test compares
 //	CAREGATE_TEST_EDITS      how many random changes the Directory API is given
 package acceptance

@@ -114,9 +114,7 @@ func TestTheExamplesOfTheDocumentsAreTrue(t *testing.T) {
 			}
 		})
 	}
-	if found < 20 {
-		t.Errorf("%d examples were found", found)
-	}
+	check(t, found >= 20, "%d examples were found", found)
 }
 
 func (e example) try(t *testing.T, s *server) {
@@ -146,18 +144,12 @@ func (e example) try(t *testing.T, s *server) {
 		t.Errorf("%s: %s is not known here; a block whose commands are not tried is no console block", e.at, w[0])
 		return
 	}
-	if !answers(e.answer, got) {
-		t.Errorf("%s: the answer is\n%s\nand not\n%s", e.at, got, e.answer)
-	}
+	check(t, answers(e.answer, got), "%s: the answer is\n%s\nand not\n%s", e.at, got, e.answer)
 }
 
 func absolute(t *testing.T, path string) string {
 	t.Helper()
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return try(filepath.Abs(path)).must(t)
 }
 
 // ask sends what curl would send, and returns what curl would print.
@@ -200,9 +192,7 @@ func (e example) ask(t *testing.T, s *server, args []string) string {
 		t.Errorf("%s: %v", e.at, err)
 		return ""
 	}
-	if r.status >= 300 && e.answer == "" {
-		t.Errorf("%s: %v", e.at, r)
-	}
+	check(t, r.status < 300 || e.answer != "", "%s: %v", e.at, r)
 	said := strings.ReplaceAll(string(r.body), s.decisions(), "http://127.0.0.1:8181")
 	if !include {
 		return said

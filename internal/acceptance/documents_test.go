@@ -63,9 +63,7 @@ func documents(t *testing.T) []*document {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found) < 10 {
-		t.Fatalf("%d documents were found", len(found))
-	}
+	require(t, len(found) >= 10, "%d documents were found", len(found))
 	return found
 }
 
@@ -180,10 +178,7 @@ func (d *document) code() []line {
 }
 
 func TestEveryMakeTargetOfTheDocumentsExists(t *testing.T) {
-	makefile, err := os.ReadFile(filepath.Join(repository, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	makefile := try(os.ReadFile(filepath.Join(repository, "Makefile"))).must(t)
 	for _, d := range documents(t) {
 		for _, l := range d.code() {
 			for _, match := range made.FindAllStringSubmatch(l.text, -1) {
@@ -245,7 +240,5 @@ func TestEveryCommandOfTheDocumentsExists(t *testing.T) {
 			}
 		}
 	}
-	if seen < 20 {
-		t.Errorf("%d commands were found", seen)
-	}
+	check(t, seen >= 20, "%d commands were found", seen)
 }

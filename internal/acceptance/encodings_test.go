@@ -23,10 +23,7 @@ func inUTF16(text string) string {
 // encodings that editors save: each is refused by its name, before anything is served.
 func TestFilesOfOtherEncodingsAreRefused(t *testing.T) {
 	t.Parallel()
-	keys, err := os.ReadFile(newIssuer(t).keys(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := try(os.ReadFile(newIssuer(t).keys(t))).must(t)
 	signer := newAuthority(t)
 	ca := signer.pem
 	cert, key := signer.sign(t, func(*x509.Certificate) {})
@@ -44,7 +41,7 @@ func TestFilesOfOtherEncodingsAreRefused(t *testing.T) {
 		"config":       {"log-level: warn\n", func(file string) []string { return serving("--config", file) }},
 		"facts":        {facts, func(file string) []string { return serving("--facts", file) }},
 		"import": {facts, func(file string) []string {
-			return []string{"import", file, "--redis", workbench.redis.url(), "--organisation", "encodings"}
+			return []string{"import", file, "--redis", workbench.redis.URL(), "--organisation", "encodings"}
 		}},
 		"jwks":    {string(keys), func(file string) []string { return serving(append(jwt, "--jwt-jwks", file)...) }},
 		"filters": {`{"tables":{}}`, func(file string) []string { return serving("--filters", file) }},
@@ -80,12 +77,8 @@ func TestFilesOfOtherEncodingsAreRefused(t *testing.T) {
 				}
 				got := run(t, "", f.with(writeFile(t, base, c.text))...)
 				said := got.stdout + got.stderr
-				if got.code != 1 || !strings.Contains(said, c.says) {
-					t.Errorf("%s: exit code %d, expected 1 and %q:\n%s", encoding, got.code, c.says, said)
-				}
-				if strings.Contains(said, serviceToken) || strings.Contains(said, "PRIVATE") {
-					t.Errorf("%s: what is in the file is repeated:\n%s", encoding, said)
-				}
+				check(t, got.code == 1 && strings.Contains(said, c.says), "%s: exit code %d, expected 1 and %q:\n%s", encoding, got.code, c.says, said)
+				check(t, !strings.Contains(said, serviceToken) && !strings.Contains(said, "PRIVATE"), "%s: what is in the file is repeated:\n%s", encoding, said)
 			}
 		})
 	}

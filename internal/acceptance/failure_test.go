@@ -2,19 +2,22 @@ package acceptance
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 const (
 	factsTimeout   = 200 * time.Millisecond
 	requestTimeout = 500 * time.Millisecond
-	slack          = 2 * time.Second // of a machine that does other things too
+	slack          = 2 * time.Second // of a machine that does other things too, in one of three tries
 )
 
 var (
@@ -28,18 +31,14 @@ var (
 // outage is an organisation on a Redis of its own, that may come to harm.
 type outage struct {
 	*organisation
-	redis *redisServer
+	redis *redistest.Server
 	file  string
 }
 
-func newOutage(t *testing.T, through func(*redisServer) string, flags ...string) *outage {
+func newOutage(t *testing.T, through func(*redistest.Server) string, flags ...string) *outage {
 	t.Helper()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := startRedis(t)
 	o := &outage{organisation: &organisation{name: "riverside", records: clinic()}, redis: redis, file: writeFacts(t, merge(nil, clinic()...))}
-	t.Cleanup(func() { o.redis.kill() })
 	o.load(t)
 	o.server = serve(t, slices.Concat([]string{"--redis", through(redis)}, shortTimeouts, flags)...)
 	return o
@@ -47,7 +46,7 @@ func newOutage(t *testing.T, through func(*redisServer) string, flags ...string)
 
 func (o *outage) load(t *testing.T) {
 	t.Helper()
-	o.imported(t, mustRun(t, "", "import", "--redis", o.redis.url(), "--organisation", o.name, o.file))
+	o.imported(t, mustRun(t, "", "import", "--redis", o.redis.URL(), "--organisation", o.name, o.file))
 }
 
 var (
@@ -61,96 +60,87 @@ func (o *outage) unavailable(t *testing.T, statuses ...int) {
 	if statuses == nil {
 		statuses = []int{http.StatusServiceUnavailable}
 	}
-	type answer struct {
-		path string
-		took time.Duration
-		reply
-		err error
-	}
-	answers, asked := make(chan answer, 12), 0
-	for _, q := range []question{allowedThere, deniedThere} {
-		for path, body := range map[string]any{
-			"/access/v1/evaluation":     q,
-			"/access/v1/evaluations":    map[string]any{"evaluations": []question{q, q}},
-			"/v1/data/authz/allow":      q.data(),
-			"/v1/data/authz/decision":   q.data(),
-			"/v1/permissions":           map[string]any{"team_member": "ann"},
-			"/v1/permissions/ann (GET)": nil,
-		} {
-			asked++
-			go func() {
-				start := time.Now()
-				method := http.MethodPost
-				if body == nil {
-					method, path = http.MethodGet, strings.TrimSuffix(path, " (GET)")
-				}
-				r, err := send(t.Context(), method, o.url(path), body)
-				answers <- answer{path, time.Since(start), r, err}
-			}()
+	inTime(t, func() (late string) {
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		for _, q := range []question{allowedThere, deniedThere} {
+			for path, body := range map[string]any{
+				"/access/v1/evaluation":   q,
+				"/access/v1/evaluations":  map[string]any{"evaluations": []question{q, q}},
+				"/v1/data/authz/allow":    q.data(),
+				"/v1/data/authz/decision": q.data(),
+				"/v1/permissions":         map[string]any{"team_member": "ann"},
+				"/v1/permissions/ann":     nil,
+			} {
+				group.Go(func() {
+					method, began := http.MethodPost, time.Now()
+					if body == nil {
+						method = http.MethodGet
+					}
+					r, err := send(t.Context(), method, o.url(path), body)
+					took := time.Since(began)
+					mu.Lock()
+					defer mu.Unlock()
+					if err != nil {
+						t.Errorf("%s: %v", path, err)
+						return
+					}
+					refusedWithOneOf(t, path, r, statuses)
+					if took > requestTimeout+slack {
+						late = fmt.Sprintf("%s took %v, with a request timeout of %v", path, took, requestTimeout)
+					}
+				})
+			}
 		}
-	}
-	for range asked {
-		a := <-answers
-		if a.took > requestTimeout+slack {
-			t.Errorf("%s took %v, with a request timeout of %v", a.path, a.took, requestTimeout)
-		}
-		refusedWithOneOf(t, a.path, must(t)(a.reply, a.err), statuses)
-	}
+		group.Wait()
+		return late
+	})
 }
 
 func refusedWithOneOf(t *testing.T, path string, r reply, statuses []int) {
 	t.Helper()
-	for _, status := range statuses {
-		if r.status == status {
-			refused(t, r, status)
-			return
-		}
+	answeredOneOf(t, r, statuses, path)
+	if slices.Contains(statuses, r.status) {
+		refused(t, r, r.status)
 	}
-	t.Errorf("%s: %v, expected a problem of status %v", path, r, statuses)
 }
 
 // recovers waits until the right answers are given again.
 func (o *outage) recovers(t *testing.T) {
 	t.Helper()
 	// A connection that was spoilt meanwhile may be found out by one question more.
-	eventually(t, 10*time.Second, "the right answers again", func() bool {
+	eventually(t, "the right answers again", func() bool {
 		allowed, denied := post(t, o.url("/access/v1/evaluation"), allowedThere), post(t, o.url("/access/v1/evaluation"), deniedThere)
 		return allowed.status == http.StatusOK && decode[decision](t, allowed).allowed() &&
 			denied.status == http.StatusOK && !decode[decision](t, denied).allowed()
 	})
-	eventually(t, 10*time.Second, "ready again", func() bool { return o.server.health("/health/ready") == http.StatusOK })
+	eventually(t, "ready again", func() bool { return o.server.health("/health/ready") == http.StatusOK })
 }
 
 // notReady waits for readiness to notice; liveness has nothing to notice.
 func (o *outage) notReady(t *testing.T) {
 	t.Helper()
-	eventually(t, 10*time.Second, "/health/ready answers 503", func() bool {
+	eventually(t, "/health/ready answers 503", func() bool {
 		return o.server.health("/health/ready") == http.StatusServiceUnavailable
 	})
-	if got := o.server.health("/health/live"); got != http.StatusOK {
-		t.Errorf("/health/live answers %d while Redis is away, expected 200", got)
-	}
+	equal(t, o.server.health("/health/live"), http.StatusOK, "/health/live answers")
 }
 
 func TestRedisKilled(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, uncached...)
+	o := newOutage(t, (*redistest.Server).URL, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
-	port := o.redis.port
-	o.redis.kill()
+	port := o.redis.Port
+	o.redis.Kill()
 	o.unavailable(t)
 	o.notReady(t)
 	o.unavailable(t)
 
-	redis, err := startRedis(t.TempDir(), port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.redis = redis
+	o.redis = startRedisOn(t, port)
 	// Redis is back, its facts are not: a deny, and no memory of what was.
 	o.revision = ""
-	eventually(t, 10*time.Second, "answers again", func() bool {
+	eventually(t, "answers again", func() bool {
 		r := post(t, o.url("/access/v1/evaluation"), allowedThere)
 		return r.status == http.StatusOK
 	})
@@ -164,7 +154,7 @@ func TestRedisKilled(t *testing.T) {
 // more.
 func (o *outage) leaseEnds(t *testing.T) {
 	t.Helper()
-	eventually(t, 5*time.Second, "the lease is over", func() bool {
+	eventually(t, "the lease is over", func() bool {
 		return post(t, o.url("/access/v1/evaluation"), allowedThere).status != http.StatusOK
 	})
 }
@@ -209,31 +199,32 @@ func (o *outage) askAllTheWhile(t *testing.T, statuses ...int) func(t *testing.T
 
 func TestRedisPaused(t *testing.T) {
 	t.Parallel()
-	o := newOutage(t, (*redisServer).url, uncached...)
+	o := newOutage(t, (*redistest.Server).URL, uncached...)
 	o.allow(t, "ann", "view", patient("p-1"))
 	wrong := o.askAllTheWhile(t)
-	if err := o.redis.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, o.redis.Pause())
 	o.unavailable(t)
 	o.notReady(t)
-	var group sync.WaitGroup
-	for range 40 { // a crowd waits no longer than one
-		group.Go(func() {
-			start := time.Now()
-			r, err := send(t.Context(), http.MethodPost, o.url("/access/v1/evaluation"), allowedThere)
-			if err != nil || r.status != http.StatusServiceUnavailable {
-				t.Errorf("%v %v, expected 503", r, err)
-			}
-			if took := time.Since(start); took > requestTimeout+slack {
-				t.Errorf("one of many took %v", took)
-			}
-		})
-	}
-	group.Wait()
-	if err := o.redis.signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	inTime(t, func() string { // a crowd waits no longer than one
+		var group sync.WaitGroup
+		var longest atomic.Int64
+		for range 40 {
+			group.Go(func() {
+				began := time.Now()
+				r, err := send(t.Context(), http.MethodPost, o.url("/access/v1/evaluation"), allowedThere)
+				check(t, err == nil && r.status == http.StatusServiceUnavailable, "%v %v, expected 503", r, err)
+				if took := int64(time.Since(began)); took > longest.Load() {
+					longest.Store(took)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Duration(longest.Load()); took > requestTimeout+slack {
+			return fmt.Sprintf("one of many took %v", took)
+		}
+		return ""
+	})
+	noError(t, o.redis.Resume())
 	o.recovers(t)
 	wrong(t)
 }
@@ -251,8 +242,8 @@ func TestRedisTalksRubbish(t *testing.T) {
 func talksRubbish(t *testing.T, staleness time.Duration, flags ...string) {
 	t.Helper()
 	var m *meddler
-	o := newOutage(t, func(r *redisServer) string {
-		m = newMeddler(t, r.addr())
+	o := newOutage(t, func(r *redistest.Server) string {
+		m = newMeddler(t, r.Addr())
 		return m.url()
 	}, flags...)
 	always := func(text string) func([]byte) ([]byte, bool) {
@@ -322,30 +313,13 @@ func talksRubbish(t *testing.T, staleness time.Duration, flags ...string) {
 // TestStartedBeforeRedis starts a sidecar whose Redis is not there yet.
 func TestStartedBeforeRedis(t *testing.T) {
 	t.Parallel()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	away := &redisServer{port: port}
-	s, err := launch(serverOptions{}, append([]string{"--redis", away.url()}, shortTimeouts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	port := try(redistest.FreePort()).must(t)
+	away := &redistest.Server{Port: port}
+	s := serveAnyway(t, nil, append([]string{"--redis", away.URL()}, shortTimeouts...)...)
 	o := &outage{organisation: &organisation{name: "riverside", records: clinic(), server: s}, redis: away, file: writeFacts(t, merge(nil, clinic()...))}
-	eventually(t, startTimeout, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
 	o.unavailable(t)
 	o.notReady(t)
-	redis, err := startRedis(t.TempDir(), port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.kill)
-	o.redis = redis
+	o.redis = startRedisOn(t, port)
 	o.load(t)
 	o.recovers(t)
 }

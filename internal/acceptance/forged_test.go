@@ -86,14 +86,9 @@ func spoken(place []string, q question, name string) bool {
 // forged returns the question with one member more.
 func forged(t *testing.T, q question, place []string, f forgery) map[string]any {
 	t.Helper()
-	encoded, err := json.Marshal(q)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoded := try(json.Marshal(q)).must(t)
 	var out map[string]any
-	if err := json.Unmarshal(encoded, &out); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(encoded, &out))
 	at := out
 	for _, step := range place {
 		next, there := at[step].(map[string]any)
@@ -141,9 +136,7 @@ func TestForgedFactsChangeNothing(t *testing.T) {
 			allowed++
 		}
 	}
-	if allowed != 3 {
-		t.Errorf("%d of the honest questions are allowed, expected the last 3", allowed)
-	}
+	check(t, allowed == 3, "%d of the honest questions are allowed, expected the last 3", allowed)
 	var tries []attempt
 	for _, f := range forgeries {
 		for _, place := range places {
@@ -216,9 +209,7 @@ func (o *organisation) tryBatches(t *testing.T, questions []question, honest []j
 			bodies[i] = a.body
 		}
 		got := decode[struct{ Evaluations []json.RawMessage }](t, post(t, o.url("/access/v1/evaluations"), map[string]any{"evaluations": bodies}))
-		if len(got.Evaluations) != len(part) {
-			t.Fatalf("%d answers to %d questions", len(got.Evaluations), len(part))
-		}
+		require(t, len(got.Evaluations) == len(part), "%d answers to %d questions", len(got.Evaluations), len(part))
 		for i, a := range part {
 			if answer := canonical(t, got.Evaluations[i]); !bytes.Equal(answer, honest[a.honest]) {
 				t.Errorf("%v with %s: %s, expected %s", questions[a.honest], a.how, answer, honest[a.honest])
@@ -241,9 +232,7 @@ func (o *organisation) tryAlone(t *testing.T, questions []question, honest []jso
 		Decision bool
 		Context  map[string]any
 	}
-	if err := json.Unmarshal(honest[a.honest], &want); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(honest[a.honest], &want))
 	got := decode[struct {
 		Result struct {
 			Allow   bool
@@ -259,12 +248,7 @@ func (o *organisation) tryAlone(t *testing.T, questions []question, honest []jso
 func canonical(t *testing.T, in []byte) json.RawMessage {
 	t.Helper()
 	var v any
-	if err := json.Unmarshal(in, &v); err != nil {
-		t.Fatalf("%v in %s", err, in)
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	unmarshal(t, in, &v)
+	out := try(json.Marshal(v)).must(t)
 	return out
 }

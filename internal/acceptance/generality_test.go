@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"encoding/json"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,10 +25,7 @@ type sharing struct {
 // heard of, with its own subjects, resources, actions and reasons.
 func TestAnotherDomain(t *testing.T) {
 	t.Parallel()
-	here, err := filepath.Abs("testdata/documents")
-	if err != nil {
-		t.Fatal(err)
-	}
+	here := try(filepath.Abs("testdata/documents")).must(t)
 	s := serve(t, "--policies", filepath.Join(here, "policies"), "--data", filepath.Join(here, "data"))
 	user := func(id string) entity { return entity{Type: "user", ID: id} }
 	document := func(id string) entity { return entity{Type: "document", ID: id} }
@@ -59,9 +55,7 @@ func TestAnotherDomain(t *testing.T) {
 			t.Errorf("%v: /v1/data/authz/allow says %v", c.q, short)
 		}
 		whole := decode[struct{ Result map[string]any }](t, post(t, s.decisions()+"/v1/data/authz/decision", c.q.data()))
-		if whole.Result["allow"] != c.allow {
-			t.Errorf("%v: /v1/data/authz/decision says %v", c.q, whole)
-		}
+		check(t, whole.Result["allow"] == c.allow, "%v: /v1/data/authz/decision says %v", c.q, whole)
 	}
 
 	t.Run("what is asked passes through verbatim", func(t *testing.T) {
@@ -70,14 +64,10 @@ func TestAnotherDomain(t *testing.T) {
 		got := decode[sharing](t, post(t, s.decisions()+"/access/v1/evaluation", q))
 		wanted, _ := json.Marshal(map[string]any{"type": "user", "id": "ada", "properties": q.Subject.Properties})
 		seen, _ := json.Marshal(got.Context.Seen.Subject)
-		if string(canonical(t, seen)) != string(canonical(t, wanted)) {
-			t.Errorf("the policy saw the subject %s, expected %s and no facts", seen, wanted)
-		}
+		check(t, string(canonical(t, seen)) == string(canonical(t, wanted)), "the policy saw the subject %s, expected %s and no facts", seen, wanted)
 		wanted, _ = json.Marshal(q.Context)
 		seen, _ = json.Marshal(got.Context.Seen.Context)
-		if string(canonical(t, seen)) != string(canonical(t, wanted)) {
-			t.Errorf("the policy saw the context %s, expected %s", seen, wanted)
-		}
+		check(t, string(canonical(t, seen)) == string(canonical(t, wanted)), "the policy saw the context %s, expected %s", seen, wanted)
 	})
 	t.Run("undefined is a deny", func(t *testing.T) {
 		got := decode[sharing](t, post(t, s.decisions()+"/access/v1/evaluation", ask(user("ada"), "read", document("nothing"))))
@@ -92,9 +82,7 @@ func TestAnotherDomain(t *testing.T) {
 		got := decode[struct{ Evaluations []sharing }](t, post(t, s.decisions()+"/access/v1/evaluations", body)).Evaluations
 		want := []bool{true, true, false, false}
 		for i, w := range want {
-			if len(got) != len(want) || *got[i].Decision != w {
-				t.Fatalf("%+v, expected %v", got, want)
-			}
+			require(t, len(got) == len(want) && *got[i].Decision == w, "%+v, expected %v", got, want)
 		}
 	})
 }
@@ -103,9 +91,7 @@ func TestAnotherDomain(t *testing.T) {
 func copyData(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
-	if err := os.CopyFS(dir, os.DirFS("../../data")); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.CopyFS(dir, os.DirFS("../../data")))
 	return dir
 }
 
@@ -128,26 +114,16 @@ func TestANewResourceTypeIsAnEditOfData(t *testing.T) {
 
 	data := copyData(t)
 	file := filepath.Join(data, "catalogue", "data.json")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := try(os.ReadFile(file)).must(t)
 	var catalogue struct {
 		Types map[string]any `json:"types"`
 	}
-	if err := json.Unmarshal(text, &catalogue); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(text, &catalogue))
 	catalogue.Types["invoice"] = map[string]any{
 		"actions":    map[string]any{"view": map[string]any{}, "approve": map[string]any{}},
 		"references": map[string]any{"patient": map[string]any{"required": true}},
 	}
-	if text, err = json.Marshal(catalogue); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, os.WriteFile(file, try(json.Marshal(catalogue)).must(t), 0o600))
 	after := organisationOf(serve(t, "--facts", facts, "--data", data))
 	after.allow(t, "named", "approve", invoice("p-1")).grantedBy("named").needing("invoice:approve").because("patient_visible").through("patient_group_access")
 	after.deny(t, "named", "view", invoice("p-1"), "permission_missing")
@@ -162,7 +138,5 @@ func TestANewResourceTypeIsAnEditOfData(t *testing.T) {
 	if all := after.permissions(t, "named"); len(all) != 1 || all["invoice:approve"].Role != "named" {
 		t.Errorf("permissions of named: %+v", all)
 	}
-	if r := post(t, after.server.decisions()+"/access/v1/evaluation", ask("all", "view", thing("stock"))); r.status != http.StatusOK || !decode[decision](t, r).allowed() {
-		t.Errorf("what was there before: %v", r)
-	}
+	allowed(t, post(t, after.server.decisions()+"/access/v1/evaluation", ask("all", "view", thing("stock"))), "what was there before")
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,30 +20,20 @@ func TestPermissionsAreCacheable(t *testing.T) {
 		o := newOrganisation(t, s, role("r", "stock:view"), role("other", "stock:view"), teamMember("mark").holding("r"), teamMember("jordan").holding("r"))
 		first := get(t, o.url("/v1/permissions/mark"), o.included()...)
 		tag := first.header.Get("ETag")
-		if first.status != http.StatusOK || !regexp.MustCompile(`^(W/)?"[^"]+"$`).MatchString(tag) {
-			t.Fatalf("%v with the ETag %q", first, tag)
-		}
+		require(t, first.status == http.StatusOK && regexp.MustCompile(`^(W/)?"[^"]+"$`).MatchString(tag), "%v with the ETag %q", first, tag)
 		for _, match := range []string{tag, `"something", ` + tag, "*"} {
 			again := get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", match)...)
 			if again.status != http.StatusNotModified || len(again.body) != 0 || again.header.Get("ETag") != tag {
 				t.Errorf("If-None-Match %s: %v with the ETag %q, expected 304", match, again, again.header.Get("ETag"))
 			}
 		}
-		if r := get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", `"something"`)...); r.status != http.StatusOK {
-			t.Errorf("%v for a foreign ETag, expected 200", r)
-		}
-		if r := get(t, o.url("/v1/permissions/jordan"), append(o.included(), "If-None-Match", tag)...); r.status != http.StatusOK {
-			t.Errorf("%v for another member's ETag, expected 200", r)
-		}
+		answered(t, get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", `"something"`)...), http.StatusOK)
+		answered(t, get(t, o.url("/v1/permissions/jordan"), append(o.included(), "If-None-Match", tag)...), http.StatusOK)
 		o.change(t, role("r", "stock:view", "stock:update"))
 		changed := get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", tag)...)
-		if changed.status != http.StatusOK || changed.header.Get("ETag") == tag {
-			t.Errorf("%v after a change, expected 200 and another ETag than %s", changed, tag)
-		}
+		check(t, changed.status == http.StatusOK && changed.header.Get("ETag") != tag, "%v after a change, expected 200 and another ETag than %s", changed, tag)
 		o.change(t, teamMember("mark").holding("other"))
-		if r := get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", tag)...); r.status != http.StatusOK {
-			t.Errorf("%v when another role grants the same, expected 200", r)
-		}
+		answered(t, get(t, o.url("/v1/permissions/mark"), append(o.included(), "If-None-Match", tag)...), http.StatusOK)
 	})
 }
 
@@ -82,13 +71,9 @@ func TestMetadataComesFromConfiguration(t *testing.T) {
 		s := serve(t, "--facts", facts)
 		refused(t, get(t, s.decisions()+path, "Host", "evil.example"), http.StatusForbidden)
 		r := get(t, s.decisions()+path, "X-Forwarded-Host", "evil.example")
-		if strings.Contains(string(r.body), "evil") {
-			t.Errorf("the Host header speaks: %v", r)
-		}
+		check(t, !strings.Contains(string(r.body), "evil"), "the Host header speaks: %v", r)
 		got := decode[metadata](t, r)
-		if q := post(t, got.Evaluation, ask("ann", "view", patient("p-1"))); !decode[decision](t, q).allowed() {
-			t.Errorf("the endpoint of the metadata answers %v", q)
-		}
+		allowed(t, post(t, got.Evaluation, ask("ann", "view", patient("p-1"))), "the endpoint of the metadata answers")
 	})
 }
 
@@ -100,10 +85,7 @@ func TestUnixSocket(t *testing.T) {
 	local := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
-	response, err := local.Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(soundQuestion))
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := try(local.Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(soundQuestion))).must(t)
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"decision":true`) {
 		t.Errorf("%d %s %v", response.StatusCode, body, err)
@@ -119,12 +101,8 @@ func TestUnixSocket(t *testing.T) {
 	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), `"decision":true`) {
 		t.Errorf("without a Host: %s %v", answer, err)
 	}
-	s.mu.Lock()
-	addrs := strings.Join(s.addrs["decisions"], " ")
-	s.mu.Unlock()
-	if !strings.Contains(addrs, "unix://"+socket) || !strings.Contains(addrs, "127.0.0.1:") {
-		t.Errorf("it says that it listens at %q", addrs)
-	}
+	addrs := strings.Join(s.Addresses("decisions"), " ")
+	check(t, strings.Contains(addrs, "unix://"+socket) && strings.Contains(addrs, "127.0.0.1:"), "it says that it listens at %q", addrs)
 }
 
 // TestRequestID echoes what the caller calls a request, on good answers and on
@@ -153,7 +131,7 @@ func TestOrganisationNames(t *testing.T) {
 	for i, name := range names {
 		who := fmt.Sprintf("member-%d", i)
 		file := writeFacts(t, []record{role("r", "stock:view"), teamMember(who).holding("r")})
-		got := run(t, "", "import", "--redis", workbench.redis.url(), "--organisation", name, file)
+		got := run(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", name, file)
 		if got.code == 0 {
 			served[who] = &organisation{name: name, server: workbench.server(t)}
 		} else if !strings.Contains(strings.ToLower(got.stderr), "organisation") {
@@ -161,9 +139,7 @@ func TestOrganisationNames(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d names are taken", len(served), len(names))
-	if len(served) < 2 {
-		t.Fatalf("only %d of the names are taken", len(served))
-	}
+	require(t, len(served) >= 2, "only %d of the names are taken", len(served))
 	for own, o := range served {
 		for who := range served {
 			r := post(t, o.server.decisions()+"/organisations/"+escape(o.name)+"/access/v1/evaluation", ask(who, "view", thing("stock")))
@@ -188,22 +164,16 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, path := range []string{"/health/live", "/health/ready"} {
-		if got := s.health(path); got != http.StatusOK {
-			t.Errorf("%s answers %d", path, got)
-		}
+		equal(t, s.health(path), http.StatusOK, "%s answers", path)
 		refused(t, get(t, s.decisions()+path), http.StatusNotFound)
 	}
 	refused(t, get(t, s.decisions()+"/metrics"), http.StatusNotFound)
-	if r := post(t, s.diagnostic()+"/access/v1/evaluation", soundQuestion); r.status != http.StatusNotFound {
-		t.Errorf("the diagnostic address decides: %v", r)
-	}
+	answered(t, post(t, s.diagnostic()+"/access/v1/evaluation", soundQuestion), http.StatusNotFound, "the diagnostic address decides")
 	address := strings.TrimPrefix(s.diagnostic(), "http://")
 	if got := run(t, "", "healthcheck", "--diagnostic-addr", address); got.code != 0 || got.stdout+got.stderr != "" {
 		t.Errorf("healthcheck: exit code %d, %q %q, expected 0 and silence", got.code, got.stdout, got.stderr)
 	}
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
+	s.end(t)
 	if got := run(t, "", "healthcheck", "--diagnostic-addr", address); got.code != 1 || got.stderr == "" {
 		t.Errorf("healthcheck of nobody: exit code %d, %q, expected 1 and why", got.code, got.stderr)
 	}
@@ -212,10 +182,7 @@ func TestHealth(t *testing.T) {
 // TestTokens lets in who bears a token of the file, and nobody else.
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(file, []byte("# callers\nbilling 5f2b0a9d4c7e4c1e8d3a\n\nfrontdesk 0c8d7b6a5f4e3d2c1b0a\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeFile(t, "tokens", "# callers\nbilling 5f2b0a9d4c7e4c1e8d3a\n\nfrontdesk 0c8d7b6a5f4e3d2c1b0a\n")
 	s := serve(t, "--facts", writeFacts(t, merge(nil, clinic()...)), "--tokens", file)
 	const path = "/access/v1/evaluation"
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer 5f2b0a9d4c7e4c1e8d3", "Bearer 5f2b0a9d4c7e4c1e8d3a0", "Bearer billing", "Bearer 5F2B0A9D4C7E4C1E8D3A",
@@ -223,21 +190,15 @@ func TestTokens(t *testing.T) {
 		for _, path := range []string{path, "/access/v1/evaluations", "/v1/data/authz/allow", "/v1/permissions", "/organisations/riverside" + path} {
 			r := post(t, s.decisions()+path, soundQuestion, "Authorization", header)
 			refused(t, r, http.StatusUnauthorized)
-			if r.header.Get("WWW-Authenticate") == "" {
-				t.Errorf("%s with %q: no WWW-Authenticate", path, header)
-			}
+			check(t, r.header.Get("WWW-Authenticate") != "", "%s with %q: no WWW-Authenticate", path, header)
 		}
 		refused(t, post(t, s.decisions()+path, "{", "Authorization", header), http.StatusUnauthorized) // who it is comes before what it says
 	}
 	for _, token := range []string{"5f2b0a9d4c7e4c1e8d3a", "0c8d7b6a5f4e3d2c1b0a"} {
-		if r := post(t, s.decisions()+path, soundQuestion, "Authorization", "Bearer "+token); !decode[decision](t, r).allowed() {
-			t.Errorf("%v", r)
-		}
+		allowed(t, post(t, s.decisions()+path, soundQuestion, "Authorization", "Bearer "+token))
 	}
-	if log := s.log.String(); strings.Contains(log, "5f2b0a9d4c7e4c1e8d3a") || strings.Contains(log, "0c8d7b6a5f4e3d2c1b0a") {
+	if log := s.Log.String(); strings.Contains(log, "5f2b0a9d4c7e4c1e8d3a") || strings.Contains(log, "0c8d7b6a5f4e3d2c1b0a") {
 		t.Error("a token is in the log")
 	}
-	if got := s.health("/health/ready"); got != http.StatusOK {
-		t.Errorf("a probe without a token gets %d", got)
-	}
+	equal(t, s.health("/health/ready"), http.StatusOK, "a probe without a token gets")
 }

@@ -1,12 +1,15 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/caregate/caregate/internal/process"
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 // bench is what every test works at: the binary, one Redis and one server on
@@ -14,7 +17,7 @@ import (
 type bench struct {
 	binary string
 	dir    string
-	redis  *redisServer
+	redis  *redistest.Server
 
 	once   sync.Once
 	shared *server
@@ -35,14 +38,14 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	workbench.dir = dir
 	workbench.binary = filepath.Join(dir, "caregate")
-	if err := build(workbench.binary, raceFlags()...); err != nil {
+	if err := process.Build(context.Background(), workbench.binary, raceFlags()...); err != nil {
 		return fail(err)
 	}
-	workbench.redis, err = startRedis(dir, 0)
+	workbench.redis, err = redistest.Start(dir)
 	if err != nil {
 		return fail(err)
 	}
-	defer workbench.redis.kill()
+	defer workbench.redis.Kill()
 	defer workbench.stopShared()
 	return m.Run()
 }
@@ -61,29 +64,17 @@ func raceFlags() []string {
 	return []string{"-race"}
 }
 
-// build makes the binary that operators run.
-func build(path string, flags ...string) error {
-	args := append([]string{"build", "-o", path}, flags...)
-	command := exec.Command("go", append(args, "../../cmd/caregate")...)
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("building caregate: %w\n%s", err, out)
-	}
-	return nil
-}
-
 // server returns the server that reads the common Redis, started by the first
 // test that needs it.
 func (b *bench) server(t *testing.T) *server {
 	t.Helper()
 	b.once.Do(func() {
-		b.shared, b.err = launch(serverOptions{}, "--redis", b.redis.unhurried(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216")
+		b.shared, b.err = launch(nil, "--redis", b.redis.Unhurried(), "--admin-addr", "127.0.0.1:0", "--max-body", "16777216")
 		if b.err == nil {
-			b.err = b.shared.waitReady()
+			b.err = b.shared.WaitReady()
 		}
 	})
-	if b.err != nil {
-		t.Fatalf("the server on the common Redis: %v", b.err)
-	}
+	require(t, b.err == nil, "the server on the common Redis: %v", b.err)
 	return b.shared
 }
 
@@ -91,7 +82,7 @@ func (b *bench) stopShared() {
 	if b.shared == nil {
 		return
 	}
-	if err := b.shared.stop(); err != nil {
+	if err := b.shared.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance: the server on the common Redis:", err)
 	}
 }

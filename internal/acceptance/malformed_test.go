@@ -220,9 +220,7 @@ func TestMalformedRequests(t *testing.T) {
 		c.path = "/v1/data/authz/decision"
 		cases = append(cases, c)
 	}
-	if len(cases) < 60 {
-		t.Fatalf("only %d cases", len(cases))
-	}
+	require(t, len(cases) >= 60, "only %d cases", len(cases))
 	t.Logf("%d requests", len(cases))
 	for i, c := range cases {
 		t.Run(strings.TrimPrefix(c.path, "/")+": "+c.name, func(t *testing.T) { c.refused(t, s.decisions(), fmt.Sprintf("request-%d", i)) })
@@ -239,11 +237,9 @@ func (c malformed) refused(t *testing.T, base, id string) {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
-	r := must(t)(send(t.Context(), method, base+c.path, c.body, append([]string{"X-Request-ID", id}, c.header...)...))
+	r := sent(t, method, base+c.path, c.body, append([]string{"X-Request-ID", id}, c.header...)...)
 	p := refused(t, r, status)
-	if got := r.header.Get("X-Request-ID"); got != id {
-		t.Errorf("X-Request-ID is %q, expected %q", got, id)
-	}
+	equal(t, r.header.Get("X-Request-ID"), id, "X-Request-ID is")
 	switch {
 	case status == http.StatusMethodNotAllowed:
 		if r.header.Get("Allow") == "" {
@@ -270,9 +266,7 @@ func TestABadItemIsADeniedItem(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			body := `{"evaluations":[` + soundQuestion + `,` + c.body.(string) + `,` + soundQuestion + `]}`
 			got := decode[struct{ Evaluations []decision }](t, post(t, o.url("/access/v1/evaluations"), body)).Evaluations
-			if len(got) != 3 || !got[0].allowed() || !got[2].allowed() {
-				t.Fatalf("%v, expected the first and the third of three to be allowed", got)
-			}
+			require(t, len(got) == 3 && got[0].allowed() && got[2].allowed(), "%v, expected the first and the third of three to be allowed", got)
 			if got[1].Decision == nil || *got[1].Decision {
 				t.Errorf("the bad item: %v, expected a decision of false", got[1])
 			}

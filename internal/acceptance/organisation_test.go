@@ -2,8 +2,6 @@ package acceptance
 
 import (
 	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -51,9 +49,7 @@ func (embeddedStore) install(t *testing.T, o *organisation, _ []record) {
 	t.Helper()
 	file := writeFacts(t, o.records)
 	if o.server != nil {
-		if err := o.server.stop(); err != nil {
-			t.Fatal(err)
-		}
+		o.server.end(t)
 	}
 	o.server = serve(t, "--facts", file, "--organisation", o.name, "--admin-addr", "127.0.0.1:0", "--max-body", "16777216")
 }
@@ -65,17 +61,13 @@ func (redisStore) name() string { return "redis" }
 
 func (redisStore) install(t *testing.T, o *organisation, changed []record) {
 	t.Helper()
-	o.imported(t, mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", o.name, writeFacts(t, changed)))
+	o.imported(t, mustRun(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", o.name, writeFacts(t, changed)))
 	o.server = workbench.server(t)
 }
 
 func writeFacts(t *testing.T, records []record) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "facts.jsonl")
-	if err := os.WriteFile(file, lines(records), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return writeFile(t, "facts.jsonl", string(lines(records)))
 }
 
 var organisationCount atomic.Int64
@@ -104,9 +96,7 @@ func (o *organisation) change(t *testing.T, changed ...record) {
 func (o *organisation) imported(t *testing.T, got result) {
 	t.Helper()
 	said := regexp.MustCompile(`revision (\d+\.\S+)`).FindStringSubmatch(got.stderr + got.stdout)
-	if said == nil {
-		t.Fatalf("an import does not say its revision: %s%s", got.stdout, got.stderr)
-	}
+	require(t, said != nil, "an import does not say its revision: %s%s", got.stdout, got.stderr)
 	o.revision = said[1]
 }
 
@@ -135,14 +125,10 @@ type answer struct {
 func (o *organisation) decide(t *testing.T, q question) answer {
 	t.Helper()
 	got := decode[decision](t, post(t, o.url("/access/v1/evaluation"), q, o.included()...))
-	if got.Decision == nil {
-		t.Fatalf("%v: an answer without a decision", q)
-	}
+	require(t, got.Decision != nil, "%v: an answer without a decision", q)
 	batch := decode[struct{ Evaluations []decision }](t, post(t, o.url("/access/v1/evaluations"),
 		map[string]any{"evaluations": []question{q}}, o.included()...))
-	if len(batch.Evaluations) != 1 || !reflect.DeepEqual(batch.Evaluations[0], got) {
-		t.Errorf("%v: evaluation says %v, evaluations %v", q, got, batch.Evaluations)
-	}
+	check(t, len(batch.Evaluations) == 1 && reflect.DeepEqual(batch.Evaluations[0], got), "%v: evaluation says %v, evaluations %v", q, got, batch.Evaluations)
 	whole := decode[struct {
 		Result struct {
 			Allow   *bool
@@ -163,9 +149,7 @@ func (o *organisation) decide(t *testing.T, q question) answer {
 func (o *organisation) allow(t *testing.T, who any, does string, to entity) answer {
 	t.Helper()
 	a := o.decide(t, ask(who, does, to))
-	if !a.allowed() {
-		t.Errorf("%v: denied with %v, expected an allow", a.question, a.decision)
-	}
+	check(t, a.allowed(), "%v: denied with %v, expected an allow", a.question, a.decision)
 	return a
 }
 
@@ -228,9 +212,4 @@ func (a answer) pointingAt(references ...string) answer {
 		a.t.Errorf("%v: references %q, expected %q", a.question, got, references)
 	}
 	return a
-}
-
-func sameSet(a, b []string) bool {
-	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))), slices.Compact(slices.Sorted(slices.Values(b)))) &&
-		len(a) == len(b)
 }

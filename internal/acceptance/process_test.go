@@ -1,46 +1,23 @@
 package acceptance
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
-)
 
-const (
-	startTimeout = 30 * time.Second // a start under a loaded machine and the race detector
-	stopTimeout  = 20 * time.Second
+	"github.com/caregate/caregate/internal/process"
+	"github.com/caregate/caregate/internal/redistest"
 )
-
-// serverOptions is how a server is started other than by its flags.
-type serverOptions struct {
-	env []string // beside PATH, HOME and the timeouts, the only ones that are inherited
-}
 
 // server is a running `caregate serve`.
-type server struct {
-	command *exec.Cmd
-	log     logBuffer // stderr
-	said    logBuffer // stdout
-	stopped sync.Once
-	stopErr error
-
-	mu     sync.Mutex
-	addrs  map[string][]string // by listener
-	ready  chan struct{}       // closed by the line "ready"
-	exited chan struct{}       // closed when the process is gone
-}
+type server struct{ *process.Sidecar }
 
 // caregate returns the command with an environment of its own, so that nothing
 // of the machine's leaks into a test, and with timeouts that a busy machine
@@ -51,177 +28,154 @@ func caregate(env []string, args ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + workbench.dir, "CAREGATE_FACTS_TIMEOUT=5s", "CAREGATE_REQUEST_TIMEOUT=20s",
 	}, env...)
 	command.Dir = workbench.dir
-	command.SysProcAttr = childAttributes()
 	return command
 }
 
-// launch starts `caregate serve` on free ports of the loopback address, with
-// the flags given, and does not wait for anything.
-func launch(options serverOptions, flags ...string) (*server, error) {
+// launch starts `caregate serve` on free ports of the loopback address, with variables of the environment and flags. It
+// does not wait until the server is ready.
+func launch(env []string, flags ...string) (*server, error) {
 	args := []string{"serve"}
 	for _, flag := range []string{"--addr", "--diagnostic-addr"} {
 		if !hasFlag(flags, flag) {
 			args = append(args, flag, "127.0.0.1:0")
 		}
 	}
-	if !hasFlag(flags, "--facts") && !hasFlag(flags, "--redis") && !hasFlag(flags, "--data") {
+	if !slices.ContainsFunc([]string{"--facts", "--redis", "--data", "--admin-addr"}, func(flag string) bool { return hasFlag(flags, flag) }) {
 		args = append(args, "--admin-addr", "127.0.0.1:0") // the example is administered on a port of its own
 	}
-	s := &server{
-		command: caregate(options.env, append(args, flags...)...),
-		addrs:   map[string][]string{},
-		ready:   make(chan struct{}),
-		exited:  make(chan struct{}),
-	}
-	s.command.Stdout = &s.said
-	stderr, err := s.command.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.command.Start(); err != nil {
-		return nil, err
-	}
-	go s.follow(stderr)
-	return s, nil
+	s, err := process.Serve(caregate(env, append(args, flags...)...))
+	return &server{s}, err
 }
 
 func hasFlag(flags []string, name string) bool {
-	for _, flag := range flags {
-		if flag == name || strings.HasPrefix(flag, name+"=") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(flags, func(flag string) bool { return flag == name || strings.HasPrefix(flag, name+"=") })
 }
 
-// follow reads the log until the process ends.
-func (s *server) follow(stderr io.Reader) {
-	lines := bufio.NewReader(stderr)
-	ready := false
-	for {
-		line, err := lines.ReadBytes('\n')
-		_, _ = s.log.Write(line)
-		var entry struct{ Msg, Listener, Addr string }
-		if json.Unmarshal(line, &entry) == nil {
-			switch {
-			case entry.Msg == "listening":
-				s.mu.Lock()
-				s.addrs[entry.Listener] = append(s.addrs[entry.Listener], entry.Addr)
-				s.mu.Unlock()
-			case entry.Msg == "ready" && !ready:
-				ready = true
-				close(s.ready)
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	_ = s.command.Wait() // ProcessState has the exit code
-	close(s.exited)
-}
-
-// waitReady waits for the line "ready".
-func (s *server) waitReady() error {
-	select {
-	case <-s.ready:
-		return nil
-	case <-s.exited:
-		return fmt.Errorf("it ended with exit code %d:\n%s", s.exitCode(), s.log.String())
-	case <-time.After(startTimeout):
-		_ = s.stop()
-		return fmt.Errorf("it was not ready within %v:\n%s", startTimeout, s.log.String())
-	}
-}
-
-// serve starts a server that is stopped, and whose log is looked through for
-// panics and races, when the test ends.
-func serve(t *testing.T, flags ...string) *server {
+// start is launch for a server that ends with the test at the latest.
+func start(t *testing.T, env []string, flags ...string) *server {
 	t.Helper()
-	return serveWith(t, serverOptions{}, flags...)
-}
-
-func serveWith(t *testing.T, options serverOptions, flags ...string) *server {
-	t.Helper()
-	s, err := launch(options, flags...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
-			t.Errorf("caregate serve %s: %v", strings.Join(flags, " "), err)
-		}
-	})
-	if err := s.waitReady(); err != nil {
-		t.Fatalf("caregate serve %s: %v", strings.Join(flags, " "), err)
-	}
+	s := try(launch(env, flags...)).must(t)
+	t.Cleanup(s.Kill)
 	return s
 }
 
-// stop ends the server as Kubernetes does. A server that does not end by
-// itself, or ends with an error, or wrote of a panic or a race, is an error.
-func (s *server) stop() error {
-	s.stopped.Do(func() {
-		_ = s.command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-s.exited:
-		case <-time.After(stopTimeout):
-			_ = s.command.Process.Kill()
-			<-s.exited
-			s.stopErr = fmt.Errorf("it did not end within %v of SIGTERM", stopTimeout)
-			return
-		}
-		log := s.log.String()
-		switch {
-		case strings.Contains(log, "DATA RACE"):
-			s.stopErr = fmt.Errorf("a data race:\n%s", log)
-		case strings.Contains(log, "panic:") || strings.Contains(log, "goroutine 1 ["):
-			s.stopErr = fmt.Errorf("a panic:\n%s", log)
-		case s.exitCode() != 0:
-			s.stopErr = fmt.Errorf("exit code %d after SIGTERM:\n%s", s.exitCode(), log)
-		}
-	})
-	return s.stopErr
+// serve starts a server and waits until it is ready. It is stopped, and its log is looked through for panics and races,
+// when the test ends.
+func serve(t *testing.T, flags ...string) *server {
+	t.Helper()
+	return serveWith(t, nil, flags...)
 }
 
-func (s *server) exitCode() int { return s.command.ProcessState.ExitCode() }
+// serveWith is serve with variables of the environment.
+func serveWith(t *testing.T, env []string, flags ...string) *server {
+	t.Helper()
+	s := start(t, env, flags...)
+	t.Cleanup(func() { s.end(t) })
+	noError(t, s.WaitReady())
+	return s
+}
 
-// url returns the address of the first listener of that name. Without one it is an address
-// that refuses at once, which a name, looked up by whatever resolver there is, may not do.
-func (s *server) url(listener string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.addrs[listener]) == 0 {
-		return "http://127.0.0.1:0/no-listener-" + listener
+// serveAnyway is serve for a server over a Redis that may not be right: it waits until it listens.
+func serveAnyway(t *testing.T, env []string, flags ...string) *server {
+	t.Helper()
+	s := start(t, env, flags...)
+	t.Cleanup(func() { s.end(t) })
+	eventually(t, "it listens", func() bool { return s.health("/health/live") == http.StatusOK })
+	return s
+}
+
+// end stops a server. One that does not end well fails the test.
+func (s *server) end(t *testing.T) {
+	t.Helper()
+	if err := s.Stop(); err != nil {
+		t.Errorf("%q: %v", s.Args(), err)
 	}
-	return "http://" + s.addrs[listener][0]
 }
 
-func (s *server) decisions() string  { return s.url("decisions") }
-func (s *server) diagnostic() string { return s.url("diagnostic") }
-func (s *server) admin() string      { return s.url("admin") }
+// endsWell waits until a server that was told to has ended.
+func (s *server) endsWell(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.Exited():
+		check(t, s.ExitCode() == 0, "exit code %d:\n%s", s.ExitCode(), s.Log)
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+}
+
+// refusesToStart says that a server ends by itself, with exit code 1 and no stack, and returns what it says.
+func refusesToStart(t *testing.T, flags ...string) string {
+	t.Helper()
+	s := start(t, nil, flags...)
+	select {
+	case <-s.Exited():
+	case <-s.Ready():
+		t.Fatalf("it starts:\n%s", s.Log)
+	case <-time.After(patience):
+		t.Fatal("it neither starts nor ends")
+	}
+	said := s.Log.String()
+	check(t, s.ExitCode() == 1 && !strings.Contains(said, "goroutine "), "exit code %d, expected 1:\n%s", s.ExitCode(), said)
+	return said
+}
+
+func (s *server) decisions() string  { return s.URL("decisions") }
+func (s *server) diagnostic() string { return s.URL("diagnostic") }
+func (s *server) admin() string      { return s.URL("admin") }
 
 // health returns the status of a health path, 0 when nothing answers.
 func (s *server) health(path string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.diagnostic()+path, nil)
-	if err != nil {
-		return 0
-	}
-	response, err := client.Do(request)
+	response, err := client.Get(s.diagnostic() + path)
 	if err != nil {
 		return 0
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
 	return response.StatusCode
+}
+
+// metrics returns the text of /metrics.
+func (s *server) metrics(t *testing.T) string {
+	t.Helper()
+	return string(get(t, s.diagnostic()+"/metrics").body)
+}
+
+// startRedis starts a Redis that ends with the test.
+func startRedis(t *testing.T, arguments ...string) *redistest.Server {
+	t.Helper()
+	redis := try(redistest.Start(t.TempDir(), arguments...)).must(t)
+	t.Cleanup(redis.Kill)
+	return redis
+}
+
+// redisWith is startRedis with the facts of the organisation riverside.
+func redisWith(t *testing.T, records []record, arguments ...string) *redistest.Server {
+	t.Helper()
+	redis := startRedis(t, arguments...)
+	mustRun(t, string(lines(records)), "import", "--redis", redis.URL(), "--organisation", "riverside")
+	return redis
+}
+
+// startRedisOn is startRedis on a port, where another Redis was.
+func startRedisOn(t *testing.T, port int) *redistest.Server {
+	t.Helper()
+	redis := try(redistest.StartOn(port, t.TempDir())).must(t)
+	t.Cleanup(redis.Kill)
+	return redis
 }
 
 // result is what a command that ends by itself left behind.
 type result struct {
 	code           int
 	stdout, stderr string
+}
+
+// said is all that the command wrote.
+func (r result) said() string { return r.stdout + r.stderr }
+
+// ends compares the exit code of a command with the expected one.
+func ends(t *testing.T, got result, code int, about ...any) {
+	t.Helper()
+	check(t, got.code == code, "%sexit code %d, expected %d\n%s", beginning(about), got.code, code, got.said())
 }
 
 // run runs a subcommand to its end.
@@ -231,10 +185,8 @@ func run(t *testing.T, stdin string, args ...string) result {
 	command.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
+	noError(t, command.Start())
+	timer := time.AfterFunc(5*patience, func() { _ = command.Process.Kill() })
 	defer timer.Stop()
 	if _, failed := errors.AsType[*exec.ExitError](command.Wait()); failed && command.ProcessState.ExitCode() < 0 {
 		t.Fatalf("caregate %s did not end by itself:\n%s", strings.Join(args, " "), stderr.String())
@@ -246,38 +198,14 @@ func run(t *testing.T, stdin string, args ...string) result {
 func mustRun(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	got := run(t, stdin, args...)
-	if got.code != 0 {
-		t.Fatalf("caregate %s: exit code %d\n%s%s", strings.Join(args, " "), got.code, got.stdout, got.stderr)
-	}
+	require(t, got.code == 0, "caregate %s: exit code %d\n%s", strings.Join(args, " "), got.code, got.said())
 	return got
 }
 
-// logBuffer is a log that may be read while it is written.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// eventually polls until done says so. It fails the test at the deadline.
-func eventually(t *testing.T, within time.Duration, what string, done func() bool) {
+// writeFile writes a file in a folder of its own and returns its path.
+func writeFile(t *testing.T, name, text string) string {
 	t.Helper()
-	deadline := time.Now().Add(within)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	file := filepath.Join(t.TempDir(), name)
+	noError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
 }

@@ -3,10 +3,7 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,33 +11,6 @@ import (
 
 	"github.com/caregate/caregate/internal/soak"
 )
-
-// number reads an environment variable, or returns what it is without.
-func number(t *testing.T, name string, otherwise uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// seed is the same for all of a run. Every failure prints it.
-var seed = sync.OnceValues(func() (uint64, string) {
-	if text := os.Getenv("CAREGATE_TEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			panic("CAREGATE_TEST_SEED: " + err.Error())
-		}
-		return n, text
-	}
-	n := rand.Uint64()
-	return n, strconv.FormatUint(n, 10)
-})
 
 // tally counts what a property test has seen, so that it cannot pass by asking
 // only easy questions.
@@ -81,9 +51,8 @@ func (c *tally) complain(wrong string) bool {
 // organisations with the rules written in plain Go, over both stores.
 func TestDecisionsEqualTheRules(t *testing.T) {
 	const organisations = 16 // of each store
-	n, text := seed()
-	total := int(number(t, "CAREGATE_TEST_DECISIONS", uint64(max(30_000, soak.Cases(120_000)))))
-	t.Logf("CAREGATE_TEST_SEED=%s CAREGATE_TEST_DECISIONS=%d", text, total)
+	n := soak.Seed(t)
+	total := int(soak.Number(t, "CAREGATE_TEST_DECISIONS", uint64(max(30_000, soak.Cases(120_000)))))
 	seen := tally{codes: map[string]int{}}
 	start := time.Now()
 	t.Run("stores", func(t *testing.T) {
@@ -98,17 +67,13 @@ func TestDecisionsEqualTheRules(t *testing.T) {
 					compare(t, &seen, &nowhere, d, nil, 20)
 				}
 				if _, alone := s.(embeddedStore); alone {
-					if err := o.server.stop(); err != nil {
-						t.Error(err)
-					}
+					o.server.end(t)
 				}
 			}
 		})
 	})
 	t.Logf("%d decisions in %v, %d allowed, reasons %v", seen.decisions, time.Since(start).Round(time.Millisecond), seen.allowed, seen.codes)
-	if len(seen.complaints) > 0 {
-		t.Errorf("wrong answers: %v; again with CAREGATE_TEST_SEED=%s", seen.complaints, text)
-	}
+	check(t, len(seen.complaints) == 0, "wrong answers: %v", seen.complaints)
 	if seen.decisions < total || seen.allowed < total/10 || seen.allowed > total*7/10 {
 		t.Errorf("%d decisions and %d allowed of %d: the questions are too one-sided to show anything", seen.decisions, seen.allowed, total)
 	}
@@ -116,9 +81,7 @@ func TestDecisionsEqualTheRules(t *testing.T) {
 		"organisation_unknown", "subject_unknown", "subject_unsupported", "not_for_patients", "resource_type_unknown", "action_unknown",
 		"resource_unknown", "exists", "reference_missing", "reference_unknown", "permission_missing", "patient_not_visible",
 		"patient_group_not_accessible", "provider_not_bookable", "patient_mismatch"} {
-		if total >= 50_000 && seen.codes[code] == 0 {
-			t.Errorf("the reason %s was never seen", code)
-		}
+		check(t, total < 50_000 || seen.codes[code] != 0, "the reason %s was never seen", code)
 	}
 }
 

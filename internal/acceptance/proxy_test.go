@@ -20,10 +20,7 @@ type meddler struct {
 
 func newMeddler(t *testing.T, upstream string) *meddler {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := try(net.Listen("tcp", "127.0.0.1:0")).must(t)
 	m := &meddler{listener: listener, upstream: upstream, conns: map[net.Conn]bool{}}
 	var group sync.WaitGroup
 	group.Go(func() {

@@ -3,8 +3,6 @@ package acceptance
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,16 +21,7 @@ var administered = []string{"--admin-addr", "127.0.0.1:0", "--max-body", "167772
 // questioned is a server on the common Redis with a mapping of its own.
 func questioned(t *testing.T, mapping string, flags ...string) *server {
 	t.Helper()
-	return serve(t, slices.Concat([]string{"--redis", workbench.redis.unhurried(), "--filters", writeFile(t, "filters.json", mapping)}, administered, flags)...)
-}
-
-func writeFile(t *testing.T, name, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return serve(t, slices.Concat([]string{"--redis", workbench.redis.Unhurried(), "--filters", writeFile(t, "filters.json", mapping)}, administered, flags)...)
 }
 
 // over brings records into the common Redis, to be asked about at s.
@@ -74,9 +63,7 @@ func (s search) found(t *testing.T) []string {
 	var out []string
 	for _, raw := range s.Results {
 		var one struct{ Type, ID, Name string }
-		if err := json.Unmarshal(raw, &one); err != nil {
-			t.Fatalf("%v in %s", err, raw)
-		}
+		unmarshal(t, raw, &one)
 		var members map[string]any
 		_ = json.Unmarshal(raw, &members)
 		switch named := strings.HasPrefix(string(raw), `{"name":`); {
@@ -95,15 +82,11 @@ func (s search) found(t *testing.T) []string {
 func searched(t *testing.T, r reply, limit int) search {
 	t.Helper()
 	s := decode[search](t, r)
-	if s.Page.Next == nil || s.Page.Count == nil || s.Results == nil {
-		t.Fatalf("a page without a next_token, a count or results: %v", r)
-	}
+	require(t, s.Page.Next != nil && s.Page.Count != nil && s.Results != nil, "a page without a next_token, a count or results: %v", r)
 	if *s.Page.Count != len(s.Results) || len(s.Results) > limit {
 		t.Errorf("a page of at most %d says %d and has %d", limit, *s.Page.Count, len(s.Results))
 	}
-	if r.header.Get("Caregate-Revision") == "" || r.header.Get("Caregate-Policy") == "" {
-		t.Errorf("a page without a revision or a policy: %v", r.header)
-	}
+	check(t, r.header.Get("Caregate-Revision") != "" && r.header.Get("Caregate-Policy") != "", "a page without a revision or a policy: %v", r.header)
 	return s
 }
 
@@ -141,9 +124,7 @@ func (a asker) walk(t *testing.T, path string, body object, limit int) []string 
 		if token = *s.Page.Next; token == "" {
 			break
 		}
-		if n > 20_000 {
-			t.Fatal("the pages do not end")
-		}
+		require(t, n <= 20_000, "the pages do not end")
 	}
 	if !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
 		t.Errorf("pages of %d are not in the order of their bytes, or say something twice: %q", limit, all)
@@ -159,9 +140,7 @@ func refusedToken(t *testing.T, what string, r reply, statuses ...int) {
 		t.Errorf("%s: %v, expected one of %v", what, r, statuses)
 		return
 	}
-	if p := refused(t, r, r.status); p.Field != "page.token" {
-		t.Errorf("%s: the problem is with %q, expected page.token: %v", what, p.Field, r)
-	}
+	refusedFor(t, r, r.status, "page.token", "%s", what)
 }
 
 const (
@@ -188,11 +167,7 @@ func everyQuestion(who, whom string) map[string]object {
 func (a asker) everyAnswer(t *testing.T, who, whom string) {
 	t.Helper()
 	for path, body := range everyQuestion(who, whom) {
-		if r := a.ask(t, path, body); r.status != http.StatusOK {
-			t.Errorf("%s: %v", path, r)
-		}
+		answered(t, a.ask(t, path, body), http.StatusOK, "%s", path)
 	}
-	if r := a.ask(t, "/v1/reviews", object{"patient": whom}); r.status != http.StatusOK {
-		t.Errorf("/v1/reviews of a patient: %v", r)
-	}
+	answered(t, a.ask(t, "/v1/reviews", object{"patient": whom}), http.StatusOK, "/v1/reviews of a patient")
 }

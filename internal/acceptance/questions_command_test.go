@@ -13,9 +13,9 @@ import (
 func TestQuestionsOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	facts := writeFacts(t, exampleRecords(t))
-	mustRun(t, "", "import", "--redis", workbench.redis.url(), "--organisation", "questions", facts)
+	mustRun(t, "", "import", "--redis", workbench.redis.URL(), "--organisation", "questions", facts)
 	mapping := writeFile(t, "filters.json", mappedToTables)
-	for where, flags := range map[string][]string{"file": {"--facts", facts}, "Redis": {"--redis", workbench.redis.unhurried(), "--organisation", "questions"}} {
+	for where, flags := range map[string][]string{"file": {"--facts", facts}, "Redis": {"--redis", workbench.redis.Unhurried(), "--organisation", "questions"}} {
 		for i, c := range []struct {
 			code   int
 			stdout string // the whole of it, or what has to be in it after "…"
@@ -79,9 +79,7 @@ func TestPolicyVerify(t *testing.T) {
 	facts := writeFacts(t, exampleRecords(t))
 	got := mustRun(t, "", "policy", "verify", "--facts", facts, "--organisations", "2", "--seed", "7")
 	for _, shape := range []string{"check", "batch", "search", "SQLite", "UCAST"} {
-		if !strings.Contains(got.stdout, shape) {
-			t.Errorf("it says nothing of %s:\n%s", shape, got.stdout)
-		}
+		check(t, strings.Contains(got.stdout, shape), "it says nothing of %s:\n%s", shape, got.stdout)
 	}
 	if got := mustRun(t, "", "policy", "verify", "--policies", outside(t), "--data", data(t), "--organisations", "2"); !strings.Contains(got.stdout+got.stderr, "visibility.rego") {
 		t.Errorf("it does not name where the fragment is left:\n%s%s", got.stdout, got.stderr)
@@ -91,53 +89,32 @@ func TestPolicyVerify(t *testing.T) {
 		t.Errorf("no JSON: %s", got.stdout)
 	}
 	// The time is another for each answer: no two have to agree.
-	chance := filepath.Join(t.TempDir(), "chance")
-	if err := os.CopyFS(chance, os.DirFS("../../policies")); err != nil {
-		t.Fatal(err)
-	}
-	rewrite(t, filepath.Join(chance, "authz", "allow.rego"), "\tinput.subject.found\n", "\tinput.subject.found\n\ttime.now_ns() % 2 == 0\n")
+	chance := rewritten(t, "allow.rego", "\tinput.subject.found\n", "\tinput.subject.found\n\ttime.now_ns() % 2 == 0\n")
 	if got := run(t, "", "policy", "verify", "--policies", chance, "--data", data(t), "--organisations", "2"); got.code != 2 || !strings.Contains(got.stdout, "WRONG") {
 		t.Errorf("a policy by chance: exit code %d, expected 2\n%s%s", got.code, got.stdout, got.stderr)
 	} else if !strings.Contains(got.stdout, `{"kind":`) {
 		t.Errorf("no organisation is printed:\n%s", got.stdout)
 	}
-	broken := filepath.Join(t.TempDir(), "broken")
-	if err := os.CopyFS(broken, os.DirFS("../../policies")); err != nil {
-		t.Fatal(err)
-	}
-	rewrite(t, filepath.Join(broken, "authz", "allow.rego"), "permission.held", "permission.held :=")
+	broken := rewritten(t, "allow.rego", "permission.held", "permission.held :=")
 	if got := run(t, "", "policy", "verify", "--policies", broken, "--data", data(t)); got.code != 2 || !strings.Contains(got.stderr+got.stdout, "allow.rego") {
 		t.Errorf("a policy that does not compile: exit code %d, expected 2\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	for _, args := range [][]string{{"--policies", broken + "-not-there"}, {"--facts", facts + "-not-there"}, {"--organisations", "-1"}, {"surplus"}} {
-		if got := run(t, "", append([]string{"policy", "verify"}, args...)...); got.code != 1 {
-			t.Errorf("policy verify %q: exit code %d, expected 1\n%s%s", args, got.code, got.stdout, got.stderr)
-		}
+		ends(t, run(t, "", append([]string{"policy", "verify"}, args...)...), 1, "policy verify %q", args)
 	}
 }
 
 // data is the catalogue in the repository.
-func data(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs("../../data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
+func data(t *testing.T) string { t.Helper(); return absolute(t, "../../data") }
 
-// rewrite replaces text in a file, which has to have it.
-func rewrite(t *testing.T, file, old, with string) {
+// rewritten is a copy of the policy with one text of a file below authz replaced.
+func rewritten(t *testing.T, file, old, with string) string {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	edited := strings.Replace(string(text), old, with, 1)
-	if edited == string(text) {
-		t.Fatalf("%s does not say %q any more", file, old)
-	}
-	if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join(t.TempDir(), "policies")
+	noError(t, os.CopyFS(dir, os.DirFS("../../policies")))
+	path := filepath.Join(dir, "authz", file)
+	text := string(try(os.ReadFile(path)).must(t))
+	require(t, strings.Contains(text, old), "%s does not say %q any more", file, old)
+	noError(t, os.WriteFile(path, []byte(strings.Replace(text, old, with, 1)), 0o600))
+	return dir
 }

@@ -60,9 +60,7 @@ func TestAContextThatThePolicyCannotUseIsTheCallersError(t *testing.T) {
 	t.Parallel()
 	policies := t.TempDir()
 	for name, text := range map[string]string{"allow.rego": usesContext, "account.rego": usesContextExplained} {
-		if err := os.WriteFile(filepath.Join(policies, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, os.WriteFile(filepath.Join(policies, name), []byte(text), 0o600))
 	}
 	s := serve(t, "--facts", writeFacts(t, clinic()), "--policies", policies, "--filters", writeFile(t, "filters.json", mappedToTables))
 	a := asker{&organisation{name: "riverside", server: s}, ""}
@@ -99,15 +97,11 @@ func TestAContextThatThePolicyCannotUseIsTheCallersError(t *testing.T) {
 				field = "input." + field
 			}
 			r := send(path, body, merged(sound, object{name: value}))
-			if p := refused(t, r, http.StatusBadRequest); p.Field != field {
-				t.Errorf("the field is %q, expected %q: %v", p.Field, field, r)
-			}
+			refusedFor(t, r, http.StatusBadRequest, field)
 		})
 	}
 	for path, body := range questions {
-		if r := send(path, body, sound); r.status != http.StatusOK {
-			t.Errorf("%s with a sound context: %v", path, r)
-		}
+		answered(t, send(path, body, sound), http.StatusOK, "%s with a sound context", path)
 	}
 	for name, value := range map[string]any{"at": "noon", "pattern": "((", "all": array{"noon"}} {
 		for path, body := range questions {
@@ -128,9 +122,7 @@ func TestAContextThatThePolicyCannotUseIsTheCallersError(t *testing.T) {
 		}](t, r).Evaluations
 		for i, item := range got {
 			if i == 2 {
-				if !item.Decision {
-					t.Errorf("an item with a sound context: %v", r)
-				}
+				check(t, item.Decision, "an item with a sound context: %v", r)
 				continue
 			}
 			if begins := []string{"evaluations[0].", ""}[i] + "context." + name + ": "; item.Decision || item.Context.Error.Status != http.StatusBadRequest || !strings.HasPrefix(item.Context.Error.Message, begins) {
@@ -143,7 +135,7 @@ func TestAContextThatThePolicyCannotUseIsTheCallersError(t *testing.T) {
 	for _, listed := range []any{true, "a-1", array{object{}}, object{"a-1": "p-1"}, 7} {
 		blames(searchResource, appointments, "candidates", listed)
 	}
-	if log := s.log.String(); strings.Contains(log, `"level":"ERROR"`) {
+	if log := s.Log.String(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("the log has errors of the service's:\n%s", log)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // explanation is the answer to "why".
@@ -193,8 +195,7 @@ func (w *world) explained(q question, e explanation) string {
 // for nobody, and in the name of somebody else, who is told nothing.
 func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	denied, remedies := 0, 0
 	for i := range 3 {
 		d := newDice(n, uint64(51_000+i))
@@ -215,40 +216,32 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 				named = ordinary
 			}
 			if q.Subject.Type != "team_member" || q.Subject.ID != named {
-				if p := refused(t, a.as(named).ask(t, "/v1/explanations", q), http.StatusForbidden); p.Field != "subject" {
-					t.Errorf("%s in the name of %s: %+v", sent, named, p)
-				}
+				refusedFor(t, a.as(named).ask(t, "/v1/explanations", q), http.StatusForbidden, "subject", "%s in the name of %s", sent, named)
 			}
 			r := a.ask(t, "/v1/explanations", q)
 			var e explanation
 			var raw struct{ Context map[string]any }
 			if e = decode[explanation](t, r); json.Unmarshal(r.body, &raw) != nil || e.Decision == nil || *e.Decision != d.w.decide(q) {
-				t.Fatalf("%s: explained as %v; CAREGATE_TEST_SEED=%s", sent, r, text)
+				t.Fatalf("%s: explained as %v", sent, r)
 			}
 			for name := range raw.Context {
-				if name != "reasons" && name != "reason_user" {
-					t.Errorf("an ordinary caller is told %s: %v", name, r)
-				}
+				check(t, name == "reasons" || name == "reason_user", "an ordinary caller is told %s: %v", name, r)
 			}
 			if !slices.Equal(e.Context.Reasons, checked.reasons().Reasons) || e.Context.ReasonUser["en"] == "" {
 				t.Errorf("%s: explained as %v, decided as %v", sent, r, checked)
 			}
 			said := string(r.body) + fmt.Sprint(r.header)
 			for _, id := range d.w.secrets(string(sent)) {
-				if strings.Contains(said, id) {
-					t.Errorf("%s: an ordinary caller is told of %s: %v", sent, id, r)
-				}
+				check(t, !strings.Contains(said, id), "%s: an ordinary caller is told of %s: %v", sent, id, r)
 			}
 			admin := decode[explanation](t, a.as("zqrootvk").ask(t, "/v1/explanations", q))
 			if *admin.Decision != *e.Decision || !reflect.DeepEqual(admin.Context.Reasons, e.Context.Reasons) || !reflect.DeepEqual(admin.Context.ReasonUser, e.Context.ReasonUser) {
 				t.Errorf("%s: explained as %+v and as %v", sent, admin, r)
 			}
 			if wrong := d.w.explained(q, admin); wrong != "" {
-				t.Errorf("%s: %s: %+v\n  %s; CAREGATE_TEST_SEED=%s", sent, wrong, admin, d.w.facts(q), text)
+				t.Errorf("%s: %s: %+v\n  %s", sent, wrong, admin, d.w.facts(q))
 			}
-			if *admin.Decision && len(admin.Context.Remedies) > 0 {
-				t.Errorf("%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
-			}
+			check(t, !*admin.Decision || len(admin.Context.Remedies) == 0, "%s: an allow with remedies: %+v", sent, admin.Context.Remedies)
 			if !*admin.Decision {
 				denied++
 			}
@@ -259,9 +252,7 @@ func TestExplanationsTellNobodyMoreThanTheyMayKnow(t *testing.T) {
 		}
 	}
 	t.Logf("%d denied, %d remedies", denied, remedies)
-	if denied < 200 || remedies < 100 {
-		t.Errorf("%d denied, %d remedies: too few to show anything", denied, remedies)
-	}
+	check(t, denied >= 200 && remedies >= 100, "%d denied, %d remedies: too few to show anything", denied, remedies)
 	a := asker{&organisation{name: "riverside", server: serve(t)}, "amara"}
 	good := object{"subject": member("oscar"), "action": object{"name": "view"}, "resource": patient("p-1")}
 	for name, c := range map[string]object{"context.x": {"context": object{"x": 1}}, "x": {"x": 1}, "subject.x": {"subject": object{"type": "team_member", "id": "oscar", "x": 1}}, "resource.id": {"resource": object{"type": "patient"}}} {

@@ -49,12 +49,8 @@ func TestFiltersRefuse(t *testing.T) {
 			t.Errorf("%s: %v, expected %v", name, r, c.statuses)
 			continue
 		}
-		if p := refused(t, r, r.status); p.Field != c.field {
-			t.Errorf("%s: the problem is with %q, expected %q: %s", name, p.Field, c.field, p.Detail)
-		}
-		if strings.Contains(string(r.body), "DROP") && !strings.Contains(string(r.body), "detail") {
-			t.Errorf("%s: %v", name, r)
-		}
+		refusedFor(t, r, r.status, c.field, "%s", name)
+		check(t, !strings.Contains(string(r.body), "DROP") || strings.Contains(string(r.body), "detail"), "%s: %v", name, r)
 	}
 	for _, body := range []string{``, `{`, `[]`, `null`, `{}{}`, `{"subject":1}`, `{"dialect":"sqlite","dialect":"mysql","subject":{"type":"team_member","id":"mark"},"action":{"name":"view"},"resource":{"type":"patient"}}`} {
 		if r := a.ask(t, "/v1/filters", body); r.status != http.StatusBadRequest {
@@ -71,9 +67,7 @@ func TestFiltersRefuse(t *testing.T) {
 	} {
 		for _, dialect := range []string{"sqlite", "postgresql", "mysql", "sqlserver"} {
 			f := decode[filterAnswer](t, a.ask(t, "/v1/filters", merged(merged(good, change), object{"dialect": dialect})))
-			if f.Where == nil || strings.Contains(*f.Where, "DROP") || strings.Contains(*f.Where, "zq") {
-				t.Errorf("a hostile %s in %s: %+v", name, dialect, f)
-			}
+			check(t, f.Where != nil && !strings.Contains(*f.Where, "DROP") && !strings.Contains(*f.Where, "zq"), "a hostile %s in %s: %+v", name, dialect, f)
 		}
 	}
 	// A sidecar without a mapping says what is missing.
@@ -114,10 +108,7 @@ func TestFiltersOfVeryMany(t *testing.T) {
 	d := &dice{w: &w}
 	d.learn()
 	a := over(t, servers[0], d.records()...)
-	db, err := sql.Open("sqlite", ":memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := try(sql.Open("sqlite", ":memory:")).must(t)
 	db.SetMaxOpenConns(1)
 	defer db.Close()
 	h := hostDatabase{DB: db}
@@ -144,9 +135,7 @@ func TestFiltersOfVeryMany(t *testing.T) {
 				body := object{"subject": member(who), "action": object{"name": "view"}, "resource": object{"type": kind}, "dialect": "sqlite"}
 				f := decode[filterAnswer](t, a.ask(t, "/v1/filters", body))
 				got := h.shown(t, kind, f)
-				if len(got) != rows || len(f.Args) > 200 {
-					t.Errorf("mapping %d: %s sees %d of %s with %d values, expected %d", k, who, len(got), kind, len(f.Args), rows)
-				}
+				check(t, len(got) == rows && len(f.Args) <= 200, "mapping %d: %s sees %d of %s with %d values, expected %d", k, who, len(got), kind, len(f.Args), rows)
 			}
 		}
 		if got := a.walk(t, searchResource, object{"subject": member(who), "action": object{"name": "view"}, "resource": object{"type": "patient"}}, 1000); len(got) != want {

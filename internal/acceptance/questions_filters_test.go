@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	_ "modernc.org/sqlite"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // mappedToTables maps every type that has rows of its own, with all
@@ -40,10 +42,7 @@ type hostDatabase struct {
 
 func newHostDatabase(t *testing.T, d *dice) hostDatabase {
 	t.Helper()
-	db, err := sql.Open("sqlite", ":memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := try(sql.Open("sqlite", ":memory:")).must(t)
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	h := hostDatabase{db, map[string][]entity{}}
@@ -54,9 +53,7 @@ func newHostDatabase(t *testing.T, d *dice) hostDatabase {
 		h.must(t, "CREATE TABLE "+strings.NewReplacer(",", " "+text+",", ")", " "+text+")").Replace(table))
 	}
 	h.must(t, "CREATE TABLE staff (id "+text+", books BOOLEAN)")
-	if _, err := db.Exec("BEGIN"); err != nil {
-		t.Fatal(err)
-	}
+	try(db.Exec("BEGIN")).must(t)
 	for _, id := range d.patients {
 		p := d.w.patients[id]
 		h.must(t, "INSERT INTO patients VALUES (?, ?)", id, p.group)
@@ -129,9 +126,7 @@ type ucast struct {
 // shown is the ids of the rows that a filter shows, in the order of bytes.
 func (h hostDatabase) shown(t *testing.T, kind string, f filterAnswer) []string {
 	t.Helper()
-	if f.Where == nil || f.Args == nil || f.UCAST != nil {
-		t.Fatalf("a filter without a clause: %+v", f)
-	}
+	require(t, f.Where != nil && f.Args != nil && f.UCAST == nil, "a filter without a clause: %+v", f)
 	rows, err := h.QueryContext(context.Background(), `SELECT id FROM `+filterTables[kind]+` WHERE 1 = ? AND `+*f.Where+` AND 2 = ?`, slices.Concat([]any{1}, f.Args, []any{2})...)
 	if err != nil {
 		t.Fatalf("%v: %s", err, *f.Where)
@@ -140,18 +135,14 @@ func (h hostDatabase) shown(t *testing.T, kind string, f filterAnswer) []string 
 	var out []string
 	for rows.Next() {
 		var id *string
-		if err := rows.Scan(&id); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, rows.Scan(&id))
 		if id == nil {
 			t.Errorf("a row without an id is shown by %s", *f.Where)
 			continue
 		}
 		out = append(out, *id)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, rows.Err())
 	slices.Sort(out)
 	return out
 }
@@ -205,9 +196,7 @@ func (u ucast) wellFormed(t *testing.T) []ucast {
 	default:
 		t.Errorf("no UCAST: %+v", u)
 	}
-	if u.Field == "" || len(u.Value) == 0 {
-		t.Errorf("no UCAST: %+v", u)
-	}
+	check(t, u.Field != "" && len(u.Value) != 0, "no UCAST: %+v", u)
 	return []ucast{u}
 }
 
@@ -215,8 +204,7 @@ func (u ucast) wellFormed(t *testing.T) []ucast {
 // of random organisations, and holds the rows against the rules and checks.
 func TestFiltersShowWhatChecksAllow(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	servers := []*server{questioned(t, mappedToTables), questioned(t, mappedToIDs)}
 	types := []string{"patient", "patient", "provider", "appointment", "appointment", "clinical_note", "report", "stock"}
 	asked, showed, checked, matches := 0, 0, 0, map[string]int{}
@@ -270,16 +258,14 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 				}
 				f := decode[filterAnswer](t, r)
 				f.sound(t)
-				if r.header.Get("Caregate-Revision") != a.revision {
-					t.Errorf("a filter at %q, expected %q", r.header.Get("Caregate-Revision"), a.revision)
-				}
+				check(t, r.header.Get("Caregate-Revision") == a.revision, "a filter at %q, expected %q", r.header.Get("Caregate-Revision"), a.revision)
 				got := h.shown(t, q.Resource.Type, f)
 				asked++
 				showed += len(got)
 				matches[f.Matches]++
 				if !slices.Equal(got, expected) {
 					sent, _ := json.Marshal(body)
-					t.Errorf("mapping %d: %s\n  shows    %q\n  expected %q\n  by %s %v\n  CAREGATE_TEST_SEED=%s", k, sent, got, expected, *f.Where, f.Args, text)
+					t.Errorf("mapping %d: %s\n  shows    %q\n  expected %q\n  by %s %v", k, sent, got, expected, *f.Where, f.Args)
 				}
 				if k == 0 && d.often(0.2) && q.Resource.Properties == nil {
 					var allowed []string
@@ -290,13 +276,11 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 					}
 					checked += len(rows)
 					if slices.Sort(allowed); !slices.Equal(allowed, got) {
-						t.Errorf("a filter shows %q, checks allow %q; CAREGATE_TEST_SEED=%s", got, allowed, text)
+						t.Errorf("a filter shows %q, checks allow %q", got, allowed)
 					}
 				}
 				u := decode[filterAnswer](t, a.ask(t, "/v1/filters", merged(body, object{"dialect": "ucast"})))
-				if u.UCAST == nil || u.Where != nil || u.Args != nil || u.Matches != f.Matches {
-					t.Fatalf("UCAST %+v of what matches %q", u, f.Matches)
-				}
+				require(t, u.UCAST != nil && u.Where == nil && u.Args == nil && u.Matches == f.Matches, "UCAST %+v of what matches %q", u, f.Matches)
 				leaves := u.UCAST.wellFormed(t)
 				if want := map[string]string{"all": "or", "none": "and"}[u.Matches]; want != "" && (u.UCAST.Operator != want || len(leaves) != 2) {
 					t.Errorf("%s as UCAST is %+v", u.Matches, *u.UCAST)
@@ -308,7 +292,7 @@ func TestFiltersShowWhatChecksAllow(t *testing.T) {
 					}
 				}
 				if slices.Sort(shown); !slices.Equal(shown, expected) {
-					t.Errorf("mapping %d: %v: UCAST shows %q, expected %q: %+v; CAREGATE_TEST_SEED=%s", k, body, shown, expected, *u.UCAST, text)
+					t.Errorf("mapping %d: %v: UCAST shows %q, expected %q: %+v", k, body, shown, expected, *u.UCAST)
 				}
 				for dialect, parameter := range map[string]string{"postgresql": "$7", "sqlserver": "@p7", "mysql": "?"} {
 					o := decode[filterAnswer](t, a.ask(t, "/v1/filters", merged(body, object{"dialect": dialect, "first_parameter": 7})))

@@ -13,17 +13,13 @@ func (a asker) looks(t *testing.T, what string, administrator bool, headers ...s
 	q := ask("oscar", "view", patient("p-1"))
 	r := a.ask(t, "/v1/explanations", q, headers...)
 	if own := len(headers) > 1 && strings.Count(headers[1], ".") == 2; own && !administrator { // a signed token, and nobody trusted
-		if p := refused(t, r, http.StatusForbidden); p.Field != "subject" {
-			t.Errorf("%s about somebody else: %+v", what, p)
-		}
+		refusedFor(t, r, http.StatusForbidden, "subject", "%s about somebody else", what)
 	} else if e := decode[explanation](t, r); *e.Decision || (len(e.Context.Remedies) > 0) != administrator || (len(e.Context.Routes) > 0) != administrator {
 		t.Errorf("%s is told %+v", what, e)
 	}
 	for path, body := range map[string]object{"/v1/reviews": {"team_member": "mark"}, "/v1/previews": {"edits": array{object{"unlink": object{"relation": "access", "from": "mark", "to": "diabetes"}}}}} {
 		r := a.ask(t, path, body, headers...)
-		if administrator && r.status != http.StatusOK || !administrator && r.status != http.StatusForbidden {
-			t.Errorf("%s at %s: %v", what, path, r)
-		}
+		answered(t, r, map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[administrator], "%s at %s", what, path)
 	}
 }
 

@@ -2,26 +2,20 @@ package acceptance
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // outside is a copy of the policy that says the same, outside of what can be
 // turned into a filter.
 func outside(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "policies")
-	if err := os.CopyFS(dir, os.DirFS("../../policies")); err != nil {
-		t.Fatal(err)
-	}
-	rewrite(t, filepath.Join(dir, "authz", "visibility", "visibility.rego"), "input.resource.patient_group in input.subject.access",
+	return rewritten(t, "visibility/visibility.rego", "input.resource.patient_group in input.subject.access",
 		"count([g | some g in input.subject.access; g == input.resource.patient_group]) > 0")
-	return dir
 }
 
 // counter reads a metric, 0 if it is not there.
@@ -31,10 +25,7 @@ func counter(t *testing.T, s *server, name string) float64 {
 	if said == nil {
 		return 0
 	}
-	n, err := strconv.ParseFloat(string(said[1]), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := try(strconv.ParseFloat(string(said[1]), 64)).must(t)
 	return n
 }
 
@@ -42,7 +33,7 @@ func counter(t *testing.T, s *server, name string) float64 {
 // cannot be taken apart: searches are right, filters are refused.
 func TestAPolicyOutsideTheFragment(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	d := newDice(n, 61_000)
 	d.w.roles["root role"], d.w.members["root"] = []string{"*:*"}, staff{role: "root role"}
 	d.learn()
@@ -51,9 +42,7 @@ func TestAPolicyOutsideTheFragment(t *testing.T) {
 	for range 150 {
 		q := d.wanted()
 		limit := pick(d, []int{1, 3, 1000})
-		if got := a.walk(t, q.path, q.body, limit); !slices.Equal(got, q.expected) {
-			t.Errorf("%s by %d: %v\n  found    %q\n  expected %q\n  CAREGATE_TEST_SEED=%s", q.path, limit, q.body, got, q.expected, text)
-		}
+		sameList(t, a.walk(t, q.path, q.body, limit), q.expected, "%s by %d: %v", q.path, limit, q.body)
 	}
 	if got := counter(t, s, "caregate_search_evaluated_total"); got == 0 {
 		t.Error("caregate_search_evaluated_total is 0")
@@ -76,12 +65,10 @@ func TestAPolicyOutsideTheFragment(t *testing.T) {
 		}
 	}
 	lines := 0
-	for line := range strings.Lines(s.log.String()) {
+	for line := range strings.Lines(s.Log.String()) {
 		if strings.Contains(line, "visibility.rego") {
 			lines++
 		}
 	}
-	if lines != 1 {
-		t.Errorf("the log says %d times where the policy left the fragment, expected once:\n%s", lines, s.log.String())
-	}
+	check(t, lines == 1, "the log says %d times where the policy left the fragment, expected once:\n%s", lines, s.Log.String())
 }

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestPagesWhileFactsChange changes the facts between pages: each page is true
 // at the revision that it states, and none before the one that was passed back.
 func TestPagesWhileFactsChange(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	pagesTurned, changes := 0, 0
 	for i := range 3 {
 		d := newDice(n, uint64(91_000+i))
@@ -30,9 +32,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 				r := a.ask(t, q.path, paged(q.body, 2, token))
 				page := searched(t, r, 2)
 				pagesTurned++
-				if r.header.Get("Caregate-Revision") != a.revision {
-					t.Fatalf("a page at %s, expected %s", r.header.Get("Caregate-Revision"), a.revision)
-				}
+				require(t, r.header.Get("Caregate-Revision") == a.revision, "a page at %s, expected %s", r.header.Get("Caregate-Revision"), a.revision)
 				// What the rules say now, after what was found before.
 				var now []string
 				for k, one := range q.universe {
@@ -42,7 +42,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 				}
 				found := page.found(t)
 				if len(found) > len(now) || !slices.Equal(found, now[:len(found)]) || (*page.Page.Next == "" && len(found) != len(now)) {
-					t.Fatalf("%s %v: page %d at %s is %q and the token %q, expected of %q; CAREGATE_TEST_SEED=%s", q.path, q.body, turn, a.revision, found, *page.Page.Next, now, text)
+					t.Fatalf("%s %v: page %d at %s is %q and the token %q, expected of %q", q.path, q.body, turn, a.revision, found, *page.Page.Next, now)
 				}
 				if got = append(got, found...); len(found) > 0 {
 					from = got
@@ -61,9 +61,7 @@ func TestPagesWhileFactsChange(t *testing.T) {
 			}
 		}
 	}
-	if pagesTurned < 60 || changes < 30 {
-		t.Errorf("%d pages and %d changes: too few to show anything; CAREGATE_TEST_SEED=%s", pagesTurned, changes, text)
-	}
+	check(t, pagesTurned >= 60 && changes >= 30, "%d pages and %d changes: too few to show anything", pagesTurned, changes)
 }
 
 func manyPatients(n int) []record {
@@ -83,14 +81,10 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 		good := object{"subject": member("ann"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
 		first := searched(t, a.ask(t, searchResource, paged(good, 3, "")), 3)
 		token := *first.Page.Next
-		if token == "" {
-			t.Fatal("20 patients on a page of 3 have no next")
-		}
+		require(t, token != "", "20 patients on a page of 3 have no next")
 		for name, limit := range map[string]object{"with its limit": {"limit": 3, "token": token}, "without": {"token": token}} {
 			next := searched(t, a.ask(t, searchResource, merged(good, object{"page": limit})), 3)
-			if got := next.found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
-				t.Errorf("the second page %s: %q", name, got)
-			}
+			sameList(t, next.found(t), []string{"p-00003", "p-00004", "p-00005"}, "the second page %s", name)
 		}
 		for name, change := range map[string]object{
 			"subject": {"subject": member("bob")}, "nobody": {"subject": member("nobody")}, "a patient": {"subject": patient("p-00001")}, "action": {"action": object{"name": "update"}},
@@ -100,9 +94,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 		} {
 			refusedToken(t, "another "+name, a.ask(t, searchResource, merged(paged(good, 3, token), change)), http.StatusBadRequest)
 		}
-		if p := refused(t, a.ask(t, searchResource, paged(good, 4, token)), http.StatusBadRequest); p.Field != "page.limit" {
-			t.Errorf("another limit: %+v", p)
-		}
+		refusedFor(t, a.ask(t, searchResource, paged(good, 4, token)), http.StatusBadRequest, "page.limit", "another limit")
 		refusedToken(t, "a search for subjects", a.ask(t, searchSubject, paged(object{"subject": object{"type": "team_member"}, "action": object{"name": "view"}, "resource": patient("p-00001")}, 3, token)), http.StatusBadRequest)
 		refusedToken(t, "a search for actions", a.ask(t, searchAction, paged(object{"subject": member("ann"), "resource": patient("p-00001")}, 3, token)), http.StatusBadRequest)
 		// Every token that is another is refused, or means another place to begin at.
@@ -145,9 +137,7 @@ func TestTokensAreGoodForTheirSearchAlone(t *testing.T) {
 			}
 		}
 		a.revision = "rubbish"
-		if p := refused(t, a.ask(t, searchResource, good), http.StatusBadRequest); p.Field != "Caregate-At-Least" {
-			t.Errorf("rubbish for a revision: %+v", p)
-		}
+		refusedFor(t, a.ask(t, searchResource, good), http.StatusBadRequest, "Caregate-At-Least", "rubbish for a revision")
 		a.revision = revision
 	})
 }
@@ -166,15 +156,11 @@ func whole(found []string) bool {
 // are another history, and the sealed tokens of a process end with it.
 func TestTokensOfLostFacts(t *testing.T) {
 	t.Parallel()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(redis.kill)
+	redis := startRedis(t)
 	file := writeFacts(t, manyPatients(12_000))
-	load := func() { mustRun(t, "", "import", "--redis", redis.url(), "--organisation", "riverside", file) }
+	load := func() { mustRun(t, "", "import", "--redis", redis.URL(), "--organisation", "riverside", file) }
 	load()
-	flags := append([]string{"--redis", redis.unhurried(), "--max-staleness", "400ms", "--policies", outside(t)}, administered...)
+	flags := append([]string{"--redis", redis.Unhurried(), "--max-staleness", "400ms", "--policies", outside(t)}, administered...)
 	s := serve(t, flags...)
 	a := asker{&organisation{name: "riverside", server: s}, ""}
 	good := object{"subject": member("ann"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
@@ -190,34 +176,24 @@ func TestTokensOfLostFacts(t *testing.T) {
 	}
 	sealed := seal()
 
-	if _, err := redis.do("FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
+	try(redis.Do("FLUSHALL")).must(t)
 	r := a.ask(t, searchResource, paged(good, 3, plain), "Caregate-Consistency", "full")
 	refusedToken(t, "after FLUSHALL", r, http.StatusPreconditionFailed)
 	load()
 	refusedToken(t, "after a restore", a.ask(t, searchResource, paged(good, 3, plain), "Caregate-Consistency", "full"), http.StatusPreconditionFailed)
 	refusedToken(t, "sealed, after a restore", a.ask(t, searchResource, paged(seesNone, 3, sealed), "Caregate-Consistency", "full"), http.StatusPreconditionFailed)
-	if got := a.walk(t, searchResource, good, 1000); len(got) != 12_000 {
-		t.Errorf("after a restore %d of 12000 are found", len(got))
-	}
-	if got := a.walk(t, searchResource, seesNone, 1000); len(got) != 0 {
-		t.Errorf("she sees nobody, and finds %q", got)
-	}
+	hasLength(t, a.walk(t, searchResource, good, 1000), 12_000, "after a restore are found")
+	hasLength(t, a.walk(t, searchResource, seesNone, 1000), 0, "she sees nobody, and finds")
 	sealed = seal()
 	for i := 2; i < len(sealed); i++ {
 		refusedToken(t, "a sealed token that was opened", a.ask(t, searchResource, paged(seesNone, 3, sealed[:i]+string(sealed[i]^1)+sealed[i+1:])), http.StatusBadRequest)
 	}
 	plain = *searched(t, a.ask(t, searchResource, paged(good, 3, "")), 3).Page.Next
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
-	}
+	s.end(t)
 	a.server = serve(t, flags...)
-	if got := searched(t, a.ask(t, searchResource, paged(good, 3, plain)), 3).found(t); !slices.Equal(got, []string{"p-00003", "p-00004", "p-00005"}) {
-		t.Errorf("after a restart: %q", got)
-	}
+	sameList(t, searched(t, a.ask(t, searchResource, paged(good, 3, plain)), 3).found(t), []string{"p-00003", "p-00004", "p-00005"}, "after a restart")
 	refusedToken(t, "sealed by another process", a.ask(t, searchResource, paged(seesNone, 3, sealed)), http.StatusBadRequest)
 	// Another policy says something else of what comes next.
-	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.unhurried()}, administered...)...)}, ""}
+	b := asker{&organisation{name: "riverside", server: serve(t, append([]string{"--redis", redis.Unhurried()}, administered...)...)}, ""}
 	refusedToken(t, "of another policy", b.ask(t, searchResource, paged(good, 3, plain)), http.StatusConflict)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // sight is a part of a preview: patients, by route.
@@ -135,8 +137,7 @@ func (a asker) seen(t *testing.T, members []string) map[string][]string {
 // what was said with full searches before and after.
 func TestPreviewsAreWhatHappens(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	made, total := 0, map[string]int{}
 	for i := range 3 {
 		d := newDice(n, uint64(71_000+i))
@@ -197,9 +198,7 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 			}
 			made++
 			p := decode[preview](t, r)
-			if got := r.header.Get("Caregate-Revision"); got != a.revision {
-				t.Errorf("a preview at %s, expected %s", got, a.revision)
-			}
+			equal(t, r.header.Get("Caregate-Revision"), a.revision, "a preview at")
 			a.revision = really.header.Get("Caregate-Revision")
 			everybody := slices.Sorted(maps.Keys(after.members))
 			now := a.seen(t, everybody)
@@ -226,26 +225,20 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 				}
 				m := p.Members[at]
 				if m.Before != len(before[id]) || m.After != len(now[id]) || !m.Gained.same(g) || !m.Lost.same(l) || !m.Still.same(s) {
-					t.Errorf("%q: %+v, expected %d and %d, gained %+v lost %+v still %+v: %s; CAREGATE_TEST_SEED=%s", id, m, len(before[id]), len(now[id]), g, l, s, sent, text)
+					t.Errorf("%q: %+v, expected %d and %d, gained %+v lost %+v still %+v: %s", id, m, len(before[id]), len(now[id]), g, l, s, sent)
 				}
 				for _, one := range slices.Concat(m.Gained.Examples) {
-					if slices.Contains(before[id], one) || !slices.Contains(now[id], one) {
-						t.Errorf("%q does not gain %q", id, one)
-					}
+					check(t, !slices.Contains(before[id], one) && slices.Contains(now[id], one), "%q does not gain %q", id, one)
 				}
 				for _, one := range m.Lost.Examples {
-					if !slices.Contains(before[id], one) || slices.Contains(now[id], one) {
-						t.Errorf("%q does not lose %q", id, one)
-					}
+					check(t, slices.Contains(before[id], one) && !slices.Contains(now[id], one), "%q does not lose %q", id, one)
 				}
 				for _, one := range m.Still.Examples {
-					if !slices.Contains(before[id], one) || !slices.Contains(now[id], one) {
-						t.Errorf("%q does not still see %q", id, one)
-					}
+					check(t, slices.Contains(before[id], one) && slices.Contains(now[id], one), "%q does not still see %q", id, one)
 				}
 			}
 			if p.Changes == nil || *p.Changes != (d.w.canonical() != after.canonical()) || !p.Gained.same(gained) || !p.Lost.same(lost) || !p.Still.same(still) || p.TeamMembers != concerned || len(p.Members) != concerned {
-				t.Errorf("%v\n  expected gained %+v lost %+v still %+v of %d: %s; CAREGATE_TEST_SEED=%s\n facts:\n%s", r, gained, lost, still, concerned, sent, text, d.w.canonical())
+				t.Errorf("%v\n  expected gained %+v lost %+v still %+v of %d: %s\n facts:\n%s", r, gained, lost, still, concerned, sent, d.w.canonical())
 			}
 			total["gained"] += gained.Patients
 			total["lost"] += lost.Patients
@@ -258,15 +251,12 @@ func TestPreviewsAreWhatHappens(t *testing.T) {
 		}
 	}
 	t.Logf("%d changes, %v", made, total)
-	if made < 50 || total["gained"] < 20 || total["lost"] < 20 || total["still"] < 5 {
-		t.Errorf("%d changes, %v: too few to show anything", made, total)
-	}
+	check(t, made >= 50 && total["gained"] >= 20 && total["lost"] >= 20 && total["still"] >= 5, "%d changes, %v: too few to show anything", made, total)
 }
 
 // TestTurningOffViewAllPatients is "I turned off View All Patients and she
 // still sees them": nothing changes by asking, and what is said happens.
 func TestTurningOffViewAllPatients(t *testing.T) {
-	t.Parallel()
 	overTheExample(t, func(t *testing.T, amara directory) {
 		a := asker{amara.organisation, "amara"}
 		off := object{"edits": array{object{"set": object{"kind": "role", "id": "practice-manager", "permissions": array{"patient:view", "report:view", "schedule:*", "settings:view", "settings:update", "user:view"}}}}}
@@ -287,9 +277,7 @@ func TestTurningOffViewAllPatients(t *testing.T) {
 			refused(t, a.as(actor).ask(t, "/v1/reviews", object{"patient": "p-1"}), http.StatusForbidden)
 		}
 		for _, actor := range []string{"patient:p-1", "x:y"} {
-			if r := a.as(actor).ask(t, "/v1/previews", off); r.status != http.StatusForbidden && r.status != http.StatusBadRequest && r.status != http.StatusUnauthorized {
-				t.Errorf("as %s: %v", actor, r)
-			}
+			answeredOneOf(t, a.as(actor).ask(t, "/v1/previews", off), []int{http.StatusForbidden, http.StatusBadRequest, http.StatusUnauthorized}, "as %s", actor)
 		}
 		for _, actor := range []string{"elena", "ines", "team_member:amara"} { // who may update settings
 			decode[preview](t, a.as(actor).ask(t, "/v1/previews", off))
@@ -314,20 +302,12 @@ func TestTurningOffViewAllPatients(t *testing.T) {
 			t.Errorf("asking made the revision %s of %s", after, before)
 		}
 		made := amara.post(t, "/edits", off)
-		if made.status != http.StatusOK {
-			t.Fatalf("turning it off: %v", made)
-		}
+		require(t, made.status == http.StatusOK, "turning it off: %v", made)
 		a.revision = made.header.Get("Caregate-Revision")
-		if got := a.seen(t, []string{"elena"})["elena"]; len(got) != 6 {
-			t.Errorf("elena still sees %q", got)
-		}
+		hasLength(t, a.seen(t, []string{"elena"})["elena"], 6, "elena still sees")
 		r := decode[review](t, a.ask(t, "/v1/reviews", object{"team_member": "elena"}))
-		if !reflect.DeepEqual(counts(r.Routes), remain) || r.Patients != 6 {
-			t.Errorf("the review says %+v", r)
-		}
+		check(t, reflect.DeepEqual(counts(r.Routes), remain) && r.Patients == 6, "the review says %+v", r)
 		p = decode[preview](t, a.ask(t, "/v1/previews", off))
-		if *p.Changes || p.TeamMembers != 0 || len(p.Members) != 0 {
-			t.Errorf("the same once more: %+v", p)
-		}
+		check(t, !*p.Changes && p.TeamMembers == 0 && len(p.Members) == 0, "the same once more: %+v", p)
 	})
 }

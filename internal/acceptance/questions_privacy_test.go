@@ -2,8 +2,6 @@ package acceptance
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,29 +20,14 @@ func TestNoIdentifierOfAQuestionLeavesByTelemetry(t *testing.T) {
 func asksPrivately(t *testing.T, flags []string) {
 	t.Helper()
 	m := marked
-	traces := &collector{}
-	receiver := httptest.NewServer(traces)
-	defer receiver.Close()
-	redis, err := startRedis(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer redis.kill()
-	mustRun(t, string(lines([]record{
+	s := servePrivately(t, []record{
 		role("admin", "*:*"), role("viewer", "patient:view", "appointment:view"), patientGroup("g"), patientGroup("h"), teamMember(m["colleague"]).holding("admin"),
 		teamMember(m["member"]).holding("viewer").seeing("g"), teamMember(m["provider"]).bookableBy("g"), patientIn("g", m["patient"]).caredForBy(m["member"]), patientIn("h", m["unseen patient"]),
-	})), "import", "--redis", redis.url(), "--organisation", "riverside")
-	s := serveWith(t, serverOptions{env: []string{
-		"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT=" + receiver.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=50",
-	}}, slices.Concat([]string{"--redis", redis.url(), "--log-level", "debug", "--facts-timeout", "200ms", "--request-timeout", "2s", "--max-body", "65536", "--max-staleness", "400ms",
-		"--filters", writeFile(t, "filters.json", mappedToIDs)}, flags)...)
-	statuses := map[int]int{}
+	}, append([]string{"--facts-timeout", "200ms", "--request-timeout", "2s", "--max-staleness", "400ms", "--filters", writeFile(t, "filters.json", mappedToIDs)}, flags...)...)
 	everything := func(who []string, actors ...string) {
 		for _, actor := range actors {
 			request := func(path string, body any, headers ...string) reply {
-				r := post(t, s.decisions()+path, body, append(headers, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Caregate-Actor", actor)...)
-				statuses[r.status]++
-				return r
+				return s.send(t, "decisions", http.MethodPost, path, body, append(headers, "Caregate-Actor", actor)...)
 			}
 			for _, who := range who {
 				for _, whom := range []string{m["patient"], m["unseen patient"], m["stranger"]} {
@@ -80,28 +63,13 @@ func asksPrivately(t *testing.T, flags []string) {
 	}
 	everything([]string{m["member"], m["provider"], m["stranger"]}, m["colleague"])
 	everything([]string{m["member"]}, m["member"], "patient:"+m["patient"], m["stranger"], "x:"+m["stranger"], "")
-	if err := redis.signal(sigstop); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, s.redis.Pause())
 	time.Sleep(500 * time.Millisecond)
 	for path, body := range everyQuestion(m["member"], m["patient"]) {
-		statuses[post(t, s.decisions()+path, body, "Caregate-Actor", m["colleague"]).status]++
+		s.send(t, "decisions", http.MethodPost, path, body, "Caregate-Actor", m["colleague"])
 	}
-	redis.kill()
+	s.redis.Kill()
 	everything([]string{m["member"]}, m["colleague"])
-	t.Logf("answers by status: %v", statuses)
-	for _, status := range []int{200, 400, 403, 404, 503} {
-		if statuses[status] == 0 {
-			t.Errorf("no answer with %d: the requests are too much alike to show anything", status)
-		}
-	}
-	if statuses[500] > 0 {
-		t.Errorf("%d answers are faults:\n%s", statuses[500], s.log.String())
-	}
-	metrics := get(t, s.diagnostic()+"/metrics")
-	if err := s.stop(); err != nil { // and the last spans are sent
-		t.Error(err)
-	}
-	eventually(t, 5*time.Second, "spans of searches", func() bool { return strings.Contains(traces.text(), searchResource) })
-	nobodyNamed(t, map[string]string{"the log": s.log.String(), "/metrics": string(metrics.body), "the traces": traces.text()})
+	check(t, s.statuses[500] == 0, "%d answers are faults:\n%s", s.statuses[500], s.Log)
+	s.tellsNobody(t, searchResource, 200, 400, 403, 404, 503)
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // opened counts whom else somebody could now ask the same about: pairs of
@@ -98,7 +100,7 @@ func (w *world) edit(t *testing.T, e object) {
 // printed, and every one of some, each on an organisation of its own.
 func TestRemediesAllow(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	fresh, counted := 45, 0
 	verbs := map[string]int{}
 	for i := range 4 {
@@ -114,9 +116,7 @@ func TestRemediesAllow(t *testing.T) {
 			e := decode[explanation](t, a.ask(t, "/v1/explanations", q))
 			last := -1
 			for k, r := range e.Context.Remedies {
-				if r.Text == "" || len(r.Edit) != 1 {
-					t.Errorf("%s: the remedy %+v", sent, r)
-				}
+				check(t, r.Text != "" && len(r.Edit) == 1, "%s: the remedy %+v", sent, r)
 				for verb, what := range r.Edit {
 					body, _ := what.(object)
 					verbs[fmt.Sprint(verb, " ", body["kind"], body["relation"])]++
@@ -131,14 +131,12 @@ func TestRemediesAllow(t *testing.T) {
 				}
 				after := d.w.clone()
 				after.edit(t, r.Edit)
-				if !after.decide(q) {
-					t.Errorf("%s: the remedy %v allows nothing by the rules; CAREGATE_TEST_SEED=%s", sent, r.Edit, text)
-				}
+				check(t, after.decide(q), "%s: the remedy %v allows nothing by the rules", sent, r.Edit)
 				if r.Patients != nil && r.Members != nil && q.Resource.Type == "patient" && q.Action.Name != "create" {
 					pairs, members := opened(d.w, after, q), d.w.concerned(r.Edit)
 					counted++
 					if pairs != *r.Patients || members != *r.Members {
-						t.Errorf("%s: the remedy %v opens %d to %d, expected %d to %d; CAREGATE_TEST_SEED=%s", sent, r.Edit, *r.Patients, *r.Members, pairs, members, text)
+						t.Errorf("%s: the remedy %v opens %d to %d, expected %d to %d", sent, r.Edit, *r.Patients, *r.Members, pairs, members)
 					}
 				}
 				if fresh == 0 || k > 0 && d.often(0.5) {
@@ -153,7 +151,7 @@ func TestRemediesAllow(t *testing.T) {
 				}
 				b.revision = made.header.Get("Caregate-Revision")
 				if got := decode[decision](t, post(t, b.url("/access/v1/evaluation"), q, b.included()...)); !got.allowed() {
-					t.Errorf("%s: after the remedy %v: %v; CAREGATE_TEST_SEED=%s", sent, r.Edit, got, text)
+					t.Errorf("%s: after the remedy %v: %v", sent, r.Edit, got)
 				}
 			}
 			if t.Failed() {
@@ -162,7 +160,5 @@ func TestRemediesAllow(t *testing.T) {
 		}
 	}
 	t.Logf("%v, %d counts", verbs, counted)
-	if fresh > 0 || len(verbs) < 4 || counted < 30 {
-		t.Errorf("%v, %d counts, %d not tried: too one-sided to show anything", verbs, counted, fresh)
-	}
+	check(t, fresh <= 0 && len(verbs) >= 4 && counted >= 30, "%v, %d counts, %d not tried: too one-sided to show anything", verbs, counted, fresh)
 }

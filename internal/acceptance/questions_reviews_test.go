@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 type review struct {
@@ -35,7 +37,7 @@ type patientReview struct {
 // whom they may view against a check of each.
 func TestReviewsEqualChecks(t *testing.T) {
 	t.Parallel()
-	n, text := seed()
+	n := soak.Seed(t)
 	counted := 0
 	for i := range 3 {
 		d := newDice(n, uint64(81_000+i))
@@ -75,7 +77,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 				}
 			}
 			if got.Permitted == nil || *got.Permitted != may || got.Patients != allowed || got.TeamMember != id || !reflect.DeepEqual(counts(got.Routes), routes) {
-				t.Errorf("%q: %+v, expected %d by %v; CAREGATE_TEST_SEED=%s", id, got, allowed, routes, text)
+				t.Errorf("%q: %+v, expected %d by %v", id, got, allowed, routes)
 			}
 			counted += got.Patients
 			for _, r := range got.Routes {
@@ -83,9 +85,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 					t.Errorf("%q: by %s alone %d, expected %d", id, r.Route, r.Alone, alone[r.Route])
 				}
 				for _, example := range r.Examples {
-					if !slices.Contains(leads[example], r.Route) {
-						t.Errorf("%q: the example %q of %s", id, example, r.Route)
-					}
+					check(t, slices.Contains(leads[example], r.Route), "%q: the example %q of %s", id, example, r.Route)
 				}
 				switch r.Route {
 				case "view_all_patients":
@@ -101,9 +101,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 						delete(groups, g.ID)
 					}
 					for g, n := range groups {
-						if n > 0 {
-							t.Errorf("%q: the group %q of %d patients is no cause", id, g, n)
-						}
+						check(t, n <= 0, "%q: the group %q of %d patients is no cause", id, g, n)
 					}
 				case "care_team":
 					if r.Causes.CareTeam != routes["care_team"] {
@@ -112,9 +110,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 				}
 			}
 			warned := strings.Contains(fmt.Sprintf("%s", got.Notes), "view_all_without_view")
-			if warned != (d.w.may(m, "patient:view_all") && !may) {
-				t.Errorf("%q: the notes %s", id, got.Notes)
-			}
+			check(t, warned == (d.w.may(m, "patient:view_all") && !may), "%q: the notes %s", id, got.Notes)
 		}
 		for _, id := range d.patients {
 			got := decode[patientReview](t, a.ask(t, "/v1/reviews", object{"patient": id}))
@@ -138,11 +134,9 @@ func TestReviewsEqualChecks(t *testing.T) {
 				delete(routes, r.Route)
 			}
 			if !same || len(routes) > 0 {
-				t.Errorf("%q: %+v, expected %v; CAREGATE_TEST_SEED=%s", id, got, visible[id], text)
+				t.Errorf("%q: %+v, expected %v", id, got, visible[id])
 			}
 		}
 	}
-	if counted < 50 {
-		t.Errorf("%d patients are seen: too few to show anything", counted)
-	}
+	check(t, counted >= 50, "%d patients are seen: too few to show anything", counted)
 }

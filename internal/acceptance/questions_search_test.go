@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // wanted is a random search with what the rules say that it finds.
@@ -111,8 +113,7 @@ func (d *dice) candidates(s *wanted, q question, try func(string, question)) {
 // TestSearchesEqualTheRules holds searches of every sort, read in pages of
 // several lengths, against the rules in plain Go and against checks.
 func TestSearchesEqualTheRules(t *testing.T) {
-	n, text := seed()
-	t.Logf("CAREGATE_TEST_SEED=%s", text)
+	n := soak.Seed(t)
 	const total = 1200
 	overBothStores(t, func(t *testing.T, s store) {
 		organisations := 6
@@ -143,7 +144,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 				}
 				if !slices.Equal(got, q.expected) {
 					asked, _ := json.Marshal(q.body)
-					t.Errorf("%s by %d: %s\n  found    %q\n  expected %q\n  CAREGATE_TEST_SEED=%s", q.path, limit, asked, got, q.expected, text)
+					t.Errorf("%s by %d: %s\n  found    %q\n  expected %q", q.path, limit, asked, got, q.expected)
 				}
 				if len(q.universe) > 0 && d.often(0.3) {
 					var allowed []string
@@ -153,9 +154,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 						}
 					}
 					checked += len(q.universe)
-					if !slices.Equal(allowed, got) {
-						t.Errorf("%s: found %q, checks allow %q; CAREGATE_TEST_SEED=%s", q.path, got, allowed, text)
-					}
+					check(t, slices.Equal(allowed, got), "%s: found %q, checks allow %q", q.path, got, allowed)
 				}
 			}
 			if t.Failed() {
@@ -163,9 +162,7 @@ func TestSearchesEqualTheRules(t *testing.T) {
 			}
 		}
 		t.Logf("%d results, %d searches that found nothing, %d checks", results, empty, checked)
-		if results < 200 || empty > total*9/20 || checked < 200 {
-			t.Errorf("%d results, %d empty, %d checks: too one-sided to show anything", results, empty, checked)
-		}
+		check(t, results >= 200 && empty <= total*9/20 && checked >= 200, "%d results, %d empty, %d checks: too one-sided to show anything", results, empty, checked)
 	})
 }
 
@@ -209,9 +206,7 @@ func TestSearchesOfTheExample(t *testing.T) {
 			t.Errorf("%s %s: %q and the token %q, expected %q and none", c.path, c.body, got, *page.Page.Next, c.want)
 		}
 		short := post(t, s.decisions()+c.path, c.body) // the default organisation
-		if string(short.body) != string(r.body) {
-			t.Errorf("%s: %v without an organisation, %v with", c.path, short, r)
-		}
+		check(t, string(short.body) == string(r.body), "%s: %v without an organisation, %v with", c.path, short, r)
 	}
 	good := object{"subject": member("mark"), "action": object{"name": "view"}, "resource": object{"type": "patient"}}
 	for name, c := range map[string]struct {
@@ -235,9 +230,7 @@ func TestSearchesOfTheExample(t *testing.T) {
 		"not whole":            {searchAction, good, "resource.id"},
 		"not JSON":             {searchAction, `{"subject":`, "subject"},
 	} {
-		if p := refused(t, a.ask(t, c.path, c.body), http.StatusBadRequest); p.Field != c.field {
-			t.Errorf("%s: the problem is with %q, expected %q: %s", name, p.Field, c.field, p.Detail)
-		}
+		refusedFor(t, a.ask(t, c.path, c.body), http.StatusBadRequest, c.field, "%s", name)
 	}
 	for path := range everyQuestion("mark", "p-1") {
 		refused(t, get(t, a.url(path)), http.StatusMethodNotAllowed)
@@ -266,10 +259,6 @@ func TestManyCandidates(t *testing.T) {
 	refused(t, a.ask(t, searchResource, asked), http.StatusRequestEntityTooLarge)
 	delete(many, "7")
 	r := a.ask(t, searchResource, paged(asked, 1000, ""))
-	if r.status != http.StatusOK {
-		t.Fatalf("the first page of 10,000 appointments: %v", r)
-	}
-	if got := a.walk(t, searchResource, asked, 1000); len(got) != 10_000 {
-		t.Errorf("of 10,000 appointments of a patient whom he sees %d are found", len(got))
-	}
+	require(t, r.status == http.StatusOK, "the first page of 10,000 appointments: %v", r)
+	hasLength(t, a.walk(t, searchResource, asked, 1000), 10_000, "of 10,000 appointments of a patient whom he sees")
 }

@@ -77,9 +77,7 @@ func (u ucast) shows(t *testing.T, c columns) bool {
 	t.Helper()
 	if u.Type == "compound" {
 		var parts []ucast
-		if err := json.Unmarshal(u.Value, &parts); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, json.Unmarshal(u.Value, &parts))
 		holds := func(part ucast) bool { return part.shows(t, c) }
 		switch u.Operator {
 		case "or":
@@ -89,15 +87,11 @@ func (u ucast) shows(t *testing.T, c columns) bool {
 		}
 		return !slices.ContainsFunc(parts, func(part ucast) bool { return !holds(part) })
 	}
-	if !slices.Contains(fields, u.Field) {
-		t.Fatalf("there is no %s", u.Field)
-	}
+	require(t, slices.Contains(fields, u.Field), "there is no %s", u.Field)
 	has := c[u.Field]
 	if u.Operator == "elemMatch" {
 		var inner ucast
-		if err := json.Unmarshal(u.Value, &inner); err != nil {
-			t.Fatal(err)
-		}
+		noError(t, json.Unmarshal(u.Value, &inner))
 		rows, _ := has.([]columns)
 		return slices.ContainsFunc(rows, func(row columns) bool {
 			all := columns{}
@@ -110,9 +104,7 @@ func (u ucast) shows(t *testing.T, c columns) bool {
 		})
 	}
 	var value any
-	if err := json.Unmarshal(u.Value, &value); err != nil {
-		t.Fatal(err)
-	}
+	noError(t, json.Unmarshal(u.Value, &value))
 	if bytes.HasPrefix(u.Value, []byte("{")) {
 		value = c[value.(object)["field"].(string)]
 		if value == nil || has == nil {

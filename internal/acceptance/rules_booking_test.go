@@ -41,10 +41,8 @@ var bookingRules = []rule{
 		o.deny(t, patient("p-1"), "book", provider("clerk"), "resource_unknown")
 		o.deny(t, "desk", "book", provider("clerk").of("p-1"), "resource_unknown")
 		got := run(t, string(lines(merge(practice(), teamMember("clerk").having("booking", []string{"diabetes"})))),
-			"import", "--redis", workbench.redis.url(), "--organisation", o.name+"-refused")
-		if got.code != 1 {
-			t.Errorf("import took a Booking assignment of somebody who is no provider: exit code %d, %s", got.code, got.stderr)
-		}
+			"import", "--redis", workbench.redis.URL(), "--organisation", o.name+"-refused")
+		check(t, got.code == 1, "import took a Booking assignment of somebody who is no provider: exit code %d, %s", got.code, got.stderr)
 	}},
 	{"B2_booking_shows_nothing_and_access_books_nobody", func(t *testing.T, s store) {
 		o := newOrganisation(t, s, practice()...)

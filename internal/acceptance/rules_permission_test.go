@@ -75,7 +75,7 @@ var permissionRules = []rule{
 	{"P3_an_action_of_every_type_is_not_a_wildcard", func(t *testing.T, s store) {
 		for _, permission := range []string{"*:view", "*:", ":*", "*", "stock", "stock:vi*", "sto*:view", "**", "stock:view:all", "stock:**", "STOCK:*", "stock: view", " stock:view", ""} {
 			records := []record{role("odd", permission), teamMember("odd").holding("odd")}
-			got := run(t, string(lines(records)), "import", "--redis", workbench.redis.url(), "--organisation", "odd-permission-"+s.name()+url.PathEscape(permission))
+			got := run(t, string(lines(records)), "import", "--redis", workbench.redis.URL(), "--organisation", "odd-permission-"+s.name()+url.PathEscape(permission))
 			if got.code == 1 {
 				continue // refused: it never comes to a decision
 			}
@@ -132,9 +132,7 @@ var permissionRules = []rule{
 				t.Errorf("mark has %s: %+v", name, mark)
 			}
 		}
-		if got := o.permissions(t, "bare"); len(got) != 0 {
-			t.Errorf("bare has %+v, expected nothing", got)
-		}
+		equal(t, len(o.permissions(t, "bare")), 0, "bare has")
 		refused(t, get(t, o.url("/v1/permissions/nobody")), http.StatusNotFound)
 		refused(t, post(t, o.url("/v1/permissions"), map[string]any{"team_member": "nobody"}), http.StatusNotFound)
 	}},
@@ -152,8 +150,6 @@ func (o *organisation) permissions(t *testing.T, id string) map[string]grant {
 	if byPost.TeamMember != id || byGet.TeamMember != id || len(byPost.Permissions) != len(byGet.Permissions) {
 		t.Errorf("permissions of %q: GET says %+v, POST %+v", id, byGet, byPost)
 	}
-	if byPost.Permissions == nil {
-		t.Errorf("permissions of %q: the member \"permissions\" is missing or null", id)
-	}
+	check(t, byPost.Permissions != nil, "permissions of %q: the member \"permissions\" is missing or null", id)
 	return byPost.Permissions
 }

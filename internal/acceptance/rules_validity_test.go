@@ -43,15 +43,11 @@ var validityRules = []rule{
 		o.deny(t, "nobody", "create", patient("p-new"), "subject_unknown")
 		a := o.decide(t, ask("reg", "create", patient("p-1")))
 		a.because("exists")
-		if a.allowed() {
-			t.Errorf("%v: allowed, though it exists", a.question)
-		}
+		check(t, !a.allowed(), "%v: allowed, though it exists", a.question)
 		o.change(t, patientIn("diabetes", "p-new"))
 		a = o.decide(t, ask("reg", "create", patient("p-new")))
 		a.because("exists")
-		if a.allowed() {
-			t.Errorf("%v: allowed, though it exists by now", a.question)
-		}
+		check(t, !a.allowed(), "%v: allowed, though it exists by now", a.question)
 	}},
 	{"V9_nothing_crosses_from_one_organisation_to_another", func(t *testing.T, s store) {
 		here := newOrganisation(t, s, clinic()...)
@@ -140,9 +136,7 @@ func (o *organisation) batch(t *testing.T, questions []question) []decision {
 		n := min(most, len(questions))
 		got := decode[struct{ Evaluations []decision }](t,
 			post(t, o.url("/access/v1/evaluations"), map[string]any{"evaluations": questions[:n]}, o.included()...))
-		if len(got.Evaluations) != n {
-			t.Fatalf("%d answers to %d questions", len(got.Evaluations), n)
-		}
+		require(t, len(got.Evaluations) == n, "%d answers to %d questions", len(got.Evaluations), n)
 		out, questions = append(out, got.Evaluations...), questions[n:]
 	}
 	return out

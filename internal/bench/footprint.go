@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/process"
 )
 
 const (
@@ -60,13 +61,13 @@ func (s *stage) memoryInRedis(ctx context.Context, o *organisation) (patient, ed
 		edges += len(p.CareTeam)
 		alone = append(alone, &authz.Fact{Key: p.Key, PatientGroup: p.PatientGroup})
 	}
-	redis := s.startRedis(ctx)
+	redis := s.startRedis()
 	var used [3]float64
 	for i, facts := range [][]*authz.Fact{o.others, alone, o.patients} {
 		redis.fill(ctx, facts)
-		used[i] = redis.used(ctx)
+		used[i] = redis.used()
 	}
-	s.stop(redis.process)
+	redis.Kill()
 	return (used[1] - used[0]) / float64(len(o.patients)), (used[2] - used[1]) / float64(edges)
 }
 
@@ -75,11 +76,11 @@ func (s *stage) memoryInRedis(ctx context.Context, o *organisation) (patient, ed
 func (s *stage) memoryRow(ctx context.Context, t *table, o *organisation) (heap, resident float64) {
 	patients := number(float64(len(o.patients))) + " patients"
 	s.say("%s", patients)
-	redis := s.startRedis(ctx)
-	before := redis.used(ctx)
+	redis := s.startRedis()
+	before := redis.used()
 	redis.fill(ctx, o.others)
 	rate := redis.fill(ctx, o.patients)
-	used := redis.used(ctx) - before
+	used := redis.used() - before
 
 	caregate := s.startCaregate(ctx, redis, memoryCache)
 	var asked []question
@@ -93,7 +94,8 @@ func (s *stage) memoryRow(ctx context.Context, t *table, o *organisation) (heap,
 
 	opa, _ := s.startOPA(ctx, o, authz.NewService(o, s.service.Policy()))
 	t.row(patients, heap/1e6, resident/1e6, opa.resident()/1e6, used/1e6, rate)
-	s.stop(opa, caregate, redis.process)
+	s.stop(opa, caregate)
+	redis.Kill()
 	return heap, resident
 }
 
@@ -105,10 +107,10 @@ func binary(ctx context.Context, s *stage) *table {
 		"-ldflags", "-s -w", "-o", path, "./cmd/caregate"))
 	size := must(os.Stat(path)).Size()
 	start := &contender{name: "caregate serve", turn: func(ctx context.Context) (ready, _ float64) {
-		addr, diagnostic, admin := freeAddress(ctx), freeAddress(ctx), freeAddress(ctx)
+		diagnostic := must(process.FreeAddress(ctx))
 		began := time.Now()
-		p := must(s.start(ctx, addr, answering("http://"+diagnostic+"/health/ready"),
-			path, "serve", "--addr", addr, "--diagnostic-addr", diagnostic, "--admin-addr", admin))
+		p := s.start(ctx, diagnostic, "http://"+diagnostic+"/health/ready",
+			path, "serve", "--addr", "127.0.0.1:0", "--diagnostic-addr", diagnostic, "--admin-addr", "127.0.0.1:0")
 		ready = milliseconds(began)
 		s.stop(p)
 		return ready, 0

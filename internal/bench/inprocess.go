@@ -33,7 +33,7 @@ var files embed.FS
 const hot = 16
 
 // inProcess measures decisions with facts at hand. A decision may cost 4 times the
-// one-line rule.
+// one-line rule, and 3 times where the facts and the questions are out of the caches.
 func inProcess(ctx context.Context, s *stage) *table {
 	// What is compared is how decisions are made, so nothing is remembered.
 	const remembersNothing = -1
@@ -86,6 +86,7 @@ func inProcess(ctx context.Context, s *stage) *table {
 		bounds: []bound{
 			{"in process, allow ÷ one-line rule on OPA", allow.over(oneLine), atMost, 4},
 			{"in process, deny ÷ one-line rule on OPA", deny.over(oneLine), atMost, 4},
+			{"in process, all questions in turn, out of the caches ÷ one-line rule on OPA", mixes[0].over(oneLine), atMost, 3},
 		},
 	}
 	for _, c := range slices.Concat(rules, append(allows, allow), append(denies, deny), mixes) {

@@ -117,7 +117,7 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 // are those of rate.
 type target struct {
 	contender
-	*process
+	*child
 	questions []question
 	size      int // questions in one request
 	requests  [][]byte
@@ -127,8 +127,8 @@ type target struct {
 
 // newTarget writes the requests that ask questions at a path, and asks every one twice:
 // the first answers come before the organisation is followed.
-func (s *stage) newTarget(ctx context.Context, name string, p *process, path string, questions []question) *target {
-	t := &target{process: p, questions: questions, size: 1}
+func (s *stage) newTarget(ctx context.Context, name string, p *child, path string, questions []question) *target {
+	t := &target{child: p, questions: questions, size: 1}
 	if path == pathBatch {
 		t.size = batchSize
 	}

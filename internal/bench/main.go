@@ -80,7 +80,7 @@ type config struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
@@ -89,9 +89,9 @@ func main() {
 }
 
 // run is the whole program. A bound that does not hold is an error.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && (args[0] == serveCaregate || args[0] == serveBare) {
-		return attempt(func() { serve(ctx, args, stdin) })
+		return attempt(func() { serve(ctx, args) })
 	}
 	cfg, err := flags(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {

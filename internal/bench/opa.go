@@ -14,6 +14,7 @@ import (
 
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/process"
 )
 
 // opaModule is installed as a program, in the version that Caregate embeds.
@@ -55,14 +56,14 @@ func (s *stage) installOPA(ctx context.Context) (path, version string) {
 }
 
 // startOPA starts an OPA server with its policy and an organisation.
-func (s *stage) startOPA(ctx context.Context, o *organisation, service *authz.Service) (p *process, version string) {
+func (s *stage) startOPA(ctx context.Context, o *organisation, service *authz.Service) (p *child, version string) {
 	opa, version := s.installOPA(ctx)
 	dataFile, policyFile := filepath.Join(s.folder, "data.json"), filepath.Join(s.folder, "policy.rego")
 	check(os.WriteFile(dataFile, opaData(ctx, o, service), 0o600))
 	check(os.WriteFile(policyFile, must(files.ReadFile("opa/policy.rego")), 0o600))
-	addr := freeAddress(ctx)
-	return must(s.start(ctx, addr, answering("http://"+addr+"/health"), opa, "run", "--server", "--addr", addr, "--log-level", "error",
-		"--skip-version-check", "--optimize-store-for-read-speed", dataFile, policyFile)), version //nolint:misspell // OPA's own flag
+	addr := must(process.FreeAddress(ctx))
+	return s.start(ctx, addr, "http://"+addr+"/health", opa, "run", "--server", "--addr", addr, "--log-level", "error",
+		"--skip-version-check", "--optimize-store-for-read-speed", dataFile, policyFile), version //nolint:misspell // OPA's own flag
 }
 
 // opaData writes the organisation and the catalogue, in the shape in which

@@ -63,6 +63,7 @@ func overHTTP(ctx context.Context, s *stage) *table {
 		bounds: []bound{
 			{"over HTTP, rate of Caregate ÷ bare Echo handler", single.over(&echo.contender), atLeast, 0.75},
 			{"over HTTP, rate of Caregate ÷ OPA server", single.over(&opaSingle.contender), atLeast, 2},
+			{"over HTTP, rate of Caregate with no question asked twice ÷ bare Echo handler", never.over(&echo.contender), atLeast, 0.5},
 			{"over HTTP, rate of Caregate with the cache off ÷ bare Echo handler", reading.over(&echo.contender), atLeast, 0.25},
 			{"batch of 1,000 over HTTP, per decision ÷ single", batch.over(&single.contender), atLeast, 3},
 			{

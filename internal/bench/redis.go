@@ -6,73 +6,46 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/redistest"
 )
 
 // redisServer is a Redis of the section's own, which keeps nothing on disk.
-type redisServer struct{ *process }
+type redisServer struct{ *redistest.Server }
 
-func (s *stage) startRedis(ctx context.Context) redisServer {
-	addr := freeAddress(ctx)
-	_, port, err := net.SplitHostPort(addr)
-	check(err)
-	listens := func(ctx context.Context) error {
-		conns, err := dial(ctx, addr, 1)
-		conns.close()
-		return err
-	}
-	p, err := s.start(ctx, addr, listens,
-		"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", s.folder, "--save", "", "--appendonly", "no")
+func (s *stage) startRedis() redisServer {
+	r, err := redistest.Start(must(os.MkdirTemp(s.folder, "redis-")))
 	if err != nil {
 		check(fmt.Errorf("redis-server is needed to measure with (see make redis-server): %w", err))
 	}
-	return redisServer{p}
+	s.redises = append(s.redises, redisServer{r})
+	return redisServer{r}
 }
 
 // startFilled starts a Redis that holds an organisation, and further facts after it.
 func (s *stage) startFilled(ctx context.Context, o *organisation, further ...*authz.Fact) redisServer {
-	r := s.startRedis(ctx)
-	r.fill(ctx, o.others)
-	r.fill(ctx, o.patients)
-	r.fill(ctx, further)
+	r := s.startRedis()
+	for _, facts := range [][]*authz.Fact{o.others, o.patients, further} {
+		r.fill(ctx, facts)
+	}
 	return r
 }
 
 // url is where the facts are. A read may take long, as on a machine that others use
 // too: an answer that is late counts, and one that fails ends the run.
-func (r redisServer) url() string { return "redis://" + r.addr + "?read_timeout=5s" }
+func (r redisServer) url() string { return r.URL() + "?read_timeout=5s" }
 
 // used returns the bytes that Redis holds its data in.
-func (r redisServer) used(ctx context.Context) float64 {
-	conns := must(dial(ctx, r.addr, 1))
-	defer conns.close()
-	must(io.WriteString(conns[0], "INFO memory\r\n"))
-	for {
-		if value, ok := strings.CutPrefix(must(conns[0].r.ReadString('\n')), "used_memory:"); ok {
-			return must(strconv.ParseFloat(strings.TrimSpace(value), 64))
-		}
-	}
-}
-
-// record is a fact as it is imported.
-type record struct {
-	Kind         authz.Kind `json:"kind"`
-	ID           string     `json:"id"`
-	Name         string     `json:"name,omitempty"`
-	Permissions  []string   `json:"permissions,omitempty"`
-	Role         string     `json:"role,omitempty"`
-	Groups       []string   `json:"groups,omitempty"`
-	Provider     bool       `json:"provider,omitempty"`
-	Access       []string   `json:"access,omitempty"`
-	Booking      []string   `json:"booking,omitempty"`
-	PatientGroup string     `json:"patient_group,omitempty"`
-	CareTeam     []string   `json:"care_team,omitempty"`
+func (r redisServer) used() float64 {
+	_, rest, _ := strings.Cut(must(r.Do("INFO", "memory")).(string), "used_memory:")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return must(strconv.ParseFloat(value, 64))
 }
 
 // fill imports facts and returns how many in a second.
@@ -102,4 +75,19 @@ func (r redisServer) fill(ctx context.Context, facts []*authz.Fact) (rate float6
 		check(fmt.Errorf("%d of %d records were imported", done.Records, len(facts)))
 	}
 	return float64(done.Records) / time.Since(began).Seconds()
+}
+
+// record is a fact as it is imported.
+type record struct {
+	Kind         authz.Kind `json:"kind"`
+	ID           string     `json:"id"`
+	Name         string     `json:"name,omitempty"`
+	Permissions  []string   `json:"permissions,omitempty"`
+	Role         string     `json:"role,omitempty"`
+	Groups       []string   `json:"groups,omitempty"`
+	Provider     bool       `json:"provider,omitempty"`
+	Access       []string   `json:"access,omitempty"`
+	Booking      []string   `json:"booking,omitempty"`
+	PatientGroup string     `json:"patient_group,omitempty"`
+	CareTeam     []string   `json:"care_team,omitempty"`
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/caregate/caregate/internal/heap"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/process"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/telemetry"
@@ -48,21 +49,19 @@ const factsTimeout = 5 * time.Second
 const pathHeap = "/bench/heap"
 
 // startSelf starts this program with a hidden subcommand and its arguments.
-func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) *process {
-	addr := freeAddress(ctx)
-	args = append([]string{subcommand, addr}, args...)
-	return must(s.start(ctx, addr, answering("http://"+addr+pathHeap), must(os.Executable()), args...))
+func (s *stage) startSelf(ctx context.Context, subcommand string, args ...string) *child {
+	addr := must(process.FreeAddress(ctx))
+	return s.start(ctx, addr, "http://"+addr+pathHeap, must(os.Executable()), append([]string{subcommand, addr}, args...)...)
 }
 
 // startCaregate starts a sidecar over the facts in a Redis.
-func (s *stage) startCaregate(ctx context.Context, redis redisServer, cacheBytes int) *process {
+func (s *stage) startCaregate(ctx context.Context, redis redisServer, cacheBytes int) *child {
 	return s.startSelf(ctx, serveCaregate, redis.url(), strconv.Itoa(cacheBytes))
 }
 
-// serve answers until stdin ends: a child does not outlive the process that asks it.
-// What args name is a handler and where it answers, and for Caregate the Redis with the
+// serve answers until ctx ends. What args name is a handler and where it answers, and for Caregate the Redis with the
 // facts and the bytes of the cache.
-func serve(ctx context.Context, args []string, stdin io.Reader) {
+func serve(ctx context.Context, args []string) {
 	var handler http.Handler
 	var o *organisation
 	switch {
@@ -86,12 +85,8 @@ func serve(ctx context.Context, args []string, stdin io.Reader) {
 		runtime.ReadMemStats(&stats)
 		_, _ = fmt.Fprint(w, stats.HeapAlloc)
 	}), nil)
-	ended := make(chan error, 2)
+	ended := make(chan error, 1)
 	go func() { ended <- server.Serve() }()
-	go func() {
-		_, err := io.Copy(io.Discard, stdin)
-		ended <- err
-	}()
 	select {
 	case err := <-ended:
 		check(err)

@@ -22,7 +22,8 @@ type stage struct {
 	service      *authz.Service // answers about organisation, by the embedded policy
 	questions    []question
 	folder       string // for the section only
-	children     []*process
+	children     []*child
+	redises      []redisServer
 }
 
 // measure takes the measurements of the sections, one after the other.
@@ -47,11 +48,15 @@ func (s *stage) perform(ctx context.Context, section section) (t *table) {
 	s.folder = must(os.MkdirTemp("", "caregate-bench-"))
 	defer func() {
 		s.stop(slices.Clone(s.children)...)
+		for _, r := range s.redises {
+			r.Kill()
+		}
+		s.redises = nil
 		_ = os.RemoveAll(s.folder)
 	}()
 	if err := attempt(func() { t = section.measure(ctx, s) }); err != nil {
 		for _, child := range s.children {
-			err = errors.Join(err, child.died())
+			err = errors.Join(err, child.Died())
 		}
 		check(cmp.Or(ctx.Err(), err))
 	}

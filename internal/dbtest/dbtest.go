@@ -4,7 +4,6 @@
 package dbtest
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -21,10 +20,12 @@ import (
 
 	"github.com/go-sql-driver/mysql"   // opens MariaDB
 	_ "github.com/jackc/pgx/v5/stdlib" // and PostgreSQL
+
+	"github.com/caregate/caregate/internal/process"
 )
 
 // start is how long a server may take to answer, on a busy machine.
-const start = 60 * time.Second
+const start = 3 * time.Minute
 
 // Errors that say that there is no server to start, and what to do.
 var (
@@ -37,9 +38,7 @@ var (
 // Server is one database server.
 type Server struct {
 	dir     string
-	command *exec.Cmd
-	log     *bytes.Buffer
-	ended   chan struct{} // closed when the process has ended
+	process *process.Process
 	quit    syscall.Signal
 	open    func(database string, settings map[string]string) (*sql.DB, error)
 }
@@ -131,38 +130,23 @@ func (s *Server) start(name string, users []string, fill, serve func() *exec.Cmd
 	if said, err := filling.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s cannot fill its folder: %w\n%s", name, err, said)
 	}
-	s.log, s.ended = &bytes.Buffer{}, make(chan struct{})
-	s.command = serve()
-	s.command.Dir, s.command.Stdout, s.command.Stderr = s.dir, s.log, s.log
-	s.command.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: s.quit}
-	if err := s.command.Start(); err != nil {
+	serving := serve()
+	serving.Dir, serving.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: as, Pdeathsig: s.quit}
+	if s.process, err = process.Start(serving); err != nil {
 		return err
 	}
-	go func() {
-		_ = s.command.Wait()
-		close(s.ended)
-	}()
 	db, err := s.Open(database, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	for deadline := time.Now().Add(start); ; time.Sleep(20 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		err := db.PingContext(ctx)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-s.ended:
-			return fmt.Errorf("%s does not start: %w\n%s", name, err, s.log)
-		default:
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not answer: %w", name, err)
-		}
-	}
+	limited, cancel := context.WithTimeout(context.Background(), start)
+	defer cancel()
+	return s.process.Await(limited, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return db.PingContext(ctx)
+	})
 }
 
 // Open opens a database of the server, with settings of the driver or the session.
@@ -172,14 +156,8 @@ func (s *Server) Open(database string, settings map[string]string) (*sql.DB, err
 
 // Stop ends the server and removes what it kept.
 func (s *Server) Stop() {
-	if s.command != nil && s.command.Process != nil {
-		_ = s.command.Process.Signal(s.quit)
-		select {
-		case <-s.ended:
-		case <-time.After(start):
-			_ = s.command.Process.Kill()
-			<-s.ended
-		}
+	if s.process != nil {
+		_ = s.process.Stop(s.quit, start)
 	}
 	_ = os.RemoveAll(s.dir)
 }

@@ -24,7 +24,7 @@ func TestServersStartAndStop(t *testing.T) {
 			}
 			_ = db.Close()
 			s.Stop()
-			if err := s.command.Process.Signal(syscall.Signal(0)); err == nil {
+			if err := s.process.Signal(syscall.Signal(0)); err == nil {
 				t.Error("the server runs on")
 			}
 			if _, err := os.Stat(s.dir); !os.IsNotExist(err) {

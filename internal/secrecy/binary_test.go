@@ -1,8 +1,6 @@
 package secrecy
 
 import (
-	"bufio"
-	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -11,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
+
+	"github.com/caregate/caregate/internal/process"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestTheProgramTellsNothing is the property over the program itself, on a real Redis, with fewer requests. Explanations,
@@ -20,10 +20,10 @@ import (
 func TestTheProgramTellsNothing(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "caregate")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/caregate").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := process.Build(t.Context(), binary); err != nil {
+		t.Fatal(err)
 	}
-	u := newRun(seed(t), 600)
+	u := newRun(soak.Seed(t), 600)
 	u.looks = false
 	both := sync.OnceValue(func() [2]*side { return [2]*side{served(t, binary), served(t, binary)} })
 	u.ask(t, func(int) [2]*side { return both() })
@@ -34,40 +34,21 @@ func served(t *testing.T, binary string) *side {
 	t.Helper()
 	store, address := redis(t)
 	command := exec.Command(binary, "serve", "--redis", address, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0",
-		"--diagnostic-addr", "127.0.0.1:0", "--facts-timeout", "10s", "--request-timeout", "20s")
+		"--diagnostic-addr", "127.0.0.1:0", "--facts-timeout", "10s", "--request-timeout", "1m")
 	command.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "CAREGATE_") }) // they would be settings
-	stderr, err := command.StderrPipe()
+	sidecar, err := process.Serve(command)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
+	t.Cleanup(func() {
+		if err := sidecar.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := sidecar.WaitReady(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait()
-	})
-	s := &side{store: store}
-	log := bufio.NewScanner(stderr)
-	said := ""
-	for log.Scan() {
-		said += log.Text() + "\n"
-		var entry struct{ Msg, Listener, Addr string }
-		if json.Unmarshal(log.Bytes(), &entry) != nil {
-			continue
-		}
-		switch {
-		case entry.Listener == "decisions":
-			s.decisions = remote("http://" + entry.Addr)
-		case entry.Listener == "admin":
-			s.administration = remote("http://" + entry.Addr)
-		case entry.Msg == "ready":
-			go func() { _, _ = io.Copy(io.Discard, stderr) }()
-			return s
-		}
-	}
-	t.Fatalf("it does not start:\n%s", said)
-	return nil
+	return &side{store: store, decisions: remote(sidecar.URL("decisions")), administration: remote(sidecar.URL("admin"))}
 }
 
 // remote hands requests to a listener of the program.

@@ -9,7 +9,7 @@
 //
 // The environment steers it:
 //
-//	CAREGATE_TEST_SEED   the seed, printed on each run
+//	CAREGATE_TEST_SEED   the seed; a test that fails prints it, with a command
 //	CAREGATE_TEST_CASES  how many requests are compared
 //	CAREGATE_TEST_PAIR   the number of one pair of organisations, to repeat a failure
 package secrecy

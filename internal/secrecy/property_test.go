@@ -3,38 +3,16 @@ package secrecy
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caregate/caregate/internal/soak"
 )
-
-// number reads an environment variable, or returns what it is without.
-func number(t *testing.T, name string, otherwise uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// seed is the same for all of a run, and every failure prints it.
-var theSeed = sync.OnceValue(rand.Uint64)
-
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	return number(t, "CAREGATE_TEST_SEED", theSeed())
-}
 
 // run compares answers about random pairs until there were enough. Pairs do not depend on each other.
 type run struct {
@@ -207,7 +185,7 @@ func (u *run) name() string { return fmt.Sprintf("o%09d", u.names.Add(1)) }
 
 // TestWhatIsHiddenIsLikeWhatIsNotThere is the property (A5). It compares over the embedded store, in this process.
 func TestWhatIsHiddenIsLikeWhatIsNotThere(t *testing.T) {
-	u := newRun(seed(t), int(number(t, "CAREGATE_TEST_CASES", 20_000/ofAll)))
+	u := newRun(soak.Seed(t), int(soak.Number(t, "CAREGATE_TEST_CASES", uint64(soak.Cases(20_000)))))
 	u.ask(t, func(worker int) [2]*side { return u.within(t, worker) })
 	if len(u.found) == 0 {
 		u.seen.reachedAll(t)
@@ -219,10 +197,10 @@ func (u *run) ask(t *testing.T, sides func(worker int) [2]*side) {
 	t.Helper()
 	if os.Getenv("CAREGATE_TEST_PAIR") == "" {
 		u.all(t, sides)
-	} else if err := u.pair(t.Context(), sides(0), number(t, "CAREGATE_TEST_PAIR", 0)); err != nil {
+	} else if err := u.pair(t.Context(), sides(0), soak.Number(t, "CAREGATE_TEST_PAIR", 0)); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("CAREGATE_TEST_SEED=%d %+v", u.seed, u.seen)
+	t.Logf("%+v", u.seen)
 	if len(u.found) > 0 {
 		u.complain(t, sides(0))
 	}
@@ -260,7 +238,7 @@ func (u *run) all(t *testing.T, sides func(worker int) [2]*side) {
 	group.Wait()
 	for _, err := range errs {
 		if err != nil {
-			t.Fatalf("%v; CAREGATE_TEST_SEED=%d", err, u.seed)
+			t.Fatal(err)
 		}
 	}
 }
@@ -270,6 +248,6 @@ func (u *run) complain(t *testing.T, sides [2]*side) {
 	t.Helper()
 	for _, f := range u.found {
 		small := u.shrink(t.Context(), sides, f)
-		t.Errorf("%s\nagain with CAREGATE_TEST_SEED=%d CAREGATE_TEST_PAIR=%d go test ./internal/secrecy -run %s", small, u.seed, f.number, t.Name())
+		t.Errorf("%s\nonce more: %s", small, soak.Command(t.Name(), u.seed, fmt.Sprintf("CAREGATE_TEST_PAIR=%d", f.number)))
 	}
 }

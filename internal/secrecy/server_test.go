@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
@@ -44,6 +45,9 @@ var defaultPolicy = sync.OnceValues(func() (*policy.Snapshot, error) {
 	}
 	return policy.Compile(context.Background(), source, policy.Config{})
 })
+
+// requestTimeout is one that a busy machine keeps.
+const requestTimeout = time.Minute
 
 // embedded opens a store in this process.
 func embedded(t *testing.T) *directory.Directory {
