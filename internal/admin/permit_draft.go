@@ -103,7 +103,7 @@ func (d *draft) keys(edits []Edit) []authz.Key {
 		if e.Fields.Role != nil {
 			add(authz.KindRole, *e.Fields.Role)
 		}
-		if e.Relation == InGroup {
+		if e.Relation == MemberOfGroup {
 			add(authz.KindGroup, e.To)
 		}
 	}
@@ -131,7 +131,7 @@ func (e *Edit) target() authz.Key {
 // readPatients reads which patients a group has. The change then holds only as
 // long as nothing at all changes: nobody may slip into a group that is deleted.
 func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *looked) error {
-	ids, revision, err := s.related(ctx, organisation, InGroupOf, group, MaxEdits)
+	ids, revision, err := s.related(ctx, organisation, PatientGroupOf, group, MaxEdits)
 	if authz.KindOf(err) == authz.TooLarge {
 		d.uncounted[group] = err
 		return nil

@@ -32,7 +32,7 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 		edits  []admin.Edit
 		revoke []admin.Edit
 	}{
-		"the actor leaves the group": {member("ines"), edits(staff("new")), edits(unlink(admin.InGroup, "ines", "administrators"))},
+		"the actor leaves the group": {member("ines"), edits(staff("new")), edits(unlink(admin.MemberOfGroup, "ines", "administrators"))},
 		"the group loses the permission": {
 			member("ines"), edits(staff("new")), edits(set(authz.KindGroup, "administrators", permissions("settings:*"))),
 		},
@@ -46,7 +46,7 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 			member("ines"), edits(role("new", "user:view"), withRole("noor", "empty")), edits(role("empty", "patient:view_all")),
 		},
 		"the group that is joined gains": {
-			member("ines"), edits(link(admin.InGroup, "noor", "hollow")), edits(group("hollow", "patient:view_all")),
+			member("ines"), edits(link(admin.MemberOfGroup, "noor", "hollow")), edits(group("hollow", "patient:view_all")),
 		},
 		"somebody registers the patient": {
 			member("jordan"), edits(patient("new", "maternity")), edits(patient("new", "cardiology"), unlink(admin.Access, "jordan", "cardiology")),
@@ -57,15 +57,15 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 		},
 		"somebody comes into a group that is deleted": {
 			member("ruth"), edits(cascade(authz.KindPatientGroup, "vacant")),
-			edits(move("p-1", "vacant"), unlink(admin.InGroup, "ruth", "records-officers")),
+			edits(move("p-1", "vacant"), unlink(admin.MemberOfGroup, "ruth", "records-officers")),
 		},
 		"the booking is deleted": {member("mark"), edits(cancel("b-1")), edits(remove(authz.KindBooking, "b-1"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := example(t, p)
 			c.commit(role("empty"), group("hollow"), patientGroup("vacant"), link(admin.Access, "ruth", "vacant"), group("guides", "settings:view"),
-				link(admin.InGroup, "mark", "guides"), link(admin.InGroup, "jordan", "guides"),
-				link(admin.InGroup, "ruth", "records-officers"), link(admin.InGroup, "ruth", "administrators"))
+				link(admin.MemberOfGroup, "mark", "guides"), link(admin.MemberOfGroup, "jordan", "guides"),
+				link(admin.MemberOfGroup, "ruth", "records-officers"), link(admin.MemberOfGroup, "ruth", "administrators"))
 			store := &interfering{Store: c.store, before: func(commit int) {
 				if commit == 1 {
 					c.commit(tc.revoke...)

@@ -23,7 +23,7 @@ func TestHistory(t *testing.T) {
 		author := admin.Author{Actor: "team_member:amara", Via: "api", Request: "r-1"}
 		done, err := s.Commit(t.Context(), s.org, admin.Change{Author: author, Edits: []admin.Edit{
 			set(member("mark"), admin.Fields{Name: new("M"), Role: new("")}),
-			link(admin.InGroup, "noor", "stock"), unlink(admin.InGroup, "mark", "stock"),
+			link(admin.MemberOfGroup, "noor", "stock"), unlink(admin.MemberOfGroup, "mark", "stock"),
 			set(role("practitioner"), admin.Fields{Permissions: []string{"patient:create"}}),
 			cascade(booking("b-1")), link(admin.CareTeam, "p-1", "mark"),
 		}})

@@ -131,7 +131,7 @@ func (l *large) cases(t testing.TB, s *store) []question {
 	}
 	sizes := func(n int) func() error {
 		return func() error {
-			_, _, err := s.Sizes(ctx, org, authz.KindPatient, relations(n, admin.InGroupOf, wardName))
+			_, _, err := s.Sizes(ctx, org, authz.KindPatient, relations(n, admin.PatientGroupOf, wardName))
 			return err
 		}
 	}
@@ -169,17 +169,17 @@ func (l *large) cases(t testing.TB, s *store) []question {
 		{"list/patients", list(authz.KindPatient)},
 		{"list/groups", list(authz.KindGroup)},
 		{"list/bookings", list(authz.KindBooking)},
-		{"related/patients", related(admin.InGroupOf, wardName(0))},
+		{"related/patients", related(admin.PatientGroupOf, wardName(0))},
 		{"related/bookings", related(admin.BookingsWith, "member-0000")},
 		{"range/all", find(search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1)})},
 		{"range/all_facts", find(search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1), Facts: true})},
 		{"range/members_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Facts: true})},
-		{"range/250", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.InGroupOf, wardName)})},
-		{"range/250_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.InGroupOf, wardName), Facts: true})},
+		{"range/250", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.PatientGroupOf, wardName)})},
+		{"range/250_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.PatientGroupOf, wardName), Facts: true})},
 		{"range/250_alike", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(100, admin.Access, wardName)})},
-		{"range/10000", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.InGroupOf, wardName)})},
-		{"range/10000_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.InGroupOf, wardName), Facts: true})},
-		{"range/wide_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(250, admin.InGroup, groupName), Facts: true})},
+		{"range/10000", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.PatientGroupOf, wardName)})},
+		{"range/10000_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.PatientGroupOf, wardName), Facts: true})},
+		{"range/wide_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(250, admin.MemberOfGroup, groupName), Facts: true})},
 		{"sizes/10000", sizes(largeWards)},
 		{"history/all", history(0)},
 		{"export", func() error { _, err := s.Export(ctx, org, io.Discard); return err }},

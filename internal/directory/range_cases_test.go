@@ -33,7 +33,7 @@ func TestRangeOfManyIndexes(t *testing.T) {
 		asked := search.Range{Kind: authz.KindPatient, Limit: 250, IDs: []string{"p-1/x"}}
 		for i := range groups {
 			add(admin.Record{Kind: authz.KindPatientGroup, ID: fmt.Sprint("pg", i)})
-			asked.Indexes = append(asked.Indexes, search.Index{Relation: admin.InGroupOf, To: fmt.Sprint("pg", i)})
+			asked.Indexes = append(asked.Indexes, search.Index{Relation: admin.PatientGroupOf, To: fmt.Sprint("pg", i)})
 		}
 		for i := range 2 * groups {
 			id := fmt.Sprintf("p-%d", r.IntN(1<<40))
@@ -144,7 +144,7 @@ func TestRangeBasis(t *testing.T) {
 			{Key: member("mark"), Since: first}, {Key: member("noor"), Since: third}, {Key: patient("p-1"), Since: second},
 			{Key: member("nobody")}, {Key: member("")}, {Key: member("a\nb")}, {Key: patient("mark")},
 		}
-		asked := search.Range{Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.InGroupOf, To: "a"}}, Limit: 10}
+		asked := search.Range{Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.PatientGroupOf, To: "a"}}, Limit: 10}
 		for name, test := range map[string]struct {
 			basis []admin.Expectation
 			at    *authz.Revision

@@ -105,13 +105,13 @@ func relates(record *admin.Record, index search.Index) bool {
 		return true
 	case admin.RoleOf:
 		return record.Role == index.To
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		return slices.Contains(record.Groups, index.To)
 	case admin.Access:
 		return slices.Contains(record.Access, index.To)
 	case admin.Booking:
 		return slices.Contains(record.Booking, index.To)
-	case admin.InGroupOf:
+	case admin.PatientGroupOf:
 		return record.PatientGroup == index.To
 	case admin.CareTeam:
 		return slices.Contains(record.CareTeam, index.To)
@@ -143,7 +143,7 @@ func rangeOf(records []admin.Record, r search.Range) []string {
 func relationsOf(kind authz.Kind) []admin.Relation {
 	var out []admin.Relation
 	for _, relation := range []admin.Relation{
-		admin.RoleOf, admin.InGroup, admin.Access, admin.Booking, admin.InGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
+		admin.RoleOf, admin.MemberOfGroup, admin.Access, admin.Booking, admin.PatientGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
 	} {
 		if from, _ := relation.Ends(); from == kind {
 			out = append(out, relation)

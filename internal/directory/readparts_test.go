@@ -184,7 +184,7 @@ func (c *changing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			}
 			c.linked = !c.linked
 			if _, failed := c.s.Commit(ctx, c.s.org, admin.Change{Edits: []admin.Edit{
-				op(admin.InGroup, "m-0", "g"), op(admin.InGroup, "m-1499", "g"),
+				op(admin.MemberOfGroup, "m-0", "g"), op(admin.MemberOfGroup, "m-1499", "g"),
 			}}); failed != nil {
 				return failed
 			}

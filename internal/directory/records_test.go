@@ -179,9 +179,9 @@ func TestRelated(t *testing.T) {
 			to  string
 			ids []string
 		}{
-			admin.RoleOf: {"nurse", []string{"mark"}}, admin.InGroup: {"night", []string{"mark"}},
+			admin.RoleOf: {"nurse", []string{"mark"}}, admin.MemberOfGroup: {"night", []string{"mark"}},
 			admin.Access: {"b", []string{"mark"}}, admin.Booking: {"a", []string{"mark"}},
-			admin.InGroupOf: {"a", []string{"p-1", "p-2"}}, admin.CareTeam: {"mark", []string{"p-1"}},
+			admin.PatientGroupOf: {"a", []string{"p-1", "p-2"}}, admin.CareTeam: {"mark", []string{"p-1"}},
 			admin.BookingOf: {"p-1", []string{"b-1", "b-2"}}, admin.BookingsWith: {"mark", []string{"b-1", "b-2"}},
 		} {
 			page, err := s.Related(t.Context(), s.org, relation, want.to, "", 0)
@@ -221,11 +221,11 @@ func TestRelatedIsLimited(t *testing.T) {
 		}
 		s.load(t, lines...)
 		for _, limit := range []int{0, -1, maxListed, maxListed + 1, 1 << 40} {
-			page, err := s.Related(t.Context(), s.org, admin.InGroupOf, "pg", "", limit)
+			page, err := s.Related(t.Context(), s.org, admin.PatientGroupOf, "pg", "", limit)
 			if err != nil || len(page.IDs) != maxListed || !page.More {
 				t.Errorf("limit %d: %d ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
-			if page, err = s.Related(t.Context(), s.org, admin.InGroupOf, "pg", page.IDs[maxListed-1], limit); err != nil || len(page.IDs) != 5 || page.More {
+			if page, err = s.Related(t.Context(), s.org, admin.PatientGroupOf, "pg", page.IDs[maxListed-1], limit); err != nil || len(page.IDs) != 5 || page.More {
 				t.Errorf("limit %d: %d further ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
 		}

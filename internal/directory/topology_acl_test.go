@@ -146,7 +146,7 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 // searches does what searches, filters and previews do.
 func searches(t *testing.T, c *Cache) error {
 	asked := search.Range{
-		Kind: authz.KindPatient, Indexes: []search.Index{{}, {Relation: admin.InGroupOf, To: "open"}}, IDs: []string{"p-1", "p-404"}, Limit: 10,
+		Kind: authz.KindPatient, Indexes: []search.Index{{}, {Relation: admin.PatientGroupOf, To: "open"}}, IDs: []string{"p-1", "p-404"}, Limit: 10,
 		Facts: true, Basis: []admin.Expectation{{Key: member("nobody")}},
 	}
 	found, err := c.Range(t.Context(), exactOrganisation, asked, authz.Freshness{})
