@@ -157,6 +157,22 @@ func (c *Cache) Sizes(
 	return sizes, revision, nil
 }
 
+// RecordsAndFacts implements admin.Store, as Range does.
+func (c *Cache) RecordsAndFacts(
+	ctx context.Context, organisation string, keys, also []authz.Key,
+) ([]*admin.Stored, *authz.Facts, error) {
+	until, hasOurs := c.trusted(organisation)
+	records, facts, err := c.Directory.RecordsAndFacts(ctx, organisation, keys, also)
+	if err == nil {
+		err = hasOurs(facts.Revision)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	facts.Until = until
+	return records, facts, nil
+}
+
 // trusted returns until when what is asked of Redis from now on is to be believed,
 // and a function that refuses a revision from before what was committed here up to
 // now.

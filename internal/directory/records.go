@@ -69,6 +69,42 @@ func (d *Directory) Records(
 	return out, revision, nil
 }
 
+// RecordsAndFacts implements admin.Store: one script where it is not too much for one. An
+// organisation that does not exist is NotFound.
+func (d *Directory) RecordsAndFacts(
+	ctx context.Context, organisation string, keys, also []authz.Key,
+) ([]*admin.Stored, *authz.Facts, error) {
+	if !validID(organisation) {
+		return nil, nil, noOrganisation()
+	}
+	records := make(map[authz.Key]*admin.Stored, len(keys))
+	for _, key := range keys {
+		records[key] = nil
+	}
+	facts, err := d.readAll(ctx, d.administers, organisation, askedFor(append(slices.Clip(keys), also...)),
+		func(key authz.Key, hash any) (*authz.Fact, error) {
+			if _, asked := records[key]; asked {
+				stored, err := storedOf(key, hash)
+				if err != nil {
+					return nil, err
+				}
+				records[key] = stored
+			}
+			return d.parsed.factOf(organisation, key, hash)
+		})
+	if err != nil {
+		return nil, nil, unavailable(ctx, err)
+	}
+	if !facts.Organisation {
+		return nil, nil, noOrganisation()
+	}
+	out := make([]*admin.Stored, len(keys))
+	for i, key := range keys {
+		out[i] = records[key]
+	}
+	return out, facts, nil
+}
+
 // List implements admin.Store: one snapshot, read by as many scripts as it takes so that
 // none takes long. A limit that is not from 1 to 1,000 is taken as 1,000. A page of very
 // long records has fewer of them, one at least if there is one, and so has one during
