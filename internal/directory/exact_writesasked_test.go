@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/review"
 )
@@ -240,7 +241,7 @@ func (l *ledger) imports(ctx context.Context, r *rand.Rand, options func(string,
 	for range 1 + r.IntN(3) {
 		record := randomRecord(r)
 		edits = append(edits, put(record))
-		text, _ = appendLine(text, &record)
+		text, _ = transfer.AppendLine(text, &record)
 	}
 	o := options("import of "+describe(admin.Change{Edits: edits}), asEdits(edits))
 	done, err := l.direct.Import(ctx, exactOrganisation, strings.NewReader(string(text)), ImportOptions{Author: admin.Author{Request: o.Request}})

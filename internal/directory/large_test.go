@@ -11,6 +11,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -48,7 +50,7 @@ func loadLarge(t testing.TB, s *store) *large {
 	t.Helper()
 	var text bytes.Buffer
 	add := func(r admin.Record) {
-		line, err := appendLine(nil, &r)
+		line, err := transfer.AppendLine(nil, &r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +185,7 @@ func (l *large) cases(t testing.TB, s *store) []question {
 		{"sizes/10000", sizes(largeWards)},
 		{"history/all", history(0)},
 		{"export", func() error { _, err := s.Export(ctx, org, io.Discard); return err }},
-		{"audit", func() error { _, err := s.Audit(ctx, org, AuditConfig{}); return err }},
+		{"audit", func() error { _, err := s.Audit(ctx, org, audit.Config{}); return err }},
 		{"preview/1000", func() error { _, err := s.Preview(ctx, org, admin.Change{Edits: edits()}); return err }},
 		{"commit/1000", func() error { _, err := s.Commit(ctx, org, admin.Change{Edits: edits()}); return err }},
 		{"preview/cascade", func() error { _, err := s.Preview(ctx, org, admin.Change{Edits: slices.Clone(cascade)}); return err }},

@@ -31,10 +31,10 @@ func awkwardIDs(r *rand.Rand, n int) []string {
 			b.WriteString(parts[r.IntN(len(parts))])
 		}
 		id := b.String()
-		if r.IntN(10) == 0 && len(id) < maxID {
-			id += strings.Repeat("y", maxID-len(id))
+		if r.IntN(10) == 0 && len(id) < admin.MaxID {
+			id += strings.Repeat("y", admin.MaxID-len(id))
 		}
-		if validID(id) {
+		if admin.ValidID(id) {
 			seen[id] = true
 		}
 	}
@@ -161,7 +161,7 @@ func randomRange(r *rand.Rand, records []admin.Record) search.Range {
 			}
 		}
 	}
-	strange := []string{"", "nobody", "a\nb", "\xff", strings.Repeat("z", maxID+1), "p\x00"}
+	strange := []string{"", "nobody", "a\nb", "\xff", strings.Repeat("z", admin.MaxID+1), "p\x00"}
 	out := search.Range{Kind: model.Kinds()[r.IntN(6)], Facts: r.IntN(2) == 0, Limit: []int{1, 2, 7, 100, 1000}[r.IntN(5)]}
 	relations := relationsOf(out.Kind)
 	for range []int{0, 1, 2, 6, 40}[r.IntN(5)] {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // ward is a small organisation, and the revisions of its two changes.
@@ -249,7 +250,7 @@ func TestRecordsOfNothing(t *testing.T) {
 				}
 			}
 		}
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		s.raw.Del(t.Context(), prefix+"patient:p-1")
 		damaged := calls(s.org)
 		delete(damaged, "related")
@@ -258,7 +259,7 @@ func TestRecordsOfNothing(t *testing.T) {
 				t.Errorf("%s of a patient that was lost: %v", name, err)
 			}
 		}
-		s.raw.HSet(t.Context(), headKey(s.org), "schema", "3")
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "3")
 		for name, err := range calls(s.org) {
 			if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "schema 3") {
 				t.Errorf("%s of a newer schema: %v", name, err)

@@ -25,6 +25,9 @@ func Kinds() []authz.Kind {
 	}
 }
 
+// Noun returns what a kind is called in a sentence.
+func Noun(kind authz.Kind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+
 // Type is what the value of a field may be.
 type Type int
 
