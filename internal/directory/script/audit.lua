@@ -59,14 +59,6 @@ local function lacks(index, member)
   return found == 'zset' and not call('ZSCORE', prefix .. index, member)
 end
 
--- The edges of a team member: the kind that a field refers to, and the index that
--- is its other side.
-local edges = {
-  ['g:'] = {'group', 'group-members:'},
-  ['a:'] = {'patient_group', 'access:'},
-  ['b:'] = {'patient_group', 'bookable:'},
-}
-
 -- has_source reports whether a text of sources, a line each, has this one.
 local function has_source(sources, source)
   return string.find('\n' .. sources .. '\n', '\n' .. source .. '\n', 1, true) ~= nil
@@ -97,16 +89,16 @@ end
 function compare.team_member(id, hash, breach)
   for i = 1, #hash, 2 do
     local field, value = hash[i], hash[i + 1]
-    local kind, index, to
-    local edge = edges[string.sub(field, 1, 2)]
-    if edge then
-      kind, index, to = edge[1], edge[2], string.sub(field, 3)
-    elseif field == 'role' and value ~= '' then
-      kind, index, to = 'role', 'role-members:', value
+    local refers, to
+    for _, list in ipairs(lists.team_member) do
+      if string.sub(field, 1, #list.edge) == list.edge then refers, to = list, string.sub(field, #list.edge + 1) end
     end
-    if kind then
-      if type_of(kind .. ':' .. to) == 'none' then breach('reference', field, to) end
-      if lacks(index .. to, id) then breach('lacks', field, index .. to) end
+    for _, single in ipairs(singles.team_member) do
+      if field == single.name and single.to and value ~= '' then refers, to = single, value end
+    end
+    if refers then
+      if type_of(refers.to .. ':' .. to) == 'none' then breach('reference', field, to) end
+      if lacks(refers.index .. to, id) then breach('lacks', field, refers.index .. to) end
     end
   end
 end
@@ -188,18 +180,15 @@ end
 -- The indexes: the kind of the entity that one is about, the kind of its members,
 -- and the field in which a member says the same, either named so with this value or
 -- with the id in its name. Those of user-admins are kind:id.
-local indexes = {
-  ['ids'] = {},
-  ['role-members'] = {'role', 'team_member', 'role', true},
-  ['group-members'] = {'group', 'team_member', 'g:'},
-  ['access'] = {'patient_group', 'team_member', 'a:'},
-  ['bookable'] = {'patient_group', 'team_member', 'b:'},
-  ['patients'] = {'patient_group', 'patient', 'patient_group', true},
-  ['care'] = {'team_member', 'patient', 'c:'},
-  ['bookings-of'] = {'patient', 'booking', 'patient', true},
-  ['bookings-with'] = {'team_member', 'booking', 'provider', true},
-  ['user-admins'] = {},
-}
+local indexes = {['ids'] = {}, ['user-admins'] = {}}
+for _, kind in ipairs(kinds) do
+  for _, single in ipairs(singles[kind]) do
+    if single.to then indexes[string.sub(single.index, 1, -2)] = {single.to, kind, single.name, true} end
+  end
+  for _, list in ipairs(lists[kind]) do
+    indexes[string.sub(list.index, 1, -2)] = {list.to, kind, list.edge}
+  end
+end
 
 -- member_of returns what is wrong with a member of an index, nothing if all is
 -- well.

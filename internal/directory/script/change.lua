@@ -35,7 +35,8 @@
 --
 -- The edits are applied one after the other to what was read, in memory. Only
 -- when all of them fit is anything written. This text is the first part of the
--- script: changedelete.lua and changewrite.lua follow it.
+-- script: changedelete.lua and changewrite.lua follow it, and the tables of table.go come
+-- before it.
 
 local prefix = string.sub(KEYS[1], 1, -5)
 local limit = tonumber(ARGV[3])
@@ -91,7 +92,6 @@ if at_revision ~= '' and at_revision ~= now then return {'moved', 0} end
 -- What the change has read, by kind and id, and in order. before is what Redis holds and
 -- after what it is to hold, empty for what does not exist; they are the same table
 -- until an edit changes the entity, and are never changed in place.
-local kinds = {'role', 'group', 'patient_group', 'team_member', 'patient', 'booking'}
 local entities, loaded, there = {}, {}, {}
 for _, kind in ipairs(kinds) do entities[kind], loaded[kind], there[kind] = {}, {}, {} end
 
@@ -192,74 +192,49 @@ local function care_for(booking, fields, held)
   end
 end
 
--- How a record of each kind is put. Like all edits a function returns nothing when
--- it fits, else reason, field and item.
-local put = {}
-
--- name, permissions
-function put.role(id)
-  replace(entity('role', id), {name = take(), permissions = take()})
+-- unknown returns nothing if what a field refers to exists, or if it refers to nothing, and
+-- else why it does not fit.
+local function unknown(field, to, item)
+  if field.to and not exists(field.to, to) then return 'unknown_' .. field.to, field.name, item end
 end
 
-function put.group(id)
-  replace(entity('group', id), {name = take(), permissions = take()})
-end
-
--- name
-function put.patient_group(id)
-  replace(entity('patient_group', id), {name = take()})
-end
-
--- name, role, provider, and three lists: groups, access, booking
-local member_lists = {{'groups', 'g:', 'group'}, {'access', 'a:', 'patient_group'}, {'booking', 'b:', 'patient_group'}}
-function put.team_member(id)
-  local after = {name = take(), role = take(), provider = take()}
-  if after.role ~= '' and not exists('role', after.role) then return 'unknown_role', 'role', -1 end
-  for _, list in ipairs(member_lists) do
-    for i = 1, tonumber(take()) do
-      local to = take()
-      if not exists(list[3], to) then return 'unknown_' .. list[3], list[1], i - 1 end
-      after[list[2] .. to] = ''
-    end
-  end
-  replace(entity('team_member', id), after)
-end
-
--- patient_group, and a list: care_team. Edges that bookings bring stay.
-function put.patient(id)
-  local after = {patient_group = take()}
-  if not exists('patient_group', after.patient_group) then return 'unknown_patient_group', 'patient_group', -1 end
-  local e = entity('patient', id)
-  for field, sources in pairs(e.after) do
-    if string.sub(field, 1, 2) == 'c:' then after[field] = without_source(sources, 'manual') end
-  end
-  for i = 1, tonumber(take()) do
-    local member = take()
-    if not exists('team_member', member) then return 'unknown_team_member', 'care_team', i - 1 end
-    after['c:' .. member] = with_source(after['c:' .. member], 'manual')
-  end
-  replace(e, after)
-end
-
--- patient, provider, state. That the provider is one is not asked: they may have
--- been when it was made.
-function put.booking(id)
-  local after = {patient = take(), provider = take(), state = take()}
-  if not exists('patient', after.patient) then return 'unknown_patient', 'patient', -1 end
-  if not exists('team_member', after.provider) then return 'unknown_team_member', 'provider', -1 end
-  local e = entity('booking', id)
-  if e.exists and e.after.patient ~= after.patient then return 'rebooked', 'patient', -1 end
-  if e.exists and e.after.provider ~= after.provider then return 'rebooked', 'provider', -1 end
-  replace(e, after)
-  care_for(id, after, after.state ~= 'released')
-end
-
+-- Like all edits a function returns nothing when it fits, else reason, field and item.
 local edit = {}
 
--- kind, id, and what the kind takes
+-- kind, id, the single values of the kind in the order of the table, and for each of its lists
+-- the number of ids and the ids. The places on a care team that bookings bring stay. That the
+-- provider of a booking is one is not asked: they may have been when it was made.
 function edit.put()
   local kind, id = take(), take()
-  return put[kind](id)
+  local e, after = entity(kind, id), {}
+  if kind == 'patient' then
+    for field, sources in pairs(e.after) do
+      if string.sub(field, 1, 2) == 'c:' then after[field] = without_source(sources, 'manual') end
+    end
+  end
+  for _, field in ipairs(singles[kind]) do
+    local value = take()
+    if value ~= '' or field.always then
+      local reason, name, item = unknown(field, value, -1)
+      if reason then return reason, name, item end
+    end
+    after[field.name] = value
+  end
+  for _, list in ipairs(lists[kind]) do
+    for i = 1, tonumber(take()) do
+      local to = take()
+      local reason, name, item = unknown(list, to, i - 1)
+      if reason then return reason, name, item end
+      local field = list.edge .. to
+      after[field] = list.edge == 'c:' and with_source(after[field], 'manual') or ''
+    end
+  end
+  if kind == 'booking' and e.exists then
+    if e.after.patient ~= after.patient then return 'rebooked', 'patient', -1 end
+    if e.after.provider ~= after.provider then return 'rebooked', 'provider', -1 end
+  end
+  replace(e, after)
+  if kind == 'booking' then care_for(id, after, after.state ~= 'released') end
 end
 
 -- kind, id, the number of fields, and field and value of each
@@ -269,8 +244,12 @@ function edit.set()
   local after = fields_of(e)
   for _ = 1, tonumber(take()) do
     local field, value = take(), take()
-    if field == 'role' and value ~= '' and not exists('role', value) then return 'unknown_role', field, -1 end
-    if field == 'patient_group' and not exists('patient_group', value) then return 'unknown_patient_group', field, -1 end
+    for _, single in ipairs(singles[e.kind]) do
+      if single.name == field and (value ~= '' or single.always) then
+        local reason, name, item = unknown(single, value, -1)
+        if reason then return reason, name, item end
+      end
+    end
     if field == 'provider' and value == '0' then -- B1
       for other in pairs(after) do
         if string.sub(other, 1, 2) == 'b:' then return 'has_booking', field, -1 end
@@ -281,22 +260,13 @@ function edit.set()
   replace(e, after)
 end
 
--- The relations that are made and ended by themselves: the kinds of their ends, and
--- what the field begins with that has them.
-local relations = {
-  group = {'team_member', 'group', 'g:'},
-  access = {'team_member', 'patient_group', 'a:'},
-  booking = {'team_member', 'patient_group', 'b:'},
-  care_team = {'patient', 'team_member', 'c:'},
-}
-
 -- relation, from, to
 function edit.link()
   local name, from, to = take(), take(), take()
-  local relation = relations[name]
-  local e, field = entity(relation[1], from), relation[3] .. to
+  local relation = links[name]
+  local e, field = entity(relation.from, from), relation.edge .. to
   if not e.exists then return 'missing', 'from', -1 end
-  if not exists(relation[2], to) then return 'missing', 'to', -1 end
+  if not exists(relation.to, to) then return 'missing', 'to', -1 end
   if name == 'booking' and e.after.provider ~= '1' then return 'no_provider', 'from', -1 end -- B1
   local after = fields_of(e)
   after[field] = name == 'care_team' and with_source(after[field], 'manual') or ''
@@ -305,8 +275,8 @@ end
 
 function edit.unlink()
   local name, from, to = take(), take(), take()
-  local relation = relations[name]
-  local e, field = entity(relation[1], from), relation[3] .. to
+  local relation = links[name]
+  local e, field = entity(relation.from, from), relation.edge .. to
   if not e.after[field] then return end
   local after = fields_of(e)
   after[field] = name == 'care_team' and without_source(after[field], 'manual') or nil

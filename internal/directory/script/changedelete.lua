@@ -1,20 +1,9 @@
 -- The second part of change.lua: what refers to what, and deleting it.
 
--- What refers to an entity of each kind: entities of a kind that are in one of
--- these indexes, by one of these fields.
-local referring = {
-  role = {{'team_member', {'role-members:'}, {}, 'role'}},
-  group = {{'team_member', {'group-members:'}, {'g:'}}},
-  patient_group = {{'team_member', {'access:', 'bookable:'}, {'a:', 'b:'}}, {'patient', {'patients:'}, {}, 'patient_group'}},
-  team_member = {{'patient', {'care:'}, {'c:'}}, {'booking', {'bookings-with:'}, {}, 'provider'}},
-  patient = {{'booking', {'bookings-of:'}, {}, 'patient'}},
-  booking = {},
-}
-
 local function refers(fields, by, id)
-  if by[4] then return fields[by[4]] == id end
-  for _, begin in ipairs(by[3]) do
-    if fields[begin .. id] then return true end
+  if by.field and fields[by.field] == id then return true end
+  for _, edge in ipairs(by.edges) do
+    if fields[edge .. id] then return true end
   end
   return false
 end
@@ -45,14 +34,14 @@ local function referrers(kind, id, most)
     list[#list + 1] = id
   end
   for _, by in ipairs(referring[kind]) do
-    local count, ids = indexed(by[2], id, most + #loaded[by[1]])
+    local count, ids = indexed(by.indexes, id, most + #loaded[by.from])
     total = total + count
     for _, member in ipairs(ids) do
-      if not entities[by[1]][member] then add(by[1], member) end
+      if not entities[by.from][member] then add(by.from, member) end
     end
-    for _, e in ipairs(loaded[by[1]]) do
+    for _, e in ipairs(loaded[by.from]) do
       local now = refers(e.after, by, id)
-      if now then add(by[1], e.id) end
+      if now then add(by.from, e.id) end
       if now ~= refers(e.before, by, id) then total = total + (now and 1 or -1) end
     end
   end
@@ -85,8 +74,10 @@ local function release(kind, id)
     else
       local after = fields_of(e)
       for _, by in ipairs(referring[kind]) do
-        if by[4] == 'role' then after.role = '' end
-        for _, begin in ipairs(by[3]) do after[begin .. id] = nil end
+        if by.from == e.kind then
+          if by.field and not by.always then after[by.field] = '' end
+          for _, edge in ipairs(by.edges) do after[edge .. id] = nil end
+        end
       end
       replace(e, after)
     end

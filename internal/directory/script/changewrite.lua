@@ -16,9 +16,9 @@ end
 -- *:*, which is user:* too. What a role or group grants is looked for as it is listed; a quote
 -- within one of the list has a backslash before it.
 local all, users = '[%[,]"%*:%*"', '[%[,]"user:%*"'
-local function lists(permissions, permission) return string.find(permissions or '', permission) ~= nil end
-local function grants_all(permissions) return lists(permissions, all) end
-local function grants_users(permissions) return lists(permissions, users) or grants_all(permissions) end
+local function mentions(permissions, permission) return string.find(permissions or '', permission) ~= nil end
+local function grants_all(permissions) return mentions(permissions, all) end
+local function grants_users(permissions) return mentions(permissions, users) or grants_all(permissions) end
 
 -- Roles and groups that grant user:* are in user-admins; no others grant *:*. Of those that
 -- the change has not read Redis is asked, once.
@@ -96,18 +96,14 @@ if lost(grants_users) then return {'refused', 0, 'last_holder', '', -1} end
 
 -- The other side of a field: the sorted set that holds the ids of the entities
 -- which have the field with this value.
-local edges = {['g:'] = 'group-members:', ['a:'] = 'access:', ['b:'] = 'bookable:', ['c:'] = 'care:'}
-local sides = {
-  team_member = {role = 'role-members:'},
-  patient = {patient_group = 'patients:'},
-  booking = {patient = 'bookings-of:', provider = 'bookings-with:'},
-}
 local function other_side(kind, field, value)
-  local named = sides[kind]
-  if not value or not named or value == '' and field == 'role' then return nil end
-  local edge = edges[string.sub(field, 1, 2)]
-  if edge then return prefix .. edge .. string.sub(field, 3) end
-  return named[field] and prefix .. named[field] .. value
+  if not value then return nil end
+  for _, list in ipairs(lists[kind]) do
+    if string.sub(field, 1, #list.edge) == list.edge then return prefix .. list.index .. string.sub(field, #list.edge + 1) end
+  end
+  for _, single in ipairs(singles[kind]) do
+    if single.name == field and single.index and (value ~= '' or single.always) then return prefix .. single.index .. value end
+  end
 end
 
 -- The plan: every command that makes Redis hold what the edits left, from the

@@ -54,14 +54,15 @@ func NewSet(within bool, replicas int) Set {
 	if !within {
 		first = fmt.Sprintf("local least_replicas = %d\n", replicas) + masterScript
 	}
+	table := tables()
 	script := func(text string) *redis.Script { return redis.NewScript(first + text) }
 	return Set{
 		Read:         script(textScript + readScript),
-		Commit:       script(textScript + changeScript + changeDeleteScript + changeWriteScript),
+		Commit:       script(table + textScript + changeScript + changeDeleteScript + changeWriteScript),
 		History:      script(historyScript),
 		Records:      script(textScript + recordsScript),
 		Range:        script(textScript + rangeScript),
-		Audit:        script(auditScript),
+		Audit:        script(table + auditScript),
 		AuditChanges: script(auditChangesScript),
 		Nonces:       script(noncesScript),
 		Entries:      script(entriesScript),
