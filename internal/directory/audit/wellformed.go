@@ -25,7 +25,7 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 			"has an id that is outside the limits"))
 	}
 	e := new(layout.Entity)
-	missing := requiredFields(kind)
+	missing := slices.Collect(layout.RequiredFields(kind))
 	for i := 0; i+1 < len(hash); i += 2 {
 		field, value := hash[i], hash[i+1]
 		missing = slices.DeleteFunc(missing, func(f string) bool { return f == field })
@@ -82,17 +82,6 @@ func wellFormed(kind authz.Kind, id string, hash []string) []Finding {
 func isName(kind authz.Kind, field string) bool {
 	f, _ := model.StoredField(kind, field)
 	return f != nil && f.Type == model.Name
-}
-
-// requiredFields are the fields that a hash of each kind always has.
-func requiredFields(kind authz.Kind) []string {
-	required := []string{"rev"}
-	for _, f := range model.Fields(kind) {
-		if f.Edge == "" {
-			required = append(required, f.Name)
-		}
-	}
-	return required
 }
 
 // validText reports whether a text that is not an id is UTF-8.

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -28,15 +29,19 @@ type Entity struct {
 	CareTeam []string       // every member
 }
 
-// storedFields returns how many fields a hash of each kind always has beside the revision:
-// all that are no edges.
-func storedFields(kind authz.Kind) (n int) {
-	for _, f := range model.Fields(kind) {
-		if f.Edge == "" {
-			n++
+// RequiredFields yields the names of the fields that a hash of a kind always has: rev, and all
+// that are no edges.
+func RequiredFields(kind authz.Kind) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield("rev") {
+			return
+		}
+		for _, f := range model.Fields(kind) {
+			if f.Edge == "" && !yield(f.Name) {
+				return
+			}
 		}
 	}
-	return n
 }
 
 // EntityOf reads a hash, nil when it is empty. Redis gives the fields of a hash
@@ -58,7 +63,11 @@ func EntityOf(kind authz.Kind, reply any) (*Entity, error) {
 	if err != nil || fields == 0 {
 		return nil, err
 	}
-	if fields-edges != storedFields(kind)+1 {
+	required := 0
+	for range RequiredFields(kind) {
+		required++
+	}
+	if fields-edges != required {
 		return nil, script.Damaged("a %s lacks a field", kind)
 	}
 	return e, nil
