@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/directory/audit"
 )
 
 // auditing is the settings of caregate audit.
@@ -87,7 +87,7 @@ func (c *auditing) run(ctx context.Context) (err error) {
 		report.lines.SetEscapeHTML(false)
 	}
 	reviewer := newReviewer(snapshot)
-	done, err := store.Audit(ctx, c.facts.organisation, directory.AuditConfig{Report: report.add, Review: reviewer.review})
+	done, err := store.Audit(ctx, c.facts.organisation, audit.Config{Report: report.add, Review: reviewer.review})
 	if err != nil {
 		return c.app.aboutSetting(err)
 	}
@@ -121,23 +121,23 @@ type auditReport struct {
 }
 
 type auditSection struct {
-	rule   directory.Rule
+	rule   audit.Rule
 	advice bool
 	count  int
-	shown  []directory.Finding
+	shown  []audit.Finding
 }
 
 // findingLine is a finding as it stands on a line of JSON.
 type findingLine struct {
-	Rule   directory.Rule `json:"rule"`
-	Kind   string         `json:"kind"`
-	ID     string         `json:"id"`
-	What   string         `json:"what"`
-	Remedy string         `json:"remedy"`
-	Advice bool           `json:"advice,omitempty"`
+	Rule   audit.Rule `json:"rule"`
+	Kind   string     `json:"kind"`
+	ID     string     `json:"id"`
+	What   string     `json:"what"`
+	Remedy string     `json:"remedy"`
+	Advice bool       `json:"advice,omitempty"`
 }
 
-func (r *auditReport) add(f directory.Finding) error {
+func (r *auditReport) add(f audit.Finding) error {
 	if f.Advice {
 		r.advice++
 	} else {
@@ -185,7 +185,7 @@ func (s *auditSection) print(out io.Writer) error {
 		word = "advice: "
 	}
 	fmt.Fprintf(&b, "%s%s (%s): %d\n", word, titleOf(s.rule), s.rule, s.count)
-	slices.SortFunc(s.shown, func(a, b directory.Finding) int {
+	slices.SortFunc(s.shown, func(a, b audit.Finding) int {
 		return strings.Compare(a.Kind+"\x00"+a.ID+"\x00"+a.What, b.Kind+"\x00"+b.ID+"\x00"+b.What)
 	})
 	var remedies []string
@@ -206,7 +206,7 @@ func (s *auditSection) print(out io.Writer) error {
 }
 
 // summarise says what was audited, without naming anybody.
-func (r *auditReport) summarise(out io.Writer, done directory.Audited) error {
+func (r *auditReport) summarise(out io.Writer, done audit.Result) error {
 	revision := "revision " + done.Last.String()
 	if done.First != done.Last {
 		revision = "revisions " + done.First.String() + " to " + done.Last.String()

@@ -9,17 +9,17 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/directory/audit"
 	"github.com/caregate/caregate/internal/review"
 )
 
 // The rules of an audit that are the policy's. Both are advice.
 const (
-	rulePermission directory.Rule = "P4" // the catalogue has every permission
-	ruleScope      directory.Rule = "V7" // who sees all patients may open them
+	rulePermission audit.Rule = "P4" // the catalogue has every permission
+	ruleScope      audit.Rule = "V7" // who sees all patients may open them
 )
 
-func titleOf(rule directory.Rule) string {
+func titleOf(rule audit.Rule) string {
 	switch rule {
 	case rulePermission:
 		return "permissions that the catalogue does not have"
@@ -116,22 +116,22 @@ func (r *reviewer) reviewListed(ctx context.Context, fact *authz.Fact) error {
 }
 
 // findings returns what there is to say, in order.
-func (r *reviewer) findings() []directory.Finding {
-	var found []directory.Finding
+func (r *reviewer) findings() []audit.Finding {
+	var found []audit.Finding
 	for _, of := range slices.SortedFunc(maps.Keys(r.blind), func(a, b blindness) int {
 		return cmp.Or(compareKeys(a.by, b.by), strings.Compare(a.permission, b.permission), strings.Compare(a.lacks, b.lacks))
 	}) {
 		members := slices.Sorted(maps.Keys(r.blind[of]))
-		found = append(found, directory.Finding{
-			Rule: ruleScope, Kind: string(of.by.Kind), ID: directory.Printable(of.by.ID), Advice: true,
+		found = append(found, audit.Finding{
+			Rule: ruleScope, Kind: string(of.by.Kind), ID: audit.Printable(of.by.ID), Advice: true,
 			What: fmt.Sprintf("grants %s to %s without %s, so that they open no record: %s",
 				of.permission, counted(len(members), "member"), of.lacks, first(members)),
 			Remedy: "grant " + of.lacks + " as well, or leave it if lists and reports are all that they are to see",
 		})
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(r.unknown), compareKeys) {
-		found = append(found, directory.Finding{
-			Rule: rulePermission, Kind: string(key.Kind), ID: directory.Printable(key.ID), Advice: true,
+		found = append(found, audit.Finding{
+			Rule: rulePermission, Kind: string(key.Kind), ID: audit.Printable(key.ID), Advice: true,
 			What:   "lists what the catalogue does not have, so that it grants nothing: " + first(r.unknown[key]),
 			Remedy: "correct the permission, or add its type and action to the catalogue",
 		})
@@ -151,7 +151,7 @@ func first(items []string) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(directory.Printable(item))
+		b.WriteString(audit.Printable(item))
 	}
 	if len(items) > most {
 		fmt.Fprintf(&b, " and %d more", len(items)-most)

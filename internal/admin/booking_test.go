@@ -45,7 +45,7 @@ func TestB5ABookingGivesSightOfThatPatientAlone(t *testing.T) {
 		t.Fatal(done, err)
 	}
 	// A record that is put again keeps what bookings gave.
-	c.commit(link(admin.InGroup, "jordan", "administrators"))
+	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"))
 	c.allow(member("jordan"), patient("p-5", "diabetes"))
 	if p = c.get(key(authz.KindPatient, "p-5")); !slices.Contains(p.Sources["priya"], "booking:b") {
 		t.Fatal(p)

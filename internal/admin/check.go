@@ -54,7 +54,7 @@ func checkField(at string, f *model.Field, r *Record) *authz.Error {
 		switch id := *f.Text(r); {
 		case id == "" && !f.Always:
 			return nil
-		case id == "" && f.Relation == InGroupOf:
+		case id == "" && f.Relation == PatientGroupOf:
 			return bad(at, "is missing; every patient is in exactly one")
 		default:
 			return CheckID(at, id)

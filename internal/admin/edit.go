@@ -28,7 +28,7 @@ type Edit struct {
 	// whole by Put.
 	Fields Fields
 
-	// Link, Unlink: InGroup, Access, Booking or CareTeam, whose From is the team
+	// Link, Unlink: MemberOfGroup, Access, Booking or CareTeam, whose From is the team
 	// member and, for CareTeam, the patient. A manual place on a care team alone
 	// is made or ended (B6). What holds already, or no longer, changes nothing.
 	Relation Relation

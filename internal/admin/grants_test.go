@@ -33,18 +33,18 @@ func TestA4PermissionsAreHeldByWhoGrantsThem(t *testing.T) {
 			edits(set(authz.KindGroup, "front-desk", permissions("patient:view", "patient:create", "appointment:*", "settings:view"))), "", ""},
 		{"to narrow a wildcard grants nothing", member("ines"), edits(set(authz.KindGroup, "front-desk", permissions("calendar:view"))), "", ""},
 		{"a role that is assigned", member("ines"), edits(withRole("noor", "receptionist")), "edits[0].fields.role", "calendar:view, schedule:view"},
-		{"a group that is joined", member("ines"), edits(link(admin.InGroup, "noor", "stockroom")), "edits[0].to", "stock:create"},
-		{"a group of one's own", member("ines"), edits(link(admin.InGroup, "noor", "administrators")), "", ""},
-		{"what the member holds already is not given", member("ines"), edits(link(admin.InGroup, "ruth", "front-desk"), link(admin.InGroup, "amara", "stockroom")), "", ""},
-		{"oneself is a member like others", member("ines"), edits(link(admin.InGroup, "ines", "records-officers")), "edits[0].to", "patient:delete"},
+		{"a group that is joined", member("ines"), edits(link(admin.MemberOfGroup, "noor", "stockroom")), "edits[0].to", "stock:create"},
+		{"a group of one's own", member("ines"), edits(link(admin.MemberOfGroup, "noor", "administrators")), "", ""},
+		{"what the member holds already is not given", member("ines"), edits(link(admin.MemberOfGroup, "ruth", "front-desk"), link(admin.MemberOfGroup, "amara", "stockroom")), "", ""},
+		{"oneself is a member like others", member("ines"), edits(link(admin.MemberOfGroup, "ines", "records-officers")), "edits[0].to", "patient:delete"},
 		{"a new member with a role", member("ines"), edits(put(admin.Record{Kind: authz.KindTeamMember, ID: "new", Role: "nurse"})),
 			"edits[0].record", "patient:view"},
-		{"taking away takes nothing", member("ines"), edits(unlink(admin.InGroup, "mark", "clinicians"), withRole("mark", "")), "", ""},
+		{"taking away takes nothing", member("ines"), edits(unlink(admin.MemberOfGroup, "mark", "clinicians"), withRole("mark", "")), "", ""},
 		{"a role of the same change", member("ines"), edits(role("new", "user:view"), withRole("noor", "new")), "", ""},
 		{"that is given more afterwards", member("ines"), edits(role("new", "user:view"), withRole("noor", "new"), role("new", "stock:view")),
 			"edits[2].record.permissions", "stock:view"},
 		{"a group that is emptied, joined and filled again", member("ines"),
-			edits(group("stockroom"), link(admin.InGroup, "noor", "stockroom"), group("stockroom", "stock:*")), "edits[2].record.permissions", "stock:"},
+			edits(group("stockroom"), link(admin.MemberOfGroup, "noor", "stockroom"), group("stockroom", "stock:*")), "edits[2].record.permissions", "stock:"},
 	})
 }
 
@@ -76,7 +76,7 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 		{"a place that there is", member("ines"), edits(link(admin.CareTeam, "p-1", "mark")), "edits[0].from", "patient_not_visible"},
 	})
 	c := example(t, p)
-	c.commit(link(admin.InGroup, "jordan", "administrators"), link(admin.CareTeam, "p-12", "jordan"))
+	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"), link(admin.CareTeam, "p-12", "jordan"))
 	jordan := member("jordan") // now settings:*, user:*; Access to diabetes and cardiology
 	c.allow(jordan, link(admin.CareTeam, "p-2", "noor"))
 	c.allow(jordan, link(admin.CareTeam, "p-12", "noor"))
@@ -94,7 +94,7 @@ func TestA4TheLastHolderStays(t *testing.T) {
 	p := defaultPolicy(t)
 	c := empty(t, p)
 	c.commit(group("administrators", "user:*"), put(admin.Record{Kind: authz.KindTeamMember, ID: "ines", Groups: []string{"administrators"}}))
-	_, err := c.Apply(t.Context(), organisation, member("ines"), edits(unlink(admin.InGroup, "ines", "administrators")), admin.Options{})
+	_, err := c.Apply(t.Context(), organisation, member("ines"), edits(unlink(admin.MemberOfGroup, "ines", "administrators")), admin.Options{})
 	c.refused(err, authz.Conflict, "", "user:*")
 
 	// Whoever may update roles and members could leave nobody who can grant what they lack

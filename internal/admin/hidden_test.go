@@ -190,7 +190,7 @@ func (g *gambler) ask(c *clinic, actor admin.Actor, w world) (what, answer strin
 		return fmt.Sprintf("list %s", kind), told(ids, err)
 	case 2:
 		relation := []admin.Relation{
-			admin.RoleOf, admin.InGroup, admin.Access, admin.Booking, admin.InGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
+			admin.RoleOf, admin.MemberOfGroup, admin.Access, admin.Booking, admin.PatientGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
 		}[g.IntN(8)]
 		_, to := relation.Ends()
 		id := g.id(letter[to], 7)

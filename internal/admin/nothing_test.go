@@ -22,8 +22,8 @@ func TestASetThatIsAsAskedForIsLookedAtWhereItIsCommitted(t *testing.T) {
 			edits(link(admin.Access, "li", "diabetes"), unlink(admin.Access, "noor", "diabetes")),
 		},
 		"a group": {
-			admin.InGroup, "hollow", nil, edits(group("hollow")),
-			edits(link(admin.InGroup, "li", "hollow")),
+			admin.MemberOfGroup, "hollow", nil, edits(group("hollow")),
+			edits(link(admin.MemberOfGroup, "li", "hollow")),
 		},
 		"a role": {
 			admin.RoleOf, "empty", nil, edits(role("empty")),

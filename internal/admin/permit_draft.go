@@ -45,8 +45,9 @@ func (e *entity) group() string {
 	}
 }
 
-// draft reads the entities that edits name, and remembers how they were.
-func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, l *looked) (*draft, error) {
+// draft reads the entities that edits name and everything that the edits are judged by, in one
+// reading where no record names what else that is, and remembers all of it.
+func (s *Service) draft(ctx context.Context, organisation string, actor Actor, edits []Edit, l *looked) (*draft, *judge, error) {
 	d := &draft{entities: map[authz.Key]*entity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
 	keys := make([]authz.Key, 0, len(edits))
 	for i := range edits {
@@ -57,19 +58,26 @@ func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, 
 		}
 		if edits[i].Op == Delete && edits[i].Cascade && key.Kind == authz.KindPatientGroup {
 			if err := s.readPatients(ctx, organisation, key.ID, d, l); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	records, _, err := s.records(ctx, organisation, keys)
+	records, j, err := s.judgeWith(ctx, organisation, actor, keys, append(d.keys(edits), l.keys()...))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, key := range keys {
 		l.at(key, sinceOf(records[i]))
 		d.entities[key].stored = records[i]
 	}
-	return d, nil
+	l.consultation(j.read)
+	if all := d.keys(edits); !j.hasRead(all) { // the patient and the provider of a booking that is there
+		if j, err = s.judge(ctx, organisation, actor, append(all, l.keys()...)); err != nil {
+			return nil, nil, err
+		}
+		l.consultation(j.read)
+	}
+	return d, j, nil
 }
 
 // keys returns everything that edits may be judged by.
@@ -103,7 +111,7 @@ func (d *draft) keys(edits []Edit) []authz.Key {
 		if e.Fields.Role != nil {
 			add(authz.KindRole, *e.Fields.Role)
 		}
-		if e.Relation == InGroup {
+		if e.Relation == MemberOfGroup {
 			add(authz.KindGroup, e.To)
 		}
 	}
@@ -131,7 +139,7 @@ func (e *Edit) target() authz.Key {
 // readPatients reads which patients a group has. The change then holds only as
 // long as nothing at all changes: nobody may slip into a group that is deleted.
 func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *looked) error {
-	ids, revision, err := s.related(ctx, organisation, InGroupOf, group, MaxEdits)
+	ids, revision, err := s.related(ctx, organisation, PatientGroupOf, group, MaxEdits)
 	if authz.KindOf(err) == authz.TooLarge {
 		d.uncounted[group] = err
 		return nil

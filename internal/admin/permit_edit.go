@@ -51,7 +51,7 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 // dutyOf returns the duty of making and ending a relation.
 func dutyOf(r Relation) (authz.Duty, bool) {
 	switch r {
-	case InGroup:
+	case MemberOfGroup:
 		return authz.UpdateTeamMember, true
 	case Access:
 		return authz.UpdateAccess, true
@@ -127,7 +127,7 @@ func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity,
 		return p.showPatient(ctx, field+".from", edit.From)
 	case Access:
 		return p.showGroup(ctx, field+".to", edit.To)
-	case InGroup:
+	case MemberOfGroup:
 		return p.give(ctx, field+".to", &growth{was: was, now: now})
 	default: // Booking shows nobody (B2)
 		return nil

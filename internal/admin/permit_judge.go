@@ -50,15 +50,10 @@ type judge struct {
 }
 
 // judge reads keys, of which the questions about the actor are to be, and the actor with
-// them. An organisation that does not exist is NotFound, and so is refused an actor who
-// does not exist (V9).
+// them. An organisation that does not exist is NotFound, and an actor who does not exist is
+// refused (V9).
 func (s *Service) judge(ctx context.Context, organisation string, actor Actor, keys []authz.Key) (*judge, error) {
-	policy := s.decisions.Policy()
-	j := &judge{
-		decisions: s.decisions, names: policy.Administration(), actor: actor, member: new(authz.Fact),
-		answers: map[question]authz.Decision{}, sights: map[string]authz.Decision{},
-	}
-	if j.names == nil {
+	if s.decisions.Policy().Administration() == nil {
 		return nil, undeclared()
 	}
 	c, err := s.decisions.Consult(ctx, organisation, nil, append(slices.Clip(keys), actor.key()))
@@ -68,12 +63,39 @@ func (s *Service) judge(ctx context.Context, organisation string, actor Actor, k
 	if !c.Facts.Organisation {
 		return nil, unknownOrganisation()
 	}
-	j.read = c
+	return s.judgeOver(ctx, actor, c)
+}
+
+// judgeWith is judge for questions about keys and about also, and returns the records for keys
+// as they were in the same reading, nil for one that does not exist.
+func (s *Service) judgeWith(
+	ctx context.Context, organisation string, actor Actor, keys, also []authz.Key,
+) ([]*Stored, *judge, error) {
+	also = append(slices.Clip(also), actor.key())
+	records, facts, err := s.store.RecordsAndFacts(ctx, organisation, keys, also)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := s.judgeOver(ctx, actor, &authz.Consultation{Keys: append(slices.Clip(keys), also...), Facts: facts})
+	return records, j, err
+}
+
+// judgeOver returns the judge of an actor by what was read.
+func (s *Service) judgeOver(ctx context.Context, actor Actor, c *authz.Consultation) (*judge, error) {
+	policy := s.decisions.Policy()
+	j := &judge{
+		decisions: s.decisions, names: policy.Administration(), actor: actor, read: c, member: new(authz.Fact),
+		answers: map[question]authz.Decision{}, sights: map[string]authz.Decision{},
+	}
+	if j.names == nil {
+		return nil, undeclared()
+	}
 	if actor.Type == typeMember {
 		if j.member = c.Facts.Get(actor.key()); !j.member.Found {
 			return nil, refused("", "the organisation has no such team member")
 		}
 	}
+	var err error
 	if j.held, err = policy.Permissions(ctx, j.member, c.Facts); err != nil {
 		return nil, err
 	}
@@ -84,6 +106,15 @@ func (s *Service) judge(ctx context.Context, organisation string, actor Actor, k
 		}
 	}
 	return j, nil
+}
+
+// hasRead reports whether all keys were read, be it that they do not exist.
+func (j *judge) hasRead(keys []authz.Key) bool {
+	asked := make(map[authz.Key]bool, len(j.read.Keys))
+	for _, key := range j.read.Keys {
+		asked[key] = true
+	}
+	return !slices.ContainsFunc(keys, func(key authz.Key) bool { return !asked[key] && !j.fact(key).Found })
 }
 
 // fact returns what was read of an entity.

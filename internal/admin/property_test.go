@@ -136,7 +136,7 @@ func (g *gambler) attempt(c *clinic, actor admin.Actor, w world) (what []string,
 			return done.Changed, err
 		}
 	case 1:
-		relation := []admin.Relation{admin.RoleOf, admin.InGroup, admin.Access, admin.Booking, admin.CareTeam}[g.IntN(5)]
+		relation := []admin.Relation{admin.RoleOf, admin.MemberOfGroup, admin.Access, admin.Booking, admin.CareTeam}[g.IntN(5)]
 		from, to := relation.Ends()
 		letters := map[authz.Kind]string{
 			authz.KindRole: "r", authz.KindGroup: "g", authz.KindPatientGroup: "pg", authz.KindTeamMember: "m", authz.KindPatient: "p",
@@ -208,7 +208,7 @@ func (g *gambler) edit(actor admin.Actor, w world) admin.Edit {
 	case 3:
 		return move(who, g.id("pg", 4))
 	case 4:
-		return link(admin.InGroup, g.id("m", 6), g.id("g", 4))
+		return link(admin.MemberOfGroup, g.id("m", 6), g.id("g", 4))
 	case 5:
 		return link(admin.Access, g.id("m", 6), g.id("pg", 4))
 	case 6:
@@ -216,7 +216,7 @@ func (g *gambler) edit(actor admin.Actor, w world) admin.Edit {
 	case 7:
 		return link(admin.CareTeam, who, g.id("m", 6))
 	case 8:
-		relation := []admin.Relation{admin.InGroup, admin.Access, admin.Booking}[g.IntN(3)]
+		relation := []admin.Relation{admin.MemberOfGroup, admin.Access, admin.Booking}[g.IntN(3)]
 		return unlink(relation, g.id("m", 6), g.pick("g0", "g1", "g2", "pg0", "pg1", "pg2"))
 	case 9:
 		if g.IntN(4) == 0 {

@@ -32,7 +32,7 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 		edits  []admin.Edit
 		revoke []admin.Edit
 	}{
-		"the actor leaves the group": {member("ines"), edits(staff("new")), edits(unlink(admin.InGroup, "ines", "administrators"))},
+		"the actor leaves the group": {member("ines"), edits(staff("new")), edits(unlink(admin.MemberOfGroup, "ines", "administrators"))},
 		"the group loses the permission": {
 			member("ines"), edits(staff("new")), edits(set(authz.KindGroup, "administrators", permissions("settings:*"))),
 		},
@@ -46,7 +46,7 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 			member("ines"), edits(role("new", "user:view"), withRole("noor", "empty")), edits(role("empty", "patient:view_all")),
 		},
 		"the group that is joined gains": {
-			member("ines"), edits(link(admin.InGroup, "noor", "hollow")), edits(group("hollow", "patient:view_all")),
+			member("ines"), edits(link(admin.MemberOfGroup, "noor", "hollow")), edits(group("hollow", "patient:view_all")),
 		},
 		"somebody registers the patient": {
 			member("jordan"), edits(patient("new", "maternity")), edits(patient("new", "cardiology"), unlink(admin.Access, "jordan", "cardiology")),
@@ -57,15 +57,15 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 		},
 		"somebody comes into a group that is deleted": {
 			member("ruth"), edits(cascade(authz.KindPatientGroup, "vacant")),
-			edits(move("p-1", "vacant"), unlink(admin.InGroup, "ruth", "records-officers")),
+			edits(move("p-1", "vacant"), unlink(admin.MemberOfGroup, "ruth", "records-officers")),
 		},
 		"the booking is deleted": {member("mark"), edits(cancel("b-1")), edits(remove(authz.KindBooking, "b-1"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := example(t, p)
 			c.commit(role("empty"), group("hollow"), patientGroup("vacant"), link(admin.Access, "ruth", "vacant"), group("guides", "settings:view"),
-				link(admin.InGroup, "mark", "guides"), link(admin.InGroup, "jordan", "guides"),
-				link(admin.InGroup, "ruth", "records-officers"), link(admin.InGroup, "ruth", "administrators"))
+				link(admin.MemberOfGroup, "mark", "guides"), link(admin.MemberOfGroup, "jordan", "guides"),
+				link(admin.MemberOfGroup, "ruth", "records-officers"), link(admin.MemberOfGroup, "ruth", "administrators"))
 			store := &interfering{Store: c.store, before: func(commit int) {
 				if commit == 1 {
 					c.commit(tc.revoke...)
@@ -149,8 +149,8 @@ func TestASetIsReplacedAsAWhole(t *testing.T) {
 	c.refused(err, authz.Changed, "", "read it again")
 }
 
-// turning is a store in which facts change between the reading of records and the
-// question about them.
+// turning is a store in which facts change after each reading of records, and so before any
+// question about them that is read apart.
 type turning struct {
 	admin.Store
 	after func()
@@ -160,6 +160,20 @@ func (s *turning) Records(ctx context.Context, organisation string, keys []authz
 	records, revision, err := s.Store.Records(ctx, organisation, keys)
 	s.after()
 	return records, revision, err
+}
+
+func (s *turning) RecordsAndFacts(
+	ctx context.Context, organisation string, keys, also []authz.Key,
+) ([]*admin.Stored, *authz.Facts, error) {
+	records, facts, err := s.Store.RecordsAndFacts(ctx, organisation, keys, also)
+	s.after()
+	return records, facts, err
+}
+
+func (s *turning) List(ctx context.Context, organisation string, kind authz.Kind, after string, limit int) (admin.Page, error) {
+	page, err := s.Store.List(ctx, organisation, kind, after, limit)
+	s.after()
+	return page, err
 }
 
 // The new enemy: Access is taken away, then a patient comes into the group. Nobody
@@ -175,9 +189,26 @@ func TestWhatIsReadIsDecidedAtItsRevision(t *testing.T) {
 			c.commit(unlink(admin.Access, "mark", "diabetes"))
 		}
 	}}
-	// Read in maternity and not seen; in diabetes by the time of the question.
-	_, _, err := c.over(store).Get(t.Context(), organisation, member("mark"), key(authz.KindPatient, "p-7"))
-	if authz.KindOf(err) != authz.NotFound || steps < 3 {
+	// Read in maternity and not seen; in diabetes right after that.
+	get := func(k authz.Key) error {
+		steps = 0
+		_, _, err := c.over(store).Get(t.Context(), organisation, member("mark"), k)
+		return err
+	}
+	if err := get(key(authz.KindPatient, "p-7")); authz.KindOf(err) != authz.NotFound || steps != 1 {
+		t.Fatal(err, steps)
+	}
+	// A list of which p-7 is part, and a booking of p-7: read, and changed by the time of the question.
+	again := func() { c.commit(move("p-7", "maternity"), link(admin.Access, "mark", "diabetes")) }
+	again()
+	steps = 0
+	page, err := c.over(store).List(t.Context(), organisation, member("mark"), authz.KindPatient, "p-6", 1)
+	if err != nil || steps < 3 || len(page.Records) > 0 && page.Records[0].ID == "p-7" {
+		t.Fatal(page.Records, err, steps)
+	}
+	again()
+	c.commit(set(authz.KindTeamMember, "noor", admin.Fields{IsProvider: new(true)}), link(admin.Booking, "noor", "maternity"), book("b-7", "p-7", "noor"))
+	if err := get(key(authz.KindBooking, "b-7")); authz.KindOf(err) != authz.NotFound || steps < 3 {
 		t.Fatal(err, steps)
 	}
 }

@@ -17,9 +17,9 @@ import (
 // (V8, A5). Other records are Forbidden, whether they exist or not; and what refers to one
 // that is not for the actor to see is what refers to nothing.
 //
-// Whatever is read is decided on at the revision that is stated with it: records are
-// read first and everything that the decision looks at after them, which has to be
-// unchanged since.
+// Whatever is read is decided on at the revision that is stated with it: a record is read
+// together with everything that the decision looks at; of lists, and of bookings, which name
+// what the decision is about, the records are read first, and have to be unchanged since.
 
 // The limits on a page for a member, who may see few of many records.
 const (
@@ -59,19 +59,8 @@ func (s *Service) Get(
 		return nil, revision, UnknownKind("kind", key.Kind)
 	}
 	err = again(ctx, func() error {
-		var records []*Stored
-		records, revision, err = s.records(ctx, organisation, []authz.Key{key})
-		if err != nil {
-			return err
-		}
-		stored = records[0]
-		if actor.nobody() {
-			if stored == nil {
-				return notFound(key.Kind)
-			}
-			return nil
-		}
-		return s.mayView(ctx, organisation, actor, key, stored, revision)
+		stored, revision, err = s.view(ctx, organisation, actor, key)
+		return err
 	})
 	if err != nil {
 		return nil, authz.Revision{}, err
@@ -79,20 +68,49 @@ func (s *Service) Get(
 	return stored, revision, nil
 }
 
-// mayView reports a record that a member may not view, or that does not exist, as
-// an error.
-func (s *Service) mayView(
-	ctx context.Context, organisation string, actor Actor, key authz.Key, stored *Stored, revision authz.Revision,
-) error {
+// view returns one record at a revision at which the actor may view it.
+func (s *Service) view(ctx context.Context, organisation string, actor Actor, key authz.Key) (*Stored, authz.Revision, error) {
+	keys := []authz.Key{key}
+	if !actor.nobody() && key.Kind != authz.KindBooking {
+		records, j, err := s.judgeWith(ctx, organisation, actor, keys, nil)
+		if err == nil {
+			err = j.mayView(ctx, key, records[0])
+		}
+		if err != nil {
+			return nil, authz.Revision{}, err
+		}
+		return records[0], j.read.Facts.Revision, nil
+	}
+	records, revision, err := s.records(ctx, organisation, keys)
+	if err != nil {
+		return nil, authz.Revision{}, err
+	}
+	stored := records[0]
+	if actor.nobody() {
+		if stored == nil {
+			err = notFound(key.Kind)
+		}
+		return stored, revision, err
+	}
 	record := &Record{Kind: key.Kind, ID: key.ID}
-	if stored != nil {
+	if stored != nil { // and so says of whom the booking is
 		record = &stored.Record
 	}
-	j, err := s.judgeAt(ctx, organisation, actor, revision, []*Record{record}, []*Stored{stored})
-	if err != nil {
-		return err
+	j, err := s.judgeAt(ctx, organisation, actor, revision, []*Record{record}, records)
+	if err == nil {
+		err = j.mayView(ctx, key, stored)
 	}
-	q, err := viewOf(key, record.Patient, record.Provider)
+	return stored, revision, err
+}
+
+// mayView reports a record that a member may not view, or that does not exist, as
+// an error.
+func (j *judge) mayView(ctx context.Context, key authz.Key, stored *Stored) error {
+	var patient, provider string
+	if stored != nil {
+		patient, provider = stored.Patient, stored.Provider
+	}
+	q, err := viewOf(key, patient, provider)
 	if err != nil {
 		return err
 	}

@@ -138,14 +138,14 @@ func TestV8RelatedIDsAreFilteredLikewise(t *testing.T) {
 		to       string
 		want     []string
 	}{
-		{"jordan", admin.InGroupOf, "diabetes", []string{"p-1", "p-2", "p-3"}},
-		{"li", admin.InGroupOf, "diabetes", []string{"p-3"}},
+		{"jordan", admin.PatientGroupOf, "diabetes", []string{"p-1", "p-2", "p-3"}},
+		{"li", admin.PatientGroupOf, "diabetes", []string{"p-3"}},
 		{"hana", admin.CareTeam, "noor", []string{"p-9"}},
 		{"mark", admin.CareTeam, "noor", nil},
 		{"mark", admin.BookingsWith, "priya", []string{"b-4"}},
 		{"mark", admin.BookingOf, "p-4", []string{"b-4"}},
 		{"elena", admin.Access, "diabetes", []string{"elena", "jordan", "mark", "ruth"}},
-		{"elena", admin.InGroup, "stockroom", []string{"mark", "sam"}},
+		{"elena", admin.MemberOfGroup, "stockroom", []string{"mark", "sam"}},
 		{"elena", admin.RoleOf, "nurse", []string{"li"}},
 	} {
 		for _, limit := range []int{1, 100} {
@@ -196,7 +196,7 @@ func TestAPageIsBoundedWork(t *testing.T) {
 	if got, want := c.list(member("mark"), authz.KindPatient, 100), []string{"p-1", "p-11", "p-2", "p-3", "p-4", "q-05500"}; !slices.Equal(got, want) {
 		t.Fatal(got)
 	}
-	if got := c.related(member("li"), admin.InGroupOf, "maternity", 100); got != nil {
+	if got := c.related(member("li"), admin.PatientGroupOf, "maternity", 100); got != nil {
 		t.Fatal(got)
 	}
 }

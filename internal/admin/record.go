@@ -23,14 +23,14 @@ const (
 
 // The relations, each from its own side to the other.
 const (
-	RoleOf       = model.RoleOf
-	InGroup      = model.InGroup
-	Access       = model.Access
-	Booking      = model.Booking
-	InGroupOf    = model.InGroupOf
-	CareTeam     = model.CareTeam
-	BookingOf    = model.BookingOf
-	BookingsWith = model.BookingsWith
+	RoleOf         = model.RoleOf
+	MemberOfGroup  = model.MemberOfGroup
+	Access         = model.Access
+	Booking        = model.Booking
+	PatientGroupOf = model.PatientGroupOf
+	CareTeam       = model.CareTeam
+	BookingOf      = model.BookingOf
+	BookingsWith   = model.BookingsWith
 )
 
 // Stored is a record as a store holds it.

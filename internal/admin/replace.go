@@ -28,7 +28,7 @@ func SetTag(ids []string) string {
 // of them. The set is replaced only as a whole: when anything in the organisation
 // changes meanwhile it is looked at again.
 //
-// Relation is RoleOf, InGroup, Access, Booking or CareTeam. CareTeam is about
+// Relation is RoleOf, MemberOfGroup, Access, Booking or CareTeam. CareTeam is about
 // manual places: bookings keep theirs. It is about those whom the actor sees, which are
 // those that Related lists: others stay as they are.
 //
@@ -55,7 +55,7 @@ func (s *Service) Replace(
 // floorOf returns what is asked for a replacement that changes nothing.
 func floorOf(relation Relation) (question, error) {
 	if relation == RoleOf {
-		relation = InGroup // both change members
+		relation = MemberOfGroup // both change members
 	}
 	duty, ok := dutyOf(relation)
 	if !ok {

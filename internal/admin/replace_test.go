@@ -55,7 +55,7 @@ func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
 	if _, err := change("elena", p, admin.Patch{CareTeam: &team}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	c.commit(group("guides", "settings:view"), link(admin.InGroup, "mark", "guides"))
+	c.commit(group("guides", "settings:view"), link(admin.MemberOfGroup, "mark", "guides"))
 	if _, err := change("mark", key(authz.KindPatient, "p-4"), admin.Patch{Fields: admin.Fields{PatientGroup: new("diabetes")}}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,13 +99,13 @@ func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
 	c.refused(err, authz.Malformed, "ids[1]", "twice")
 	_, err = replace("elena", admin.Access, "nothing", "", "ruth")
 	c.refused(err, authz.NotFound, "", "no such patient group")
-	_, err = replace("amara", admin.InGroupOf, "diabetes", "", "p-1")
+	_, err = replace("amara", admin.PatientGroupOf, "diabetes", "", "p-1")
 	c.refused(err, authz.Malformed, "relation", "")
 
-	if _, err = replace("ines", admin.InGroup, "administrators", "", "noor", "ines", "mark"); err != nil {
+	if _, err = replace("ines", admin.MemberOfGroup, "administrators", "", "noor", "ines", "mark"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = replace("ines", admin.InGroup, "stockroom", "", "mark", "noor")
+	_, err = replace("ines", admin.MemberOfGroup, "stockroom", "", "mark", "noor")
 	c.refused(err, authz.Forbidden, "ids[1]", "stock:")
 	if _, err = replace("amara", admin.RoleOf, "nurse", "", "noor", "mark"); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
 
 func TestReplacingPlacesOnCareTeamsLeavesWhatTheActorDoesNotSee(t *testing.T) {
 	c := example(t, defaultPolicy(t))
-	c.commit(link(admin.InGroup, "jordan", "administrators"), book("b", "p-2", "mark"))
+	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"), book("b", "p-2", "mark"))
 	jordan := member("jordan") // Access to diabetes and cardiology
 	seen := c.related(jordan, admin.CareTeam, "mark", 100)
 	if !slices.Equal(seen, []string{"p-1", "p-2", "p-4"}) { // and not p-11
@@ -151,17 +151,17 @@ func TestManyAtOnce(t *testing.T) {
 	for i := range admin.MaxEdits {
 		ids = append(ids, fmt.Sprintf("s-%04d", i))
 		people = append(people, staff(ids[i]))
-		joining = append(joining, link(admin.InGroup, ids[i], "crowd"))
+		joining = append(joining, link(admin.MemberOfGroup, ids[i], "crowd"))
 	}
 	c.commit(people...)
 	c.allow(member("ines"), append(edits(group("crowd", "settings:view")), joining[1:]...)...)
-	if got := c.related(admin.Actor{}, admin.InGroup, "crowd", 1000); len(got) != len(ids)-1 {
+	if got := c.related(admin.Actor{}, admin.MemberOfGroup, "crowd", 1000); len(got) != len(ids)-1 {
 		t.Fatal(len(got))
 	}
-	if _, err := c.Replace(t.Context(), organisation, member("ines"), admin.InGroup, "crowd", ids[:1], "", admin.Options{}); err != nil {
+	if _, err := c.Replace(t.Context(), organisation, member("ines"), admin.MemberOfGroup, "crowd", ids[:1], "", admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.related(admin.Actor{}, admin.InGroup, "crowd", 1000); !slices.Equal(got, ids[:1]) {
+	if got := c.related(admin.Actor{}, admin.MemberOfGroup, "crowd", 1000); !slices.Equal(got, ids[:1]) {
 		t.Fatal(len(got))
 	}
 	c.deny(member("ines"), "edits[0].record.permissions", "stock:view", append(edits(group("crowd", "stock:view")), joining[1:]...)...)

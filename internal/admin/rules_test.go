@@ -172,7 +172,7 @@ func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
 func TestDeleteWithACascade(t *testing.T) {
 	p := defaultPolicy(t)
 	c := example(t, p)
-	c.commit(link(admin.InGroup, "elena", "records-officers"), unlink(admin.Access, "elena", "maternity"))
+	c.commit(link(admin.MemberOfGroup, "elena", "records-officers"), unlink(admin.Access, "elena", "maternity"))
 	// elena sees all patients and may delete them; ines may neither.
 	c.deny(member("ines"), "edits[0]", "patient:delete", cascade(authz.KindPatientGroup, "aftercare"))
 	c.allow(member("elena"), cascade(authz.KindPatientGroup, "aftercare"))
@@ -180,9 +180,9 @@ func TestDeleteWithACascade(t *testing.T) {
 		t.Fatal("a patient of a deleted group is left")
 	}
 	// jordan sees cardiology: all of the patients count, moved in by the change too.
-	c.commit(link(admin.InGroup, "jordan", "administrators"))
+	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"))
 	c.deny(member("jordan"), "edits[1]", "patient_not_visible", link(admin.CareTeam, "p-1", "mark"), cascade(authz.KindPatientGroup, "maternity"))
-	c.commit(unlink(admin.InGroup, "jordan", "records-officers"))
+	c.commit(unlink(admin.MemberOfGroup, "jordan", "records-officers"))
 	c.deny(member("jordan"), "edits[1]", "patient:delete", move("p-1", "maternity"), cascade(authz.KindPatientGroup, "maternity"))
 	c.commit(patientGroup("hollow"))
 	c.deny(member("jordan"), "edits[1]", "patient:delete", move("p-1", "hollow"), cascade(authz.KindPatientGroup, "hollow"))

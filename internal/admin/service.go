@@ -170,15 +170,10 @@ func (s *Service) change(
 
 // attempt decides on a plan and commits it.
 func (s *Service) attempt(ctx context.Context, organisation string, actor Actor, p *plan, o Options) (Committed, error) {
-	d, err := s.draft(ctx, organisation, p.edits, &p.looked)
+	d, j, err := s.draft(ctx, organisation, actor, p.edits, &p.looked)
 	if err != nil {
 		return Committed{}, err
 	}
-	j, err := s.judge(ctx, organisation, actor, append(d.keys(p.edits), p.looked.keys()...))
-	if err != nil {
-		return Committed{}, err
-	}
-	p.looked.consultation(j.read)
 	if p.looked.moved { // what was read at different moments does not fit together
 		return Committed{}, Moved()
 	}

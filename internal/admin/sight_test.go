@@ -75,7 +75,7 @@ func (c *clinic) views(actor, patient string) bool {
 // jordan administers here, and has Access to diabetes and cardiology.
 func administered(t testing.TB, p authz.Policy) *clinic {
 	c := example(t, p)
-	c.commit(link(admin.InGroup, "jordan", "administrators"))
+	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"))
 	return c
 }
 

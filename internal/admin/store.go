@@ -31,6 +31,10 @@ type Store interface {
 	// of one that does not exist.
 	Records(ctx context.Context, organisation string, keys []authz.Key) ([]*Stored, authz.Revision, error)
 
+	// RecordsAndFacts returns what Records does, and the facts about keys and about also, with the
+	// roles and groups of the team members among them, all at the revision of the facts.
+	RecordsAndFacts(ctx context.Context, organisation string, keys, also []authz.Key) ([]*Stored, *authz.Facts, error)
+
 	// List returns a page of records of a kind in the order of their ids, those
 	// after the id after, limit at most, and whether there are more.
 	List(ctx context.Context, organisation string, kind authz.Kind, after string, limit int) (Page, error)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -19,7 +20,7 @@ func TestAdministratorsHoldNoConnectionOfASearch(t *testing.T) {
 	t.Cleanup(func() { closed(t, d) })
 	s := &store{Directory: d, raw: d.bulk, org: "riverside"}
 	s.load(t, bulky(1200)...)
-	held, err := d.connection(t.Context(), headKey(s.org))
+	held, err := d.connection(t.Context(), script.HeadKey(s.org))
 	if err != nil {
 		t.Fatal(err)
 	}

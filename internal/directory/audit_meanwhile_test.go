@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // Changes in the meantime are no breaches, and the range of revisions shows them.
@@ -49,8 +51,8 @@ func TestAuditWhileFactsAreReplaced(t *testing.T) {
 			s.load(t, manyPatients(30)...)
 			s.randomly(t, r, 10)
 			replaced, found := false, 0
-			_, err := s.Audit(t.Context(), s.org, AuditConfig{
-				Report: func(f Finding) error {
+			_, err := s.Audit(t.Context(), s.org, audit.Config{
+				Report: func(f audit.Finding) error {
 					if !f.Advice {
 						found++
 					}
@@ -78,7 +80,7 @@ func TestAuditWhileFactsAreReplaced(t *testing.T) {
 func TestAuditReportsWhatStillHolds(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		ctx := t.Context()
 		for _, key := range []string{"access:diabetes", "group-members:stock", "care:mark"} {
 			s.raw.Del(ctx, prefix+key)
@@ -88,8 +90,8 @@ func TestAuditReportsWhatStillHolds(t *testing.T) {
 		s.raw.Set(ctx, prefix+"rubbish", "x", 0)
 		var found []string
 		repaired := false
-		done, err := s.Audit(ctx, s.org, AuditConfig{
-			Report: func(f Finding) error {
+		done, err := s.Audit(ctx, s.org, audit.Config{
+			Report: func(f audit.Finding) error {
 				found = append(found, fmt.Sprintf("%s %s: %s", f.Kind, f.ID, f.What))
 				return nil
 			},

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // streamEntry is an entry of the stream with its fields and values in turn, in
@@ -30,15 +33,15 @@ func (e streamEntry) with(name, value string) streamEntry {
 // stream returns the stream of changes as it is.
 func (s *store) stream(t testing.TB) []streamEntry {
 	t.Helper()
-	reply, err := s.raw.Do(t.Context(), "XRANGE", streamKey(s.org), "-", "+").Slice()
+	reply, err := s.raw.Do(t.Context(), "XRANGE", script.StreamKey(s.org), "-", "+").Slice()
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := make([]streamEntry, len(reply))
 	for i := range reply {
-		entry, _ := at[[]any](reply, i)
-		out[i].id, _ = at[string](entry, 0)
-		out[i].fields, _ = texts(entry, 1)
+		entry, _ := script.Item[[]any](reply, i)
+		out[i].id, _ = script.Item[string](entry, 0)
+		out[i].fields, _ = script.Texts(entry, 1)
 	}
 	return out
 }
@@ -46,9 +49,9 @@ func (s *store) stream(t testing.TB) []streamEntry {
 // putStream makes entries the stream.
 func (s *store) putStream(t testing.TB, entries []streamEntry) {
 	t.Helper()
-	s.raw.Del(t.Context(), streamKey(s.org))
+	s.raw.Del(t.Context(), script.StreamKey(s.org))
 	for _, e := range entries {
-		if err := s.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: streamKey(s.org), ID: e.id, Values: e.fields}).Err(); err != nil {
+		if err := s.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: script.StreamKey(s.org), ID: e.id, Values: e.fields}).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,7 +62,7 @@ func (s *store) nonceOf(t testing.TB, number string) string {
 	t.Helper()
 	for _, e := range s.stream(t) {
 		if e.id == number+"-0" {
-			return valueOf(e.fields, "nonce")
+			return script.ValueOf(e.fields, "nonce")
 		}
 	}
 	return ""
@@ -69,18 +72,18 @@ func (s *store) nonceOf(t testing.TB, number string) string {
 // there, and each of their fields, of some entries chosen at random and of both ends.
 func (s *store) streamDamages(t *testing.T) []damage {
 	t.Helper()
-	key := streamKey(s.org)
-	stream := func(rule Rule) Finding { return Finding{Rule: rule, Kind: "key", ID: "changes"} }
-	log := Finding{Rule: RuleHead, Kind: "head", ID: "head"}
+	key := script.StreamKey(s.org)
+	stream := func(rule audit.Rule) audit.Finding { return audit.Finding{Rule: rule, Kind: "key", ID: "changes"} }
+	log := audit.Finding{Rule: audit.RuleHead, Kind: "head", ID: "head"}
 	entries := s.stream(t)
 	out := []damage{
-		{"remove changes", key, func(string) error { return s.raw.Del(t.Context(), key).Err() }, stream(RuleHistory)},
+		{"remove changes", key, func(string) error { return s.raw.Del(t.Context(), key).Err() }, stream(audit.RuleHistory)},
 		{"mistype changes", key, func(string) error {
 			s.raw.Del(t.Context(), key)
 			return s.raw.Set(t.Context(), key, "rubbish", 0).Err()
-		}, stream(RuleType)},
+		}, stream(audit.RuleType)},
 		{"remove the first change", key, func(string) error { s.putStream(t, entries[1:]); return nil }, log},
-		{"empty changes", key, func(string) error { return s.raw.XTrimMaxLen(t.Context(), key, 0).Err() }, stream(RuleHistory)},
+		{"empty changes", key, func(string) error { return s.raw.XTrimMaxLen(t.Context(), key, 0).Err() }, stream(audit.RuleHistory)},
 	}
 	places := []int{0, 1, len(entries) - 2, len(entries) - 1}
 	for range 6 {
@@ -88,20 +91,20 @@ func (s *store) streamDamages(t *testing.T) []damage {
 	}
 	for _, at := range places {
 		e := entries[at]
-		self := Finding{Rule: RuleHistory, Kind: "change", ID: e.id}
-		next := stream(RuleHistory)
+		self := audit.Finding{Rule: audit.RuleHistory, Kind: "change", ID: e.id}
+		next := stream(audit.RuleHistory)
 		if at+1 < len(entries) {
-			next = Finding{Rule: RuleHistory, Kind: "change", ID: entries[at+1].id}
+			next = audit.Finding{Rule: audit.RuleHistory, Kind: "change", ID: entries[at+1].id}
 		}
-		replace := func(what string, want Finding, with ...streamEntry) {
+		replace := func(what string, want audit.Finding, with ...streamEntry) {
 			out = append(out, damage{fmt.Sprintf("%s change %s", what, e.id), key, func(string) error {
 				s.putStream(t, slices.Concat(entries[:at], with, entries[at+1:]))
 				return nil
 			}, want})
 		}
-		field := func(name string, want Finding, values ...string) {
+		field := func(name string, want audit.Finding, values ...string) {
 			for _, value := range values {
-				if value != valueOf(e.fields, name) {
+				if value != script.ValueOf(e.fields, name) {
 					replace(fmt.Sprintf("set %s to %q in", name, value), want, e.with(name, value))
 				}
 			}
@@ -110,10 +113,10 @@ func (s *store) streamDamages(t *testing.T) []damage {
 			replace("remove", next)
 		}
 		number := strings.TrimSuffix(e.id, "-0")
-		replace("add one after", Finding{Rule: RuleHistory, Kind: "change", ID: number + "-1"}, e, streamEntry{number + "-1", e.fields})
-		replace("renumber", Finding{Rule: RuleHistory, Kind: "change", ID: number + "-7"}, streamEntry{number + "-7", e.fields})
+		replace("add one after", audit.Finding{Rule: audit.RuleHistory, Kind: "change", ID: number + "-1"}, e, streamEntry{number + "-1", e.fields})
+		replace("renumber", audit.Finding{Rule: audit.RuleHistory, Kind: "change", ID: number + "-7"}, streamEntry{number + "-7", e.fields})
 		if at == len(entries)-1 {
-			replace("go on after", stream(RuleHistory), e, streamEntry{"100000-0", e.fields})
+			replace("go on after", stream(audit.RuleHistory), e, streamEntry{"100000-0", e.fields})
 		}
 		field("prev", self, "AAAAAAAA000000", "", "rubbish", "A\nAAAAAA000000")
 		field("nonce", next, "AAAAAAAA000000", "")
@@ -126,7 +129,7 @@ func (s *store) streamDamages(t *testing.T) []damage {
 		replace("add a field to", self, streamEntry{e.id, append(slices.Clone(e.fields), "x", "y")})
 		replace("put the fields in another order in", self, streamEntry{e.id, append(slices.Clone(e.fields[2:]), e.fields[:2]...)})
 		replace("repeat a field in", self, streamEntry{e.id, append(slices.Clone(e.fields), e.fields[:2]...)})
-		text := valueOf(e.fields, "images")
+		text := script.ValueOf(e.fields, "images")
 		field("images", self, "", "rubbish", "\x02"+text, text+"\x02", text+"\x02"+text, text+"\x00", text+"\x01")
 		field("images", log, text+"\x02role:ghost\x0101\x01\x01name\x00\x00permissions\x00[]")
 		out = append(out, s.imageDamages(t, at, entries)...)
@@ -139,7 +142,7 @@ func (s *store) streamDamages(t *testing.T) []damage {
 // facts.
 func (s *store) imageDamages(t *testing.T, at int, entries []streamEntry) []damage {
 	e := entries[at]
-	text := valueOf(e.fields, "images")
+	text := script.ValueOf(e.fields, "images")
 	var out []damage
 	for range 8 {
 		place := rand.IntN(len(text))
@@ -150,8 +153,8 @@ func (s *store) imageDamages(t *testing.T, at int, entries []streamEntry) []dama
 		}
 		changed := slices.Clone(entries)
 		changed[at] = e.with("images", string(b))
-		out = append(out, damage{fmt.Sprintf("make byte %d of the images %q in change %s, which are %q,", place, b[place], e.id, text), streamKey(s.org),
-			func(string) error { s.putStream(t, changed); return nil }, Finding{}})
+		out = append(out, damage{fmt.Sprintf("make byte %d of the images %q in change %s, which are %q,", place, b[place], e.id, text), script.StreamKey(s.org),
+			func(string) error { s.putStream(t, changed); return nil }, audit.Finding{}})
 	}
 	return out
 }

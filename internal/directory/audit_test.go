@@ -15,14 +15,17 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/script"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/soak"
 )
 
 // audit returns what an audit finds.
-func (s *store) audit(t testing.TB) (Audited, []Finding) {
+func (s *store) audit(t testing.TB) (audit.Result, []audit.Finding) {
 	t.Helper()
-	var found []Finding
-	done, err := s.Audit(t.Context(), s.org, AuditConfig{Report: func(f Finding) error {
+	var found []audit.Finding
+	done, err := s.Audit(t.Context(), s.org, audit.Config{Report: func(f audit.Finding) error {
 		found = append(found, f)
 		return nil
 	}})
@@ -36,7 +39,7 @@ func (s *store) audit(t testing.TB) (Audited, []Finding) {
 }
 
 // clean expects an audit to find no breach.
-func (s *store) clean(t testing.TB) Audited {
+func (s *store) clean(t testing.TB) audit.Result {
 	t.Helper()
 	done, found := s.audit(t)
 	if done.Breaches > 0 {
@@ -45,8 +48,8 @@ func (s *store) clean(t testing.TB) Audited {
 	return done
 }
 
-func onlyBreaches(found []Finding) []Finding {
-	return slices.DeleteFunc(slices.Clone(found), func(f Finding) bool { return f.Advice })
+func onlyBreaches(found []audit.Finding) []audit.Finding {
+	return slices.DeleteFunc(slices.Clone(found), func(f audit.Finding) bool { return f.Advice })
 }
 
 // randomly imports random records and makes random edits until there is something
@@ -62,7 +65,7 @@ func (s *store) randomly(t testing.TB, r *rand.Rand, rounds int) {
 			continue
 		}
 		record := randomRecord(r)
-		line, _ := appendLine(nil, &record)
+		line, _ := transfer.AppendLine(nil, &record)
 		if _, err := s.Import(t.Context(), s.org, strings.NewReader(string(line)), ImportOptions{}); err != nil && authz.KindOf(err) == authz.Unavailable {
 			t.Fatal(err)
 		}
@@ -100,13 +103,13 @@ func TestAuditOfNothing(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
 		for _, org := range []string{"elsewhere", "river*", "", "a\nb"} {
-			if _, err := s.Audit(t.Context(), org, AuditConfig{}); authz.KindOf(err) != authz.NotFound {
+			if _, err := s.Audit(t.Context(), org, audit.Config{}); authz.KindOf(err) != authz.NotFound {
 				t.Errorf("%q: %v", org, err)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.Audit(ctx, s.org, AuditConfig{}); authz.KindOf(err) != authz.Timeout {
+		if _, err := s.Audit(ctx, s.org, audit.Config{}); authz.KindOf(err) != authz.Timeout {
 			t.Errorf("cancelled: %v", err)
 		}
 	})
@@ -116,14 +119,14 @@ func TestAuditOfNothing(t *testing.T) {
 func TestAuditOfHugeHash(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
-		fields := make([]string, 0, 2*(maxEntityFields+1))
-		for i := range maxEntityFields + 1 {
+		fields := make([]string, 0, 2*(audit.MaxFields+1))
+		for i := range audit.MaxFields + 1 {
 			fields = append(fields, fmt.Sprintf("c:%d", i), "manual")
 		}
-		if err := s.raw.HSet(t.Context(), strings.TrimSuffix(headKey(s.org), "head")+"patient:p-1", fields).Err(); err != nil {
+		if err := s.raw.HSet(t.Context(), strings.TrimSuffix(script.HeadKey(s.org), "head")+"patient:p-1", fields).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, found := s.audit(t); len(onlyBreaches(found)) != 1 || !(damage{want: Finding{Rule: RuleFields, Kind: "patient", ID: "p-1"}}).isIn(found) {
+		if _, found := s.audit(t); len(onlyBreaches(found)) != 1 || !(damage{want: audit.Finding{Rule: audit.RuleFields, Kind: "patient", ID: "p-1"}}).isIn(found) {
 			t.Errorf("found %+v", found)
 		}
 	})
@@ -133,12 +136,12 @@ func TestAuditOfHugeHash(t *testing.T) {
 func TestAuditOfForeignSources(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, append(clinic(), `{"kind":"patient","id":"p-2","patient_group":"diabetes","care_team":["mark"]}`)...)
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		s.raw.HSet(t.Context(), prefix+"patient:p-2", "c:mark", "booking:b-1\nmanual")
 		s.raw.HSet(t.Context(), prefix+"patient:p-1", "c:noor", "booking:b-1\nmanual")
 		_, found := s.audit(t)
-		if len(found) < 2 || !(damage{want: Finding{Rule: RuleSources, Kind: "patient", ID: "p-2"}}).isIn(found) ||
-			!(damage{want: Finding{Rule: RuleSources, Kind: "patient", ID: "p-1"}}).isIn(found) {
+		if len(found) < 2 || !(damage{want: audit.Finding{Rule: audit.RuleSources, Kind: "patient", ID: "p-2"}}).isIn(found) ||
+			!(damage{want: audit.Finding{Rule: audit.RuleSources, Kind: "patient", ID: "p-1"}}).isIn(found) {
 			t.Errorf("found %+v", found)
 		}
 	})
@@ -152,8 +155,8 @@ func TestAuditAdvice(t *testing.T) {
 		if done.Breaches != 0 || len(found) != 3 {
 			t.Fatalf("found %+v", found)
 		}
-		for _, want := range []Finding{{Rule: RuleUnused, Kind: "role", ID: "idle"}, {Rule: RuleUnused, Kind: "group", ID: "idle"}, {Rule: RuleUnassigned, Kind: "patient_group", ID: "aftercare"}} {
-			if !slices.ContainsFunc(found, func(f Finding) bool {
+		for _, want := range []audit.Finding{{Rule: audit.RuleUnused, Kind: "role", ID: "idle"}, {Rule: audit.RuleUnused, Kind: "group", ID: "idle"}, {Rule: audit.RuleUnassigned, Kind: "patient_group", ID: "aftercare"}} {
+			if !slices.ContainsFunc(found, func(f audit.Finding) bool {
 				return f.Advice && f.Rule == want.Rule && f.Kind == want.Kind && f.ID == want.ID
 			}) {
 				t.Errorf("no %+v in %+v", want, found)
@@ -166,9 +169,9 @@ func TestAuditAdvice(t *testing.T) {
 func TestAuditReview(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
-		s.raw.HSet(t.Context(), strings.TrimSuffix(headKey(s.org), "head")+"group:stock", "permissions", "rubbish")
+		s.raw.HSet(t.Context(), strings.TrimSuffix(script.HeadKey(s.org), "head")+"group:stock", "permissions", "rubbish")
 		var seen []string
-		_, err := s.Audit(t.Context(), s.org, AuditConfig{Review: func(_ context.Context, f *authz.Fact, facts *authz.Facts) error {
+		_, err := s.Audit(t.Context(), s.org, audit.Config{Review: func(_ context.Context, f *authz.Fact, facts *authz.Facts) error {
 			seen = append(seen, string(f.Kind)+":"+f.ID)
 			if f.Role != "" && !facts.Get(role(f.Role)).Found {
 				t.Errorf("%v comes without its role", f.Key)
@@ -178,8 +181,8 @@ func TestAuditReview(t *testing.T) {
 		if err != nil || !slices.Equal(sorted(seen), []string{"group:clinicians", "role:practitioner", "team_member:noor"}) {
 			t.Errorf("reviewed %q, %v", seen, err)
 		}
-		for _, c := range []AuditConfig{
-			{Report: func(Finding) error { return context.DeadlineExceeded }},
+		for _, c := range []audit.Config{
+			{Report: func(audit.Finding) error { return context.DeadlineExceeded }},
 			{Review: func(context.Context, *authz.Fact, *authz.Facts) error { return context.DeadlineExceeded }},
 		} {
 			if _, err := s.Audit(t.Context(), s.org, c); err != context.DeadlineExceeded { //nolint:errorlint // as it is
@@ -208,15 +211,15 @@ func TestAuditOfManyPatients(t *testing.T) {
 		if done := s.clean(t); done.Entities != len(lines) {
 			t.Errorf("audited %+v of %d", done, len(lines))
 		}
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		s.raw.Del(t.Context(), prefix+"ids:patient")
 		s.raw.ZAdd(t.Context(), prefix+"care:m-3", redis.Z{Member: "p-0"})
 		before, most, count, other := heap(), uint64(0), 0, 0
-		_, err := s.Audit(t.Context(), s.org, AuditConfig{Report: func(f Finding) error {
+		_, err := s.Audit(t.Context(), s.org, audit.Config{Report: func(f audit.Finding) error {
 			if count%4000 == 0 {
 				most = max(most, heap())
 			}
-			if count++; f.Rule != RuleListed {
+			if count++; f.Rule != audit.RuleListed {
 				other++
 			}
 			return nil
@@ -262,7 +265,7 @@ func TestAuditingUser(t *testing.T) {
 	server.url = strings.Replace(server.url, "redis://", "redis://caregate-auditor:AUDITOR-PASSWORD@", 1)
 	s := openStore(t, server)
 	reviewed := 0
-	done, err := s.Audit(t.Context(), s.org, AuditConfig{Review: func(context.Context, *authz.Fact, *authz.Facts) error {
+	done, err := s.Audit(t.Context(), s.org, audit.Config{Review: func(context.Context, *authz.Fact, *authz.Facts) error {
 		reviewed++
 		return nil
 	}})
@@ -305,7 +308,7 @@ func TestAuditCluster(t *testing.T) {
 			t.Errorf("%s: audited %+v", org, done)
 		}
 		s.raw.Del(ctx, "cg:{"+org+"}:access:diabetes")
-		if _, found := s.audit(t); !(damage{want: Finding{Rule: RuleBothSides, Kind: "team_member", ID: "mark"}}).isIn(found) {
+		if _, found := s.audit(t); !(damage{want: audit.Finding{Rule: audit.RuleBothSides, Kind: "team_member", ID: "mark"}}).isIn(found) {
 			t.Errorf("%s: found %+v", org, found)
 		}
 	}

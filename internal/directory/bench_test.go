@@ -101,7 +101,7 @@ func BenchmarkRange(b *testing.B) {
 	for _, n := range []int{1, 6, 5000, 10_000} {
 		indexes := make([]search.Index, n)
 		for i := range indexes {
-			indexes[i] = search.Index{Relation: admin.InGroupOf, To: fmt.Sprintf("pg-%d", i)}
+			indexes[i] = search.Index{Relation: admin.PatientGroupOf, To: fmt.Sprintf("pg-%d", i)}
 			if i >= 6 {
 				indexes[i].To = fmt.Sprintf("small-%d", i)
 			}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -86,9 +88,9 @@ func (s *store) either(t *testing.T, change admin.Change, imports bool) (admin.C
 	}
 	var text []byte
 	for _, e := range change.Edits {
-		text, _ = appendLine(text, e.Record)
+		text, _ = transfer.AppendLine(text, e.Record)
 	}
-	before, _ := s.raw.HGet(t.Context(), headKey(s.org), "rev").Uint64()
+	before, _ := s.raw.HGet(t.Context(), script.HeadKey(s.org), "rev").Uint64()
 	done, err := s.Import(t.Context(), s.org, strings.NewReader(string(text)), ImportOptions{Author: change.Author})
 	return admin.Committed{Revision: done.Revision, Changed: done.Revision.Count > before}, err
 }

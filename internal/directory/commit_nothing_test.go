@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // nothings are changes that change nothing where mark has no role: an edit, and what was
@@ -29,7 +30,7 @@ func TestNothingIsAcknowledgedByAServerThatCannotWrite(t *testing.T) {
 	}
 	at := authz.Revision{}
 	for deadline := time.Now().Add(20 * time.Second); at.Count == 0; time.Sleep(10 * time.Millisecond) {
-		if text, _ := behind.raw.HGet(t.Context(), headKey(s.org), "rev").Result(); text != "" {
+		if text, _ := behind.raw.HGet(t.Context(), script.HeadKey(s.org), "rev").Result(); text != "" {
 			at = s.facts(t).Revision
 		}
 		if time.Now().After(deadline) {

@@ -86,9 +86,9 @@ func TestEdits(t *testing.T) {
 			map[string]string{"role:practitioner": `"name"="Practitioner" "permissions"="[\"a:b\",\"user:*\"]"`, "user-admins": `"role:practitioner"`}},
 		{"permissions of a group too", []admin.Edit{set(group("stock"), admin.Fields{Permissions: []string{"*:*"}}), set(role("practitioner"), admin.Fields{Permissions: []string{}})},
 			map[string]string{"role:practitioner": `"name"="Practitioner" "permissions"="[]"`, "user-admins": `"group:stock"`}},
-		{"join a group", []admin.Edit{link(admin.InGroup, "new", "clinicians")},
+		{"join a group", []admin.Edit{link(admin.MemberOfGroup, "new", "clinicians")},
 			map[string]string{"group-members:clinicians": `"mark" "new"`, "team_member:new": `"g:clinicians"="" "name"="New" "provider"="1" "role"=""`}},
-		{"access and booking", []admin.Edit{link(admin.Access, "new", "aftercare"), link(admin.Booking, "new", "aftercare"), unlink(admin.InGroup, "new", "clinicians")},
+		{"access and booking", []admin.Edit{link(admin.Access, "new", "aftercare"), link(admin.Booking, "new", "aftercare"), unlink(admin.MemberOfGroup, "new", "clinicians")},
 			map[string]string{"access:aftercare": `"new"`, "bookable:aftercare": `"mark" "new"`, "group-members:clinicians": `"mark"`}},
 		{"no provider, once nobody can book them", []admin.Edit{unlink(admin.Booking, "new", "aftercare"), set(member("new"), admin.Fields{IsProvider: new(false)})},
 			map[string]string{"bookable:aftercare": `"mark"`, "team_member:new": `"a:aftercare"="" "name"="New" "provider"="0" "role"=""`}},
@@ -264,12 +264,12 @@ func lastHolder(t *testing.T, permission string, others ...string) {
 	}
 	lines = append(lines, others...)
 	losing := map[string][]admin.Edit{
-		"role and group": {set(member("a"), admin.Fields{Role: new("nurse")}), unlink(admin.InGroup, "a", "hr")},
+		"role and group": {set(member("a"), admin.Fields{Role: new("nurse")}), unlink(admin.MemberOfGroup, "a", "hr")},
 		"deleted":        {remove(member("a"))},
 		"put":            {put(admin.Record{Kind: authz.KindTeamMember, ID: "a"})},
 		"permissions":    {set(role("admin"), admin.Fields{Permissions: []string{"user:view"}}), put(admin.Record{Kind: authz.KindGroup, ID: "hr"})},
 		"cascade":        {cascade(role("admin")), cascade(group("hr"))},
-		"both":           {cascade(role("admin")), unlink(admin.InGroup, "a", "hr")},
+		"both":           {cascade(role("admin")), unlink(admin.MemberOfGroup, "a", "hr")},
 	}
 	overStores(t, func(t *testing.T, s *store) {
 		for name, edits := range losing {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 )
 
@@ -151,7 +152,7 @@ func (s *store) agrees(t *testing.T) {
 		if kind == "patient" {
 			patients++
 		}
-		hash, err := s.raw.HGetAll(t.Context(), strings.TrimSuffix(headKey(s.org), "head")+name).Result()
+		hash, err := s.raw.HGetAll(t.Context(), strings.TrimSuffix(script.HeadKey(s.org), "head")+name).Result()
 		if err != nil {
 			t.Fatal(err)
 		}

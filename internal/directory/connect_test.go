@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
 	"github.com/caregate/caregate/internal/redistest"
 )
 
@@ -67,7 +68,7 @@ func TestOptions(t *testing.T) {
 		if got.DialTimeout != want.DialTimeout || got.ReadTimeout != want.ReadTimeout || got.WriteTimeout != want.WriteTimeout || got.MaxRetries != want.MaxRetries {
 			t.Errorf("%s: dial %v, read %v, write %v, retries %d", url, got.DialTimeout, got.ReadTimeout, got.WriteTimeout, got.MaxRetries)
 		}
-		if bulk := d.bulk.(*redis.Client).Options(); bulk.ReadTimeout != bulkReadTimeout {
+		if bulk := d.bulk.(*redis.Client).Options(); bulk.ReadTimeout != connect.BulkReadTimeout {
 			t.Errorf("%s: bulk waits %v", url, bulk.ReadTimeout)
 		}
 		closed(t, d)

@@ -13,10 +13,11 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/transfer"
 )
 
 func readAll(text string) (records []admin.Record, err error) {
-	r := NewRecordReader(strings.NewReader(text))
+	r := transfer.NewRecordReader(strings.NewReader(text))
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -130,9 +131,9 @@ func TestReadRecordsForms(t *testing.T) {
 		"two on a line":        {one + one, 0, "line 1: is not JSON"},
 		"one on two lines":     {"{\"kind\":\n\"role\"}", 0, "line 1: is not JSON"},
 		"a good one and a bad": {one + "\n\n" + one + "\nx", 2, "line 4: is not a JSON object"},
-		"the longest line":     {pad(one, maxLine) + "\r\n" + one, 2, ""},
-		"one byte longer":      {one + "\n" + pad(one, maxLine+1) + "\n", 1, "line 2: is longer than 1 MiB"},
-		"much longer":          {one + "\n" + pad(one, 3*maxLine), 1, "line 2: is longer than 1 MiB"},
+		"the longest line":     {pad(one, transfer.MaxLine) + "\r\n" + one, 2, ""},
+		"one byte longer":      {one + "\n" + pad(one, transfer.MaxLine+1) + "\n", 1, "line 2: is longer than 1 MiB"},
+		"much longer":          {one + "\n" + pad(one, 3*transfer.MaxLine), 1, "line 2: is longer than 1 MiB"},
 	} {
 		records, err := readAll(test.text)
 		if len(records) != test.records {
@@ -195,7 +196,7 @@ func FuzzReadRecords(f *testing.F) {
 		}
 		var written []byte
 		for i := range records {
-			if written, err = appendLine(written, &records[i]); err != nil {
+			if written, err = transfer.AppendLine(written, &records[i]); err != nil {
 				t.Fatal(err)
 			}
 		}

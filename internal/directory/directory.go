@@ -7,54 +7,22 @@
 // snapshot and a change is all or nothing. The scripts are beside this file and
 // run alike on Redis and on the embedded store.
 //
-// # Layout
+// # Rooms
 //
-// Every key of an organisation begins with cg:{E}: where E is its name,
-// percent-encoded; the braces keep an organisation in one slot of a cluster. The
-// id of an entity is the last part of its key and stands there as it is, so that
-// no two entities share a key.
+// This package opens connections and offers what is made of the rooms: reads, ranges, lists and
+// histories are its own, and everything else is a door to one of them.
 //
-//	head               hash: rev, nonce, schema, and log: the bytes of images in
-//	                   the stream. It exists if the organisation does
-//	role:ID, group:ID  hash: name, permissions (a JSON list, sorted)
-//	patient_group:ID   hash: name
-//	team_member:ID     hash: name, role, provider (1 or 0), and a field for each
-//	                   group (g:ID), Access (a:ID) and Booking assignment (b:ID)
-//	patient:ID         hash: patient_group, and for each member of the care team
-//	                   c:ID → its sources, sorted, a line each: manual, booking:ID
-//	booking:ID         hash: patient, provider, state
+//	connect   clients of one server, a cluster or Sentinels, the bounds of replies, and why
+//	          there is no answer
+//	script    the texts in Lua, the keys, the head, and how a reply is read
+//	layout    what a hash and an entry of the stream say, as records, facts and changes
+//	commit    a change: its arguments, its refusals, its preview
+//	transfer  import and export
+//	audit     whether everything holds that must
+//	cache     facts that are kept, and the one life of each organisation that is followed
 //
-// Each of these entities has a field rev as well: the revision of its last change,
-// as the token count.nonce.
-//
-// The other side of each relationship, and the ids of each kind, are kept by the
-// script that writes, in sorted sets with score 0, so that they are in order:
-//
-//	ids:KIND                            the ids of a kind
-//	role-members:ROLE, group-members:GROUP,
-//	access:GROUP, bookable:GROUP        team members
-//	patients:GROUP, care:MEMBER         patients
-//	bookings-of:PATIENT                 bookings
-//	bookings-with:PROVIDER              bookings, whatever their state
-//	user-admins                         role:ID and group:ID whose permissions have
-//	                                    user:* or *:*: who has one holds user:* (A4)
-//
-// # Changes
-//
-// The stream changes has an entry for each revision (A3), with the id <rev>-0 and
-// these fields:
-//
-//	prev, nonce   nonces of the revision before, "" for the first, and of this one
-//	at            milliseconds since 1970, by the clock of Redis
-//	by, via, req  who made the change, how (api or import), and in which request
-//	images        every entity that changed, with \2 between them, each as
-//	              kind ":" id \1 existed exists \1 before \1 after
-//
-// existed and exists are 0 or 1; before and after have the fields that differ, and
-// all of them of what was made or deleted, each as name \0 value, with \0 between
-// them, and never rev. No id, name or value has one of these characters. The entry
-// is written before everything else. The oldest go when there are too many, or too
-// many bytes of images; the newest one stays.
+// Imports go upwards in this list only. "How a decision is exact" in docs/architecture.md has the
+// rules: write is kept by script and commit, all others by cache.
 //
 // # Who may do what
 //
@@ -65,18 +33,6 @@
 // as well, previews of changes those but the first, HMGET, ZRANGE and TYPE. EVALSHA_RO
 // needs Redis 7 or later. An audit takes SCAN, which shows the names of all keys of a
 // database, those of others too.
-//
-// # What is believed
-//
-// Only a master is, and every script looks at that itself (master.lua), so that an
-// answer and the proof that it is a master's are one. Whatever else answers, a replica
-// or a master that was demoted, gives no answer, and its connection is closed.
-//
-// # In a cluster
-//
-// Scripts name the head as their only key and find the others by it, all in its
-// slot. That is sound at the node that has the slot: see clusterHook for a slot that
-// is on its way to another one. No client follows an ASK.
 package directory
 
 import (
@@ -90,11 +46,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/script"
 )
-
-// schema is the version of the layout that this build reads and writes. The
-// scripts refuse every other one.
-const schema = 2
 
 // defaultFactsTimeout bounds a read when Config does not say.
 const defaultFactsTimeout = 250 * time.Millisecond
@@ -145,10 +99,10 @@ type Directory struct {
 	changesKept  int
 	changesBytes int64
 	parsed       parsed
-	server       server               // for further clients
+	server       connect.Server       // for further clients
 	embedded     *miniredis.Miniredis // nil with a real Redis
 
-	scripts
+	scripts  script.Set
 	replicas int // that a master has to have for its scripts to answer
 }
 
@@ -156,9 +110,9 @@ type Directory struct {
 // Ready says whether it can be decided by what is there. The error of a bad URL is about the field
 // "redis" and repeats nothing of the URL, which may hold a password.
 func Open(cfg Config) (*Directory, error) {
-	server, err := parseURL(cfg.URL)
+	server, err := connect.Parse(cfg.URL)
 	if err == nil {
-		server, err = server.secure(cfg)
+		server, err = server.Secure(connect.Certificates{CA: cfg.CA, Cert: cfg.Cert, Key: cfg.Key})
 	}
 	if err != nil {
 		return nil, err
@@ -170,32 +124,28 @@ func Open(cfg Config) (*Directory, error) {
 // starts empty, opens no port, and nothing of it is kept after Close.
 func OpenEmbedded(cfg Config) (*Directory, error) {
 	store := miniredis.NewMiniRedis()
-	options := &redis.Options{
-		Addr:   "embedded",
-		Dialer: func(context.Context, string, string) (net.Conn, error) { return store.Dial() },
-	}
-	d := newDirectory(cfg, server{single: options, within: true, conns: new(connections)})
+	d := newDirectory(cfg, connect.Within(func(context.Context, string, string) (net.Conn, error) { return store.Dial() }))
 	d.embedded = store
 	return d, nil
 }
 
-func newDirectory(cfg Config, s server) *Directory {
+func newDirectory(cfg Config, s connect.Server) *Directory {
 	// go-redis writes what it returns as errors to stderr as well, in its own
 	// format. The callers of this package log errors once.
 	redis.SetLogger(silent{})
 	d := &Directory{
-		facts:        s.client(false),
-		bulk:         s.client(true),
-		administers:  s.client(true),
-		waits:        s.feed(waitConnections),
-		writes:       s.once().client(true),
+		facts:        s.Client(false),
+		bulk:         s.Client(true),
+		administers:  s.Client(true),
+		waits:        s.Feed(waitConnections),
+		writes:       s.Once().Client(true),
 		factsTimeout: cfg.FactsTimeout,
 		parsed:       newParsed(),
 		changesKept:  cfg.ChangesKept,
 		changesBytes: cfg.ChangesBytes,
 		server:       s,
+		scripts:      script.NewSet(s.IsWithin(), 0),
 	}
-	d.believe(0)
 	if d.factsTimeout <= 0 {
 		d.factsTimeout = defaultFactsTimeout
 	}
@@ -206,6 +156,14 @@ func newDirectory(cfg Config, s server) *Directory {
 		d.changesBytes = DefaultChangesBytes
 	}
 	return d
+}
+
+// believe lets only a master answer that has so many replicas in good state. Nobody may be
+// reading.
+func (d *Directory) believe(replicas int) {
+	if d.replicas != replicas {
+		d.replicas, d.scripts = replicas, script.NewSet(d.server.IsWithin(), replicas)
+	}
 }
 
 // silent is a logger that drops everything.

@@ -122,7 +122,7 @@ func TestEveryDecisionIsExactAtItsRevision(t *testing.T) {
 // has read is kept although a change has touched it since.
 func TestTheTestOfExactnessNoticesABrokenRule(t *testing.T) {
 	for attempt := range uint64(20) {
-		x := newTrial(t, 3, func(c *Cache) { c.admits = func(uint64, uint64) bool { return true } })
+		x := newTrial(t, 3, nil, func(cfg *CacheConfig) { cfg.Admits = func(uint64, uint64) bool { return true } })
 		x.phase("careless", attempt, 10_000, nil)
 		wrong := x.verdict()
 		if slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, "the rules say") }) {

@@ -1,13 +1,17 @@
 package directory
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/cache"
+	"github.com/caregate/caregate/internal/directory/layout"
 )
 
 // decide asks whether eve may view p-1.
@@ -138,25 +142,47 @@ func TestALostTokenIsNotHonouredFromMemory(t *testing.T) {
 	}
 }
 
+// forging is a feed that once, when it is due, tells of a change that nobody made. Asked for what
+// comes after that one it says of which that is.
+type forging struct {
+	cache.Feed
+	due   atomic.Bool
+	asked chan authz.Revision
+}
+
+func (f *forging) Next(
+	ctx context.Context, organisation string, after authz.Revision, most int64, wait time.Duration,
+) ([]layout.Change, error) {
+	if after.Nonce == "elsewhere" {
+		select {
+		case f.asked <- after:
+		default:
+		}
+	}
+	if f.due.CompareAndSwap(true, false) {
+		return []layout.Change{{
+			Revision: authz.Revision{Count: after.Count + 1, Nonce: "elsewhere"}, Previous: after,
+			Touched: []authz.Key{{Kind: authz.KindTeamMember, ID: "eve"}},
+		}}, nil
+	}
+	return f.Feed.Next(ctx, organisation, after, most, wait)
+}
+
 // What a master says that is behind what the feed has shown is no answer.
 func TestAReadingFromBeforeWhatIsKnownIsRefused(t *testing.T) {
 	x := scene(t, 1, smallClinic()...)
-	s := x.sidecars[0]
+	d := x.open(x.server.URL(), 0)
+	forged := &forging{Feed: &feed{d, d.server.Feed(1)}, asked: make(chan authz.Revision, 1)}
+	slow, err := newCache(d, forged, CacheConfig{MaxStaleness: time.Hour}) // which looks every quarter of it
+	must(t)(err)
+	defer func() { must(t)(slow.Close()) }()
+	s := &sidecar{cache: slow, service: authz.NewService(slow, exactPolicy(t))}
 	x.commit(s, access(admin.Link, "open"))
 	s.ready(t)
-	f := s.cache.follower(exactOrganisation)
-	f.mu.RLock()
-	generation, at := f.generation, f.at
-	f.mu.RUnlock()
-	elsewhere := change{
-		revision: authz.Revision{Count: at.Count + 1, Nonce: "elsewhere"}, previous: at,
-		touched: []authz.Key{{Kind: authz.KindTeamMember, ID: "eve"}},
-	}
-	if !f.apply(generation, elsewhere) {
-		t.Fatal("the change does not follow")
-	}
-	if allow, stated, err := s.decide(t, authz.Freshness{}); err == nil && stated.Count < elsewhere.revision.Count {
-		t.Fatalf("allowed %t at %s, after %s was known", allow, stated, elsewhere.revision)
+	forged.due.Store(true)
+	elsewhere := <-forged.asked
+	if allow, stated, err := s.decide(t, authz.Freshness{}); err == nil && stated.Count < elsewhere.Count {
+		t.Fatalf("allowed %t at %s, after %s was known", allow, stated, elsewhere)
 	}
 	s.ready(t) // the next look at the head puts it right
 }

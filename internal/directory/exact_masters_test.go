@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/redistest"
 )
 
@@ -210,7 +211,7 @@ func TestEveryDecisionIsExactWhateverIsBehindTheAddress(t *testing.T) {
 // The test above notices when replicas are believed.
 func TestTheTestOfExactnessNoticesAReplicaThatIsBelieved(t *testing.T) {
 	for attempt := range uint64(10) {
-		p := newPair(t, func(c *Cache) { c.scripts = newScripts("") })
+		p := newPair(t, func(c *Cache) { c.scripts = script.NewSet(true, 0) })
 		p.phase("careless", attempt, 1000, repeat(200*time.Millisecond, p.mislead))
 		wrong := p.verdict()
 		if slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, "was acknowledged") }) {

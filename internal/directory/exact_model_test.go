@@ -136,7 +136,7 @@ func (c *modelClinic) link(e admin.Edit) {
 	if m == nil { // there is nothing to end
 		return
 	}
-	set := map[admin.Relation]map[string]bool{admin.InGroup: m.groups, admin.Access: m.access, admin.Booking: m.booking}[e.Relation]
+	set := map[admin.Relation]map[string]bool{admin.MemberOfGroup: m.groups, admin.Access: m.access, admin.Booking: m.booking}[e.Relation]
 	if e.Op == admin.Link {
 		set[e.To] = true
 	} else {

@@ -111,7 +111,7 @@ func someEdits(r *rand.Rand, booking string) []admin.Edit {
 	case 7:
 		return []admin.Edit{{Op: op, Relation: admin.CareTeam, From: patient, To: member}}
 	case 8:
-		return []admin.Edit{{Op: op, Relation: admin.InGroup, From: member, To: anyOf(r, "group", exactGroups)}}
+		return []admin.Edit{{Op: op, Relation: admin.MemberOfGroup, From: member, To: anyOf(r, "group", exactGroups)}}
 	case 9:
 		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindRole, anyOf(r, "role", exactRoles)), Fields: admin.Fields{Permissions: somePermissions(r)}}}
 	case 10:

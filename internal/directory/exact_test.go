@@ -87,7 +87,7 @@ func exactPolicy(t testing.TB) *policy.Snapshot {
 }
 
 // newTrial starts Redis and n sidecars, and makes the organisation.
-func newTrial(t *testing.T, n int, configure func(*Cache)) *trial {
+func newTrial(t *testing.T, n int, configure func(*Cache), adjust ...func(*CacheConfig)) *trial {
 	t.Helper()
 	server, err := redistest.Start(t.TempDir(), "--dbfilename", "dump.rdb")
 	if err != nil {
@@ -103,7 +103,11 @@ func newTrial(t *testing.T, n int, configure func(*Cache)) *trial {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cache, err := NewCache(x.open(proxy.URL(), 0), CacheConfig{MaxStaleness: exactStaleness})
+		cfg := CacheConfig{MaxStaleness: exactStaleness}
+		for _, f := range adjust {
+			f(&cfg)
+		}
+		cache, err := NewCache(x.open(proxy.URL(), 0), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/cache"
+	"github.com/caregate/caregate/internal/directory/transfer"
 )
 
 // verdict compares every answer with the model at its revision and returns what is
@@ -74,7 +76,7 @@ func (x *trial) exported() *modelClinic {
 		x.t.Fatal(err)
 	}
 	c := newClinic()
-	reader := NewRecordReader(&b)
+	reader := transfer.NewRecordReader(&b)
 	for {
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -104,7 +106,7 @@ func (x *trial) pass() {
 	if len(wrong) > 10 {
 		x.t.Errorf("and %d more", len(wrong)-10)
 	}
-	var stats Stats
+	var stats cache.Stats
 	for _, s := range x.sidecars {
 		one := s.cache.Stats()
 		stats.Hits, stats.Misses, stats.Repeated, stats.Resets = stats.Hits+one.Hits, stats.Misses+one.Misses, stats.Repeated+one.Repeated, stats.Resets+one.Resets

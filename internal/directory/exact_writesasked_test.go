@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/review"
 )
@@ -88,7 +89,7 @@ func asSet(relation admin.Relation, to string, ids []string) func(*reference) (*
 				} else if r.Role == to {
 					r.Role = ""
 				}
-			case admin.InGroup:
+			case admin.MemberOfGroup:
 				r.Groups = linked(r.Groups, to, in)
 			case admin.Access:
 				r.Access = linked(r.Access, to, in)
@@ -126,7 +127,7 @@ func ledgerEdit(r *rand.Rand) admin.Edit {
 
 // someSet makes a relation, what its other end is, and the ids that are to be all of it.
 func someSet(r *rand.Rand) (relation admin.Relation, to string, ids []string) {
-	relation = []admin.Relation{admin.RoleOf, admin.InGroup, admin.Access, admin.Booking, admin.CareTeam, admin.CareTeam}[r.IntN(6)]
+	relation = []admin.Relation{admin.RoleOf, admin.MemberOfGroup, admin.Access, admin.Booking, admin.CareTeam, admin.CareTeam}[r.IntN(6)]
 	from, kind := relation.Ends()
 	to = pickID(r, kind)
 	prefix := "m"
@@ -240,7 +241,7 @@ func (l *ledger) imports(ctx context.Context, r *rand.Rand, options func(string,
 	for range 1 + r.IntN(3) {
 		record := randomRecord(r)
 		edits = append(edits, put(record))
-		text, _ = appendLine(text, &record)
+		text, _ = transfer.AppendLine(text, &record)
 	}
 	o := options("import of "+describe(admin.Change{Edits: edits}), asEdits(edits))
 	done, err := l.direct.Import(ctx, exactOrganisation, strings.NewReader(string(text)), ImportOptions{Author: admin.Author{Request: o.Request}})
@@ -361,7 +362,7 @@ func (m *reference) related(relation admin.Relation, to string) []string {
 		case key.Kind != authz.KindTeamMember:
 		case relation == admin.RoleOf:
 			in = r.Role == to
-		case relation == admin.InGroup:
+		case relation == admin.MemberOfGroup:
 			in = slices.Contains(r.Groups, to)
 		case relation == admin.Access:
 			in = slices.Contains(r.Access, to)

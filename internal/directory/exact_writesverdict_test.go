@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/transfer"
 )
 
 // verdictOfWrites goes through every history that there was, with the model beside it, and
@@ -115,7 +116,7 @@ func (l *ledger) written() *reference {
 		l.t.Fatal(err)
 	}
 	m := newReference()
-	reader := NewRecordReader(&b)
+	reader := transfer.NewRecordReader(&b)
 	for {
 		record, err := reader.Read()
 		if errors.Is(err, io.EOF) {

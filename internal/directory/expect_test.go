@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 func TestExpectations(t *testing.T) {
@@ -71,13 +72,13 @@ func TestTooManyTouched(t *testing.T) {
 		s.load(t, bulky(1001)...) // that many members and patients, all of one group and role
 		refused := func(edit admin.Edit, kind authz.ErrorKind) (named, count int) {
 			t.Helper()
-			before := s.raw.HGetAll(t.Context(), headKey(s.org)).Val()
+			before := s.raw.HGetAll(t.Context(), script.HeadKey(s.org)).Val()
 			_, err := s.Commit(t.Context(), s.org, admin.Change{Edits: []admin.Edit{edit}})
 			e, ok := errors.AsType[*authz.Error](err)
 			if !ok || e.Kind != kind {
 				t.Fatalf("%v: %v", edit.Key, err)
 			}
-			if after := s.raw.HGetAll(t.Context(), headKey(s.org)).Val(); !maps.Equal(before, after) {
+			if after := s.raw.HGetAll(t.Context(), script.HeadKey(s.org)).Val(); !maps.Equal(before, after) {
 				t.Errorf("%v: the head was %v and is %v", edit.Key, before, after)
 			}
 			return len(e.InUse), e.InUseCount
@@ -164,17 +165,17 @@ func TestWritingUser(t *testing.T) {
 func TestStreamAhead(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
-		if err := s.raw.HSet(t.Context(), headKey(s.org), "rev", 0).Err(); err != nil {
+		if err := s.raw.HSet(t.Context(), script.HeadKey(s.org), "rev", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
 		one := admin.Change{Edits: []admin.Edit{put(admin.Record{Kind: authz.KindGroup, ID: "new"})}}
 		s.refuses(t, one, authz.Unavailable, "", "damaged")
-		s.raw.HSet(t.Context(), headKey(s.org), "rev", 1)
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "rev", 1)
 		s.commit(t, put(admin.Record{Kind: authz.KindGroup, ID: "another"}))
-		s.raw.HSet(t.Context(), headKey(s.org), "rev", 1)
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "rev", 1)
 		s.refuses(t, one, authz.Unavailable, "", "damaged")
 		for _, log := range []string{"", "x", "-1"} {
-			s.raw.HSet(t.Context(), headKey(s.org), "rev", 2, "log", log)
+			s.raw.HSet(t.Context(), script.HeadKey(s.org), "rev", 2, "log", log)
 			s.refuses(t, one, authz.Unavailable, "", "damaged")
 		}
 	})
@@ -184,16 +185,18 @@ func TestStreamAhead(t *testing.T) {
 func TestCommitSentTwice(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
-		change := admin.Change{Edits: []admin.Edit{book("b-2", "p-1", "mark"), cancel("b-2", true)}}
-		args := s.newChangeArgs(change, admin.MaxEdits)
-		for i := range change.Edits {
-			if err := args.add(&change.Edits[i]); err != nil {
+		batch := s.commits().Begin(admin.Author{Via: "import"}, admin.MaxEdits)
+		for _, r := range []admin.Record{
+			{Kind: authz.KindPatient, ID: "p-new", PatientGroup: "diabetes"},
+			{Kind: authz.KindBooking, ID: "b-2", Patient: "p-1", Provider: "mark", State: admin.Released},
+		} {
+			if err := batch.Put(&r); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var revisions []authz.Revision
 		for range 2 {
-			done, refused, err := s.change(context.Background(), s.org, args)
+			done, refused, err := batch.Commit(context.Background(), s.org)
 			if err != nil || refused != nil || !done.Changed {
 				t.Fatalf("%+v, %+v, %v", done, refused, err)
 			}

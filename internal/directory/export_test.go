@@ -16,6 +16,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -81,7 +83,7 @@ func TestExportUnknownOrganisation(t *testing.T) {
 func (s *store) exportBy(t testing.TB, size int) (string, Exported) {
 	t.Helper()
 	var b bytes.Buffer
-	done, err := s.Directory.export(t.Context(), s.org, &b, size)
+	done, err := transfer.Export(t.Context(), exportPages{s.Directory}, s.org, &b, size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +275,7 @@ func TestExportBesideWriter(t *testing.T) {
 			defer close(ended)
 			for range 25 {
 				var b bytes.Buffer
-				done, err := s.Directory.export(t.Context(), s.org, &b, 2)
+				done, err := transfer.Export(t.Context(), exportPages{s.Directory}, s.org, &b, 2)
 				if err != nil {
 					t.Error(err)
 					return
@@ -324,7 +326,7 @@ func TestExportRefused(t *testing.T) {
 			}, "keep more"},
 			"a stream that is gone": {func() {
 				s.edit(t, r, patients)
-				s.raw.Del(t.Context(), streamKey(s.org))
+				s.raw.Del(t.Context(), script.StreamKey(s.org))
 			}, "keep more"},
 			"no facts any more":           {func() { s.raw.FlushAll(t.Context()) }, "another history"},
 			"other facts, as many":        {again, "another history"},
@@ -346,7 +348,7 @@ func TestExportRefused(t *testing.T) {
 							test.do()
 						}
 					})
-					_, err := s.Directory.export(t.Context(), s.org, io.Discard, 2)
+					_, err := transfer.Export(t.Context(), exportPages{s.Directory}, s.org, io.Discard, 2)
 					hook.set(nil)
 					if authz.KindOf(err) != authz.Conflict || !strings.Contains(err.Error(), "try again") || !strings.Contains(err.Error(), test.want) {
 						t.Errorf("after %d commands: the error is %v", after+1, err)
@@ -355,40 +357,6 @@ func TestExportRefused(t *testing.T) {
 			})
 		}
 	})
-}
-
-// An export does not keep more of what changes than it says.
-func TestExportForgetsWhatItHasWritten(t *testing.T) {
-	past := newRewind(nil, "")
-	past.start = authz.Revision{Count: 1, Nonce: "n"}
-	key := func(id string) authz.Key { return authz.Key{Kind: authz.KindPatient, ID: id} }
-	hash := func(group string) any { return hashText("patient_group", group, "rev", "1.n") }
-	past.remember(image{key: key("a"), existed: true, before: []string{"patient_group", "x"}})                                                      // deleted
-	past.remember(image{key: key("b"), exists: true, after: []string{"patient_group", "x"}})                                                        // created
-	past.remember(image{key: key("c"), existed: true, exists: true, before: []string{"patient_group", "x"}, after: []string{"patient_group", "y"}}) // moved
-	past.remember(image{key: key("c"), existed: true, exists: true, before: []string{"patient_group", "y"}, after: []string{"patient_group", "z"}})
-	past.remember(image{key: key("d"), existed: true, before: []string{"patient_group", "x"}}) // of the next page
-	past.remember(image{key: authz.Key{Kind: authz.KindBooking, ID: "a"}, existed: true, before: []string{"state", "booked"}})
-	got := past.restore(authz.KindPatient, rawPage{more: true, items: []rawItem{{"b", hash("x")}, {"c", hash("z")}}})
-	if len(got) != 2 || got[0].id != "a" || got[1].id != "c" {
-		t.Fatalf("restored %+v", got)
-	}
-	for _, it := range got {
-		if e, err := entityOf(authz.KindPatient, it.hash); err != nil || e.record.PatientGroup != "x" {
-			t.Errorf("%s is restored as %+v, %v", it.id, e, err)
-		}
-	}
-	past.remember(image{key: key("c"), existed: true, before: []string{"patient_group", "z"}})
-	if len(past.states) != 2 || len(past.gone) != 2 || past.size < stateOverhead || past.size > 4*stateOverhead {
-		t.Errorf("%d states and %d gone are kept, %d bytes", len(past.states), len(past.gone), past.size)
-	}
-	if got = past.restore(authz.KindPatient, rawPage{}); len(got) != 1 || got[0].id != "d" {
-		t.Errorf("restored %+v", got)
-	}
-	past.restore(authz.KindBooking, rawPage{})
-	if len(past.states) != 0 || len(past.gone) != 0 || past.size != 0 {
-		t.Errorf("%d states and %d gone are kept, %d bytes", len(past.states), len(past.gone), past.size)
-	}
 }
 
 type broken struct{}

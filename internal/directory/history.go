@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 )
 
@@ -23,8 +25,8 @@ const (
 // History implements admin.Store. A limit below 1 or above 1,000 means 1,000. An
 // organisation that does not exist is NotFound.
 func (d *Directory) History(ctx context.Context, organisation string, after admin.Place, limit int) (admin.History, error) {
-	if !validID(organisation) {
-		return admin.History{}, noOrganisation()
+	if !admin.ValidID(organisation) {
+		return admin.History{}, script.NoOrganisation()
 	}
 	if limit < 1 || limit > maxEvents {
 		limit = maxEvents
@@ -32,22 +34,22 @@ func (d *Directory) History(ctx context.Context, organisation string, after admi
 	if after.Count > maxCount {
 		return admin.History{}, notRemembered()
 	}
-	reply, err := d.histories.RunRO(ctx, d.administers, []string{headKey(organisation)},
-		schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
+	reply, err := d.scripts.History.RunRO(ctx, d.administers, []string{script.HeadKey(organisation)},
+		script.Schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
 	if err != nil {
-		return admin.History{}, unavailable(ctx, err)
+		return admin.History{}, connect.Unavailable(ctx, err)
 	}
 	if len(reply) == 0 {
-		return admin.History{}, damaged("the reply has no head")
+		return admin.History{}, script.Damaged("the reply has no head")
 	}
-	head, err := headOf(reply[0])
+	head, err := script.HeadOf(reply[0])
 	if err != nil {
 		return admin.History{}, err
 	}
-	if !head.exists {
-		return admin.History{}, noOrganisation()
+	if !head.Exists {
+		return admin.History{}, script.NoOrganisation()
 	}
-	return historyOf(head.revision, after, reply)
+	return historyOf(head.Revision, after, reply)
 }
 
 // maxCount is the highest count of a revision that scripts count on from.
@@ -60,12 +62,12 @@ func notRemembered() *authz.Error {
 
 // historyOf reads the reply of the script.
 func historyOf(newest authz.Revision, after admin.Place, reply []any) (admin.History, error) {
-	follows, ok := at[int64](reply, 1)
-	oldestID, ok2 := at[string](reply, 2)
-	oldestNonce, ok3 := at[string](reply, 3)
-	entries, ok4 := at[[]any](reply, 4)
+	follows, ok := script.Item[int64](reply, 1)
+	oldestID, ok2 := script.Item[string](reply, 2)
+	oldestNonce, ok3 := script.Item[string](reply, 3)
+	entries, ok4 := script.Item[[]any](reply, 4)
 	if !ok || !ok2 || !ok3 || !ok4 {
-		return admin.History{}, damaged("the reply is cut off")
+		return admin.History{}, script.Damaged("the reply is cut off")
 	}
 	if follows != 1 || after.Count > newest.Count {
 		return admin.History{}, notRemembered()
@@ -74,31 +76,31 @@ func historyOf(newest authz.Revision, after admin.Place, reply []any) (admin.His
 	if oldestID != "" {
 		count, err := strconv.ParseUint(strings.TrimSuffix(oldestID, "-0"), 10, 64)
 		if err != nil || oldestNonce == "" {
-			return admin.History{}, damagedStream()
+			return admin.History{}, layout.DamagedStream()
 		}
 		out.Oldest = authz.Revision{Count: count, Nonce: oldestNonce}
 	}
 	last := after.Revision
 	for i, raw := range entries {
-		message, ok := messageOf(raw)
+		message, ok := script.Message(raw)
 		if !ok {
-			return admin.History{}, damagedStream()
+			return admin.History{}, layout.DamagedStream()
 		}
 		if from, of := partOf(raw); from > 0 && from >= of {
-			return admin.History{}, bad("after", "is further on than the change has entities; pass back what next said")
+			return admin.History{}, authz.Errorf(authz.Malformed, "after", "is further on than the change has entities; pass back what next said")
 		}
-		c, err := changeOf(message)
+		c, err := layout.ChangeOf(message)
 		if err != nil {
 			return admin.History{}, err
 		}
-		if last.Nonce != "" && c.previous != last || c.revision.Count > newest.Count {
-			return admin.History{}, damagedStream()
+		if last.Nonce != "" && c.Previous != last || c.Revision.Count > newest.Count {
+			return admin.History{}, layout.DamagedStream()
 		}
-		if i == 0 && after.Entities > 0 && c.revision.Count != after.Count+1 {
+		if i == 0 && after.Entities > 0 && c.Revision.Count != after.Count+1 {
 			return admin.History{}, notRemembered()
 		}
-		last = c.revision
-		event, err := c.event()
+		last = c.Revision
+		event, err := eventOf(&c)
 		if err != nil {
 			return admin.History{}, err
 		}
@@ -111,36 +113,21 @@ func historyOf(newest authz.Revision, after admin.Place, reply []any) (admin.His
 // partOf reads how many entities of a change come before those given, and how many it has.
 func partOf(raw any) (from, of int) {
 	entry, _ := raw.([]any)
-	before, _ := at[int64](entry, 2)
-	all, _ := at[int64](entry, 3)
+	before, _ := script.Item[int64](entry, 2)
+	all, _ := script.Item[int64](entry, 3)
 	return int(before), int(all)
 }
 
-// messageOf reads an entry as a script returns it.
-func messageOf(raw any) (redis.XMessage, bool) {
-	entry, ok := raw.([]any)
-	id, ok2 := at[string](entry, 0)
-	fields, ok3 := texts(entry, 1)
-	if !ok || !ok2 || !ok3 || len(fields)%2 != 0 {
-		return redis.XMessage{}, false
-	}
-	message := redis.XMessage{ID: id, Values: make(map[string]any, len(fields)/2)}
-	for i := 0; i < len(fields); i += 2 {
-		message.Values[fields[i]] = fields[i+1]
-	}
-	return message, true
-}
-
 // event returns the change as it is told.
-func (c change) event() (admin.Event, error) {
+func eventOf(c *layout.Change) (admin.Event, error) {
 	event := admin.Event{
-		Revision: c.revision, Previous: c.previous, At: c.at, Author: c.author,
-		Entities: make([]admin.EntityEvent, 0, len(c.images)),
+		Revision: c.Revision, Previous: c.Previous, At: c.At, Author: c.Author,
+		Entities: make([]admin.EntityEvent, 0, len(c.Images)),
 	}
-	for _, i := range c.images {
-		e, ok := i.event()
+	for _, i := range c.Images {
+		e, ok := entityEventOf(&i)
 		if !ok {
-			return admin.Event{}, damagedStream()
+			return admin.Event{}, layout.DamagedStream()
 		}
 		event.Entities = append(event.Entities, e)
 	}
@@ -148,9 +135,9 @@ func (c change) event() (admin.Event, error) {
 }
 
 // event names the fields as records do.
-func (i image) event() (admin.EntityEvent, bool) {
-	e := admin.EntityEvent{Key: i.key, Existed: i.existed, Exists: i.exists, Before: map[string]any{}, After: map[string]any{}}
-	ok := i.named(e.Before, i.before) && i.named(e.After, i.after)
+func entityEventOf(i *layout.Image) (admin.EntityEvent, bool) {
+	e := admin.EntityEvent{Key: i.Key, Existed: i.Existed, Exists: i.Exists, Before: map[string]any{}, After: map[string]any{}}
+	ok := nameFields(i.Key.Kind, e.Before, i.Before) && nameFields(i.Key.Kind, e.After, i.After)
 	// A list of permissions is one field of the hash, so that both have all of it.
 	left, _ := e.Before["permissions"].([]string)
 	joined, _ := e.After["permissions"].([]string)
@@ -177,14 +164,14 @@ func setList(to map[string]any, name string, list []string) {
 	}
 }
 
-// named puts fields of the hash, and values in turn, into a map. As in a record, an
+// nameFields puts fields of the hash, and values in turn, into a map. As in a record, an
 // empty name or role is none.
-func (i image) named(to map[string]any, fields []string) bool {
+func nameFields(kind authz.Kind, to map[string]any, fields []string) bool {
 	lists := map[string][]string{}
 	careTeam := map[string][]string{}
 	for pair := range slices.Chunk(fields, 2) {
 		field, value := pair[0], pair[1]
-		f, id := model.StoredField(i.key.Kind, field)
+		f, id := model.StoredField(kind, field)
 		switch {
 		case f != nil && f.Relation == model.CareTeam:
 			careTeam[id] = strings.Split(value, "\n")

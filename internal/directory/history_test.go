@@ -13,6 +13,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // A3: who, when, and what it was before.
@@ -23,7 +25,7 @@ func TestHistory(t *testing.T) {
 		author := admin.Author{Actor: "team_member:amara", Via: "api", Request: "r-1"}
 		done, err := s.Commit(t.Context(), s.org, admin.Change{Author: author, Edits: []admin.Edit{
 			set(member("mark"), admin.Fields{Name: new("M"), Role: new("")}),
-			link(admin.InGroup, "noor", "stock"), unlink(admin.InGroup, "mark", "stock"),
+			link(admin.MemberOfGroup, "noor", "stock"), unlink(admin.MemberOfGroup, "mark", "stock"),
 			set(role("practitioner"), admin.Fields{Permissions: []string{"patient:create"}}),
 			cascade(booking("b-1")), link(admin.CareTeam, "p-1", "mark"),
 		}})
@@ -129,7 +131,7 @@ func TestRetention(t *testing.T) {
 // retained expects that the stream keeps its limits and that the head knows.
 func (s *store) retained(t *testing.T, c Config) {
 	t.Helper()
-	entries, err := s.raw.XRange(t.Context(), streamKey(s.org), "-", "+").Result()
+	entries, err := s.raw.XRange(t.Context(), script.StreamKey(s.org), "-", "+").Result()
 	if err != nil || len(entries) == 0 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
@@ -137,7 +139,7 @@ func (s *store) retained(t *testing.T, c Config) {
 	for _, e := range entries {
 		bytes += len(e.Values["images"].(string))
 	}
-	if log := s.raw.HGet(t.Context(), headKey(s.org), "log").Val(); log != strconv.Itoa(bytes) {
+	if log := s.raw.HGet(t.Context(), script.HeadKey(s.org), "log").Val(); log != strconv.Itoa(bytes) {
 		t.Fatalf("the head says %s bytes and there are %d", log, bytes)
 	}
 	if c.ChangesKept > 0 && len(entries) > c.ChangesKept || c.ChangesBytes > 0 && int64(bytes) > c.ChangesBytes && len(entries) > 1 {
@@ -160,7 +162,7 @@ func TestRetentionLowered(t *testing.T) {
 	s.Directory = d
 	for i, least := range []int64{400, 3, 3} {
 		s.commit(t, put(admin.Record{Kind: authz.KindPatientGroup, ID: "pg", Name: "new" + strconv.Itoa(i)}))
-		if got := s.raw.XLen(t.Context(), streamKey(s.org)).Val(); got < least || got > least+101 {
+		if got := s.raw.XLen(t.Context(), script.StreamKey(s.org)).Val(); got < least || got > least+101 {
 			t.Errorf("%d changes are kept, expected %d", got, least)
 		}
 	}
@@ -254,9 +256,9 @@ func TestChangeOf(t *testing.T) {
 			"images": "role:a:b\x0111\x01name\x00x\x01name\x00y\x02patient:p\x0101\x01\x01patient_group\x00g",
 		}}
 	}
-	c, err := changeOf(good())
-	if err != nil || c.revision.String() != "7.bb" || c.previous.String() != "6.aa" || !c.at.Equal(time.UnixMilli(1700000000123)) ||
-		!reflect.DeepEqual(c.touched, []authz.Key{role("a:b"), patient("p")}) || !reflect.DeepEqual(c.images[0].after, []string{"name", "y"}) || c.images[1].existed {
+	c, err := layout.ChangeOf(good())
+	if err != nil || c.Revision.String() != "7.bb" || c.Previous.String() != "6.aa" || !c.At.Equal(time.UnixMilli(1700000000123)) ||
+		!reflect.DeepEqual(c.Touched, []authz.Key{role("a:b"), patient("p")}) || !reflect.DeepEqual(c.Images[0].After, []string{"name", "y"}) || c.Images[1].Existed {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for what, damage := range map[string]func(*redis.XMessage){
@@ -278,7 +280,7 @@ func TestChangeOf(t *testing.T) {
 	} {
 		m := good()
 		damage(&m)
-		if c, err := changeOf(m); authz.KindOf(err) != authz.Unavailable {
+		if c, err := layout.ChangeOf(m); authz.KindOf(err) != authz.Unavailable {
 			t.Errorf("%s: %+v, %v", what, c, err)
 		}
 	}

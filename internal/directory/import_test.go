@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 func TestImportRefusesWhatDoesNotFit(t *testing.T) {
@@ -148,7 +149,7 @@ func TestCareTeamSources(t *testing.T) {
 			if !slices.Equal(sorted(p.CareTeam), step.careTeam) {
 				t.Errorf("%s: the care team is %q, expected %q", step.what, p.CareTeam, step.careTeam)
 			}
-			sources := s.raw.HGet(t.Context(), strings.TrimSuffix(headKey(s.org), "head")+"patient:p-1", "c:mark").Val()
+			sources := s.raw.HGet(t.Context(), strings.TrimSuffix(script.HeadKey(s.org), "head")+"patient:p-1", "c:mark").Val()
 			if sources != step.sources {
 				t.Errorf("%s: the sources are %q, expected %q", step.what, sources, step.sources)
 			}
@@ -197,7 +198,7 @@ func TestNewerSchema(t *testing.T) {
 		for schema, want := range map[string]string{
 			"3": "schema 3 and this build of Caregate is too old", "17": "schema 17", "1": "schema 1 and this build of Caregate knows schema 2; export them with the build", "0": "damaged", "": "damaged", "one": "damaged", "02": "damaged", "2.0": "damaged",
 		} {
-			if err := s.raw.HSet(t.Context(), headKey(s.org), "schema", schema).Err(); err != nil {
+			if err := s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", schema).Err(); err != nil {
 				t.Fatal(err)
 			}
 			s.unreadable(t, "schema "+schema, want)
@@ -232,7 +233,7 @@ func (s *store) unreadable(t *testing.T, what, want string) {
 // Whatever somebody else does to a key, nothing is read by half.
 func TestDamagedFacts(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		ctx := t.Context()
 		hset := func(key string, values ...any) func() { return func() { s.raw.HSet(ctx, prefix+key, values...) } }
 		hdel := func(key, field string) func() { return func() { s.raw.HDel(ctx, prefix+key, field) } }
@@ -289,7 +290,7 @@ func TestDamagedFacts(t *testing.T) {
 // An import over a key of the wrong type writes nothing.
 func TestImportOverDamage(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		for _, key := range []string{"head", "role:new", "ids:role", "role-members:new", "group-members:stock", "bookable:diabetes", "access:diabetes", "care:mark", "patients:diabetes", "patient:p-2", "bookings-of:p-2", "bookings-with:noor", "changes"} {
 			s.raw.FlushAll(t.Context())
 			s.load(t, clinic()...)

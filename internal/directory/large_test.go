@@ -11,6 +11,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/transfer"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -48,7 +50,7 @@ func loadLarge(t testing.TB, s *store) *large {
 	t.Helper()
 	var text bytes.Buffer
 	add := func(r admin.Record) {
-		line, err := appendLine(nil, &r)
+		line, err := transfer.AppendLine(nil, &r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +133,7 @@ func (l *large) cases(t testing.TB, s *store) []question {
 	}
 	sizes := func(n int) func() error {
 		return func() error {
-			_, _, err := s.Sizes(ctx, org, authz.KindPatient, relations(n, admin.InGroupOf, wardName))
+			_, _, err := s.Sizes(ctx, org, authz.KindPatient, relations(n, admin.PatientGroupOf, wardName))
 			return err
 		}
 	}
@@ -169,21 +171,21 @@ func (l *large) cases(t testing.TB, s *store) []question {
 		{"list/patients", list(authz.KindPatient)},
 		{"list/groups", list(authz.KindGroup)},
 		{"list/bookings", list(authz.KindBooking)},
-		{"related/patients", related(admin.InGroupOf, wardName(0))},
+		{"related/patients", related(admin.PatientGroupOf, wardName(0))},
 		{"related/bookings", related(admin.BookingsWith, "member-0000")},
 		{"range/all", find(search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1)})},
 		{"range/all_facts", find(search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1), Facts: true})},
 		{"range/members_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: make([]search.Index, 1), Facts: true})},
-		{"range/250", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.InGroupOf, wardName)})},
-		{"range/250_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.InGroupOf, wardName), Facts: true})},
+		{"range/250", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.PatientGroupOf, wardName)})},
+		{"range/250_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(250, admin.PatientGroupOf, wardName), Facts: true})},
 		{"range/250_alike", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(100, admin.Access, wardName)})},
-		{"range/10000", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.InGroupOf, wardName)})},
-		{"range/10000_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.InGroupOf, wardName), Facts: true})},
-		{"range/wide_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(250, admin.InGroup, groupName), Facts: true})},
+		{"range/10000", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.PatientGroupOf, wardName)})},
+		{"range/10000_facts", find(search.Range{Kind: authz.KindPatient, Indexes: relations(largeWards, admin.PatientGroupOf, wardName), Facts: true})},
+		{"range/wide_facts", find(search.Range{Kind: authz.KindTeamMember, Indexes: relations(250, admin.MemberOfGroup, groupName), Facts: true})},
 		{"sizes/10000", sizes(largeWards)},
 		{"history/all", history(0)},
 		{"export", func() error { _, err := s.Export(ctx, org, io.Discard); return err }},
-		{"audit", func() error { _, err := s.Audit(ctx, org, AuditConfig{}); return err }},
+		{"audit", func() error { _, err := s.Audit(ctx, org, audit.Config{}); return err }},
 		{"preview/1000", func() error { _, err := s.Preview(ctx, org, admin.Change{Edits: edits()}); return err }},
 		{"commit/1000", func() error { _, err := s.Commit(ctx, org, admin.Change{Edits: edits()}); return err }},
 		{"preview/cascade", func() error { _, err := s.Preview(ctx, org, admin.Change{Edits: slices.Clone(cascade)}); return err }},

@@ -194,7 +194,7 @@ func (m *reference) link(e admin.Edit) authz.ErrorKind {
 		return fits
 	}
 	switch e.Relation {
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		r.Groups = linked(r.Groups, e.To, isLink)
 	case admin.Access:
 		r.Access = linked(r.Access, e.To, isLink)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
 )
 
 // view returns each record as the history names its fields.
@@ -81,7 +82,7 @@ func (m *reference) keys() map[string]string {
 		case authz.KindPatientGroup:
 			fields = append(fields, "name", r.Name)
 		case authz.KindTeamMember:
-			fields = append(fields, "name", r.Name, "role", r.Role, "provider", flagOf(r.IsProvider))
+			fields = append(fields, "name", r.Name, "role", r.Role, "provider", layout.FlagOf(r.IsProvider))
 			if r.Role != "" {
 				k.member("role-members:"+r.Role, id)
 			}

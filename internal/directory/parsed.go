@@ -6,6 +6,8 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/cache"
+	"github.com/caregate/caregate/internal/directory/layout"
 )
 
 // parsedBytes bounds what a directory without a cache keeps of facts that it has
@@ -35,7 +37,7 @@ func newParsed() parsed {
 	return parsed{otter.Must(&otter.Options[parsedKey, parsedFact]{
 		MaximumWeight: parsedBytes,
 		Weigher: func(key parsedKey, f parsedFact) uint32 {
-			n := uint64(weigh(entryKey{}, f.fact)) + uint64(len(f.text)+len(key.organisation))
+			n := uint64(cache.Weigh(f.fact)) + uint64(len(f.text)+len(key.organisation))
 			return uint32(min(n, math.MaxUint32))
 		},
 	})}
@@ -45,13 +47,13 @@ func newParsed() parsed {
 func (p parsed) factOf(organisation string, key authz.Key, reply any) (*authz.Fact, error) {
 	text, isText := reply.(string)
 	if p.facts == nil || !isText || text == "" {
-		return factOf(key, reply)
+		return layout.FactOf(key, reply)
 	}
 	at := parsedKey{organisation, key}
 	if known, ok := p.facts.GetIfPresent(at); ok && known.text == text {
 		return known.fact, nil
 	}
-	fact, err := factOf(key, reply)
+	fact, err := layout.FactOf(key, reply)
 	if err == nil && fact != nil {
 		p.facts.Set(at, parsedFact{text, fact})
 	}

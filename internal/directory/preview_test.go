@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -183,15 +184,15 @@ func TestPreviewRefused(t *testing.T) {
 				t.Errorf("of %q: %v", org, err)
 			}
 		}
-		if s.raw.Exists(t.Context(), headKey("elsewhere")).Val() != 0 {
+		if s.raw.Exists(t.Context(), script.HeadKey("elsewhere")).Val() != 0 {
 			t.Error("a preview made an organisation")
 		}
-		prefix := headKey(s.org)[:len(headKey(s.org))-len("head")]
+		prefix := script.HeadKey(s.org)[:len(script.HeadKey(s.org))-len("head")]
 		s.raw.Del(t.Context(), prefix+"ids:group")
 		s.raw.Set(t.Context(), prefix+"ids:group", "x", 0)
 		for _, damage := range []string{"", "schema", "rev", "nonce"} {
 			if damage != "" {
-				s.raw.HSet(t.Context(), headKey(s.org), damage, "")
+				s.raw.HSet(t.Context(), script.HeadKey(s.org), damage, "")
 			}
 			_, previewErr := s.Preview(t.Context(), s.org, one)
 			_, err := s.Commit(t.Context(), s.org, one)

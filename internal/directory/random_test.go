@@ -114,7 +114,7 @@ func randomEdit(r *rand.Rand) admin.Edit {
 }
 
 func randomLink(r *rand.Rand, op admin.Op) admin.Edit {
-	e := admin.Edit{Op: op, Relation: []admin.Relation{admin.InGroup, admin.Access, admin.Booking, admin.CareTeam, admin.CareTeam}[r.IntN(5)]}
+	e := admin.Edit{Op: op, Relation: []admin.Relation{admin.MemberOfGroup, admin.Access, admin.Booking, admin.CareTeam, admin.CareTeam}[r.IntN(5)]}
 	from, to := e.Relation.Ends()
 	e.From, e.To = pickID(r, from), pickID(r, to)
 	return e

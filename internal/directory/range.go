@@ -5,11 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/search"
 )
@@ -41,14 +42,14 @@ func (d *Directory) rangeOnce(
 		return search.Found{}, err
 	}
 	if strings.ContainsFunc(r.After, unicode.IsControl) {
-		return search.Found{}, bad("after", "has a control character, which no id has; pass back what the page before ended with")
+		return search.Found{}, authz.Errorf(authz.Malformed, "after", "has a control character, which no id has; pass back what the page before ended with")
 	}
 	further := furtherIDs(r.IDs, r.After)
 	if len(further) > maxIndexes {
 		return search.Found{}, tooWide()
 	}
 	args := append(basisArgs(r.At, r.Basis), "page", string(r.Kind), r.After, limit,
-		flagOf(r.Facts), work, maxAgain, len(names))
+		layout.FlagOf(r.Facts), work, maxAgain, len(names))
 	args = append(append(args, names...), further...)
 	h, reply, err := d.readRange(ctx, organisation, args)
 	if err != nil {
@@ -106,14 +107,14 @@ func (d *Directory) Sizes(
 				return err
 			}
 			for i, place := range part {
-				size, ok := at[int64](reply, i)
+				size, ok := script.Item[int64](reply, i)
 				if !ok {
-					return damaged("the reply is cut off")
+					return script.Damaged("the reply is cut off")
 				}
 				sizes[place] = int(size)
 			}
-			revision = h.revision
-			revisionOfPart = &h.revision
+			revision = h.Revision
+			revisionOfPart = &h.Revision
 		}
 		return nil
 	})
@@ -121,61 +122,6 @@ func (d *Directory) Sizes(
 		return nil, authz.Revision{}, err
 	}
 	return sizes, revision, nil
-}
-
-// Range implements search.Store. It reads each time, and answers under the same
-// conditions as Read.
-func (c *Cache) Range(
-	ctx context.Context, organisation string, r search.Range, fresh authz.Freshness,
-) (search.Found, error) {
-	until, hasOurs := c.trusted(organisation)
-	found, err := c.Directory.Range(ctx, organisation, r, fresh)
-	if err == nil {
-		err = hasOurs(found.Revision)
-	}
-	if err != nil {
-		return search.Found{}, err
-	}
-	if found.Facts != nil {
-		found.Facts.Until = until
-	}
-	return found, nil
-}
-
-// Sizes implements search.Store, as Range does.
-func (c *Cache) Sizes(
-	ctx context.Context, organisation string, kind authz.Kind, indexes []search.Index,
-) ([]int, authz.Revision, error) {
-	_, hasOurs := c.trusted(organisation)
-	sizes, revision, err := c.Directory.Sizes(ctx, organisation, kind, indexes)
-	if err == nil {
-		err = hasOurs(revision)
-	}
-	if err != nil {
-		return nil, authz.Revision{}, err
-	}
-	return sizes, revision, nil
-}
-
-// trusted returns until when what is asked of Redis from now on is to be believed,
-// and a function that refuses a revision from before what was committed here up to
-// now.
-func (c *Cache) trusted(organisation string) (until time.Time, hasOurs func(authz.Revision) error) {
-	until = c.believed(time.Now())
-	f := c.follower(organisation)
-	if f == nil {
-		return until, func(authz.Revision) error { return nil }
-	}
-	f.mu.RLock()
-	floor := f.floor
-	f.mu.RUnlock()
-	return until, func(have authz.Revision) error {
-		if have.Count >= floor {
-			return nil
-		}
-		f.lookNow()
-		return beforeOurs()
-	}
 }
 
 func tooWide() *authz.Error {
@@ -194,9 +140,9 @@ func indexName(kind authz.Kind, index search.Index) (string, error) {
 	}
 	name := index.Relation.Index()
 	if from, _ := index.Relation.Ends(); name == "" || from != kind {
-		return "", bad("relation", "is none that a %s has", named(kind))
+		return "", authz.Errorf(authz.Malformed, "relation", "is none that a %s has", model.Noun(kind))
 	}
-	if !validID(index.To) {
+	if !admin.ValidID(index.To) {
 		return "", nil
 	}
 	return name + ":" + index.To, nil
@@ -237,7 +183,7 @@ func furtherIDs(ids []string, after string) []any {
 	}
 	out := make([]any, 0, len(ids)-first)
 	for i, id := range ids[first:] {
-		if validID(id) && (i == 0 || id != ids[first+i-1]) {
+		if admin.ValidID(id) && (i == 0 || id != ids[first+i-1]) {
 			out = append(out, id)
 		}
 	}
@@ -263,13 +209,13 @@ func basisArgs(revision *authz.Revision, basis []admin.Expectation) []any {
 
 // readRange runs the script and returns the head of an organisation that exists and
 // what follows it.
-func (d *Directory) readRange(ctx context.Context, organisation string, args []any) (head, []any, error) {
-	h, reply, err := d.readWith(ctx, d.bulk, d.ranges, organisation, args...)
+func (d *Directory) readRange(ctx context.Context, organisation string, args []any) (script.Head, []any, error) {
+	h, reply, err := d.readWith(ctx, d.bulk, d.scripts.Range, organisation, args...)
 	if err != nil {
-		return head{}, nil, err
+		return script.Head{}, nil, err
 	}
-	if said, _ := at[string](reply, 0); said == "moved" {
-		return head{}, nil, &authz.Error{
+	if said, _ := script.Item[string](reply, 0); said == "moved" {
+		return script.Head{}, nil, &authz.Error{
 			Kind: authz.Conflict, Err: admin.ErrMoved,
 			Message: "the facts that the question was taken apart with have changed in the meantime; try again",
 		}
@@ -280,18 +226,18 @@ func (d *Directory) readRange(ctx context.Context, organisation string, args []a
 // foundOf reads the reply of the script to a question about a page, and reports whether
 // facts of roles and groups are still to be read.
 func (d *Directory) foundOf(
-	organisation string, r search.Range, h head, reply []any,
+	organisation string, r search.Range, h script.Head, reply []any,
 ) (found search.Found, unread bool, err error) {
-	more, ok := at[int64](reply, 0)
-	count, ok2 := at[int64](reply, 1)
+	more, ok := script.Item[int64](reply, 0)
+	count, ok2 := script.Item[int64](reply, 1)
 	if !ok || !ok2 || count < 0 || int64(len(reply)-2) < count {
-		return search.Found{}, false, damaged("the reply is cut off")
+		return search.Found{}, false, script.Damaged("the reply is cut off")
 	}
-	found = search.Found{IDs: make([]string, count), More: more&1 == 1, Revision: h.revision}
+	found = search.Found{IDs: make([]string, count), More: more&1 == 1, Revision: h.Revision}
 	keys := make([]authz.Key, count)
 	for i := range found.IDs {
 		if found.IDs[i], ok = reply[2+i].(string); !ok {
-			return search.Found{}, false, damaged("an id is no text")
+			return search.Found{}, false, script.Damaged("an id is no text")
 		}
 		keys[i] = authz.Key{Kind: r.Kind, ID: found.IDs[i]}
 	}
@@ -301,7 +247,7 @@ func (d *Directory) foundOf(
 	facts, err := factsAt(h, reply[2+count:], keys, func(key authz.Key, hash any) (*authz.Fact, error) {
 		fact, err := d.parsed.factOf(organisation, key, hash)
 		if err == nil && fact == nil {
-			err = listedInVain(key.Kind)
+			err = layout.ListedInVain(key.Kind)
 		}
 		return fact, err
 	})

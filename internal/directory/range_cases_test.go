@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/soak"
 )
@@ -33,7 +34,7 @@ func TestRangeOfManyIndexes(t *testing.T) {
 		asked := search.Range{Kind: authz.KindPatient, Limit: 250, IDs: []string{"p-1/x"}}
 		for i := range groups {
 			add(admin.Record{Kind: authz.KindPatientGroup, ID: fmt.Sprint("pg", i)})
-			asked.Indexes = append(asked.Indexes, search.Index{Relation: admin.InGroupOf, To: fmt.Sprint("pg", i)})
+			asked.Indexes = append(asked.Indexes, search.Index{Relation: admin.PatientGroupOf, To: fmt.Sprint("pg", i)})
 		}
 		for i := range 2 * groups {
 			id := fmt.Sprintf("p-%d", r.IntN(1<<40))
@@ -144,7 +145,7 @@ func TestRangeBasis(t *testing.T) {
 			{Key: member("mark"), Since: first}, {Key: member("noor"), Since: third}, {Key: patient("p-1"), Since: second},
 			{Key: member("nobody")}, {Key: member("")}, {Key: member("a\nb")}, {Key: patient("mark")},
 		}
-		asked := search.Range{Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.InGroupOf, To: "a"}}, Limit: 10}
+		asked := search.Range{Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.PatientGroupOf, To: "a"}}, Limit: 10}
 		for name, test := range map[string]struct {
 			basis []admin.Expectation
 			at    *authz.Revision
@@ -225,7 +226,7 @@ func TestRangeRefused(t *testing.T) {
 		for _, org := range []string{"elsewhere", "", "a\nb"} {
 			expect(org, authz.NotFound, "organisation")
 		}
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		s.raw.HDel(t.Context(), prefix+"patient:p-1", "patient_group")
 		if err := calls(t.Context(), s.org)["range"]; authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("a patient without a group: %v", err)
@@ -234,9 +235,9 @@ func TestRangeRefused(t *testing.T) {
 		if err := calls(t.Context(), s.org)["range"]; authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("a patient that was lost: %v", err)
 		}
-		s.raw.HSet(t.Context(), headKey(s.org), "schema", "3")
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "3")
 		expect(s.org, authz.Unavailable, "schema 3")
-		s.raw.Del(t.Context(), headKey(s.org))
+		s.raw.Del(t.Context(), script.HeadKey(s.org))
 		expect(s.org, authz.NotFound, "organisation")
 	})
 }
@@ -271,8 +272,7 @@ func TestRangeOfCache(t *testing.T) {
 			if _, err := once.Read(t.Context(), s.org, nil, authz.Freshness{}); err != nil {
 				t.Fatal(err)
 			}
-			f := once.follower(s.org)
-			f.wrote(authz.Revision{Count: 1 << 40, Nonce: "x"})
+			once.kept.Wrote(s.org, authz.Revision{Count: 1 << 40, Nonce: "x"})
 			if i == 0 {
 				_, err = once.Range(t.Context(), s.org, asked, authz.Freshness{})
 			} else {
@@ -281,19 +281,21 @@ func TestRangeOfCache(t *testing.T) {
 			if authz.KindOf(err) != authz.Unavailable {
 				t.Errorf("%s from before what was committed: %v", name, err)
 			}
-			once.forget(f)
-			if _, errs := calls(once); errors.Join(errs...) != nil {
+			stranger, err := NewCache(s.Directory, CacheConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			caches = append(caches, stranger)
+			if _, errs := calls(stranger); errors.Join(errs...) != nil {
 				t.Errorf("%s of what nobody follows: %v", name, errs)
 			}
 		}
 		// The directory is closed by itself, and looks for other replicas only while nobody reads.
 		stop := func(caches ...*Cache) {
 			for _, c := range caches {
-				c.stop()
-				if err := c.feed.Close(); err != nil {
+				if err := c.kept.Close(); err != nil {
 					t.Error(err)
 				}
-				c.running.Wait()
 			}
 		}
 		stop(caches...)

@@ -31,10 +31,10 @@ func awkwardIDs(r *rand.Rand, n int) []string {
 			b.WriteString(parts[r.IntN(len(parts))])
 		}
 		id := b.String()
-		if r.IntN(10) == 0 && len(id) < maxID {
-			id += strings.Repeat("y", maxID-len(id))
+		if r.IntN(10) == 0 && len(id) < admin.MaxID {
+			id += strings.Repeat("y", admin.MaxID-len(id))
 		}
-		if validID(id) {
+		if admin.ValidID(id) {
 			seen[id] = true
 		}
 	}
@@ -105,13 +105,13 @@ func relates(record *admin.Record, index search.Index) bool {
 		return true
 	case admin.RoleOf:
 		return record.Role == index.To
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		return slices.Contains(record.Groups, index.To)
 	case admin.Access:
 		return slices.Contains(record.Access, index.To)
 	case admin.Booking:
 		return slices.Contains(record.Booking, index.To)
-	case admin.InGroupOf:
+	case admin.PatientGroupOf:
 		return record.PatientGroup == index.To
 	case admin.CareTeam:
 		return slices.Contains(record.CareTeam, index.To)
@@ -143,7 +143,7 @@ func rangeOf(records []admin.Record, r search.Range) []string {
 func relationsOf(kind authz.Kind) []admin.Relation {
 	var out []admin.Relation
 	for _, relation := range []admin.Relation{
-		admin.RoleOf, admin.InGroup, admin.Access, admin.Booking, admin.InGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
+		admin.RoleOf, admin.MemberOfGroup, admin.Access, admin.Booking, admin.PatientGroupOf, admin.CareTeam, admin.BookingOf, admin.BookingsWith,
 	} {
 		if from, _ := relation.Ends(); from == kind {
 			out = append(out, relation)
@@ -161,7 +161,7 @@ func randomRange(r *rand.Rand, records []admin.Record) search.Range {
 			}
 		}
 	}
-	strange := []string{"", "nobody", "a\nb", "\xff", strings.Repeat("z", maxID+1), "p\x00"}
+	strange := []string{"", "nobody", "a\nb", "\xff", strings.Repeat("z", admin.MaxID+1), "p\x00"}
 	out := search.Range{Kind: model.Kinds()[r.IntN(6)], Facts: r.IntN(2) == 0, Limit: []int{1, 2, 7, 100, 1000}[r.IntN(5)]}
 	relations := relationsOf(out.Kind)
 	for range []int{0, 1, 2, 6, 40}[r.IntN(5)] {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -160,7 +161,7 @@ func (d *Directory) rangeInParts(
 		}
 		n := len(found.IDs)
 		if n == 0 || n < len(ids) && !found.More {
-			return search.Found{}, listedInVain(r.Kind)
+			return search.Found{}, layout.ListedInVain(r.Kind)
 		}
 		facts, size, rest = append(facts, found.Facts.All()...), size+sizeOf(found.Facts), rest[n:]
 		if len(rest) > 0 && size >= maxPageBytes {

@@ -17,7 +17,7 @@ func TestPartsOfARangeAreSmallAndWhole(t *testing.T) {
 		r := search.Range{Kind: authz.KindPatient}
 		for i := range n {
 			id := fmt.Sprintf("%05d", i)
-			r.Indexes = append(r.Indexes, search.Index{Relation: admin.InGroupOf, To: id})
+			r.Indexes = append(r.Indexes, search.Index{Relation: admin.PatientGroupOf, To: id})
 			r.IDs = append(r.IDs, id)
 			r.Basis = append(r.Basis, admin.Expectation{Key: patient(id)})
 		}

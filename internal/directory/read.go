@@ -3,9 +3,12 @@ package directory
 import (
 	"context"
 	"errors"
-	"strconv"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 )
 
@@ -34,7 +37,7 @@ func (d *Directory) Read(
 
 // readNow reads, whatever revision there is.
 func (d *Directory) readNow(ctx context.Context, organisation string, keys []authz.Key) (*authz.Facts, error) {
-	if !validID(organisation) {
+	if !admin.ValidID(organisation) {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
 	asked := askedFor(keys)
@@ -48,7 +51,7 @@ func (d *Directory) readNow(ctx context.Context, organisation string, keys []aut
 		return d.parsed.factOf(organisation, key, reply)
 	})
 	if _, ours := errors.AsType[*authz.Error](err); err != nil && !ours {
-		err = unavailable(ctx, err)
+		err = connect.Unavailable(ctx, err)
 	}
 	return facts, err
 }
@@ -62,7 +65,7 @@ func askedFor(keys []authz.Key) []authz.Key {
 		seen = make(map[authz.Key]bool, len(keys))
 	}
 	for _, key := range keys {
-		if !validID(key.ID) || !model.Has(key.Kind) || isAmong(asked, seen, key) {
+		if !admin.ValidID(key.ID) || !model.Has(key.Kind) || isAmong(asked, seen, key) {
 			continue
 		}
 		asked = append(asked, key)
@@ -74,7 +77,7 @@ func askedFor(keys []authz.Key) []authz.Key {
 // much work, 0 for all.
 func readArgs(keys []authz.Key, work int) []any {
 	args := make([]any, 2, 2+2*len(keys))
-	args[0], args[1] = schema, work
+	args[0], args[1] = script.Schema, work
 	for _, key := range keys {
 		args = append(args, string(key.Kind), key.ID)
 	}
@@ -101,7 +104,7 @@ func isAmong(asked []authz.Key, seen map[authz.Key]bool, key authz.Key) bool {
 
 // factsOf reads the reply of the script to a question about the keys asked.
 func factsOf(reply []any, asked []authz.Key) (*authz.Facts, error) {
-	return factsFrom(reply, asked, factOf)
+	return factsFrom(reply, asked, layout.FactOf)
 }
 
 // factsFrom reads the same, each hash with read.
@@ -109,13 +112,13 @@ func factsFrom(
 	reply []any, asked []authz.Key, read func(authz.Key, any) (*authz.Fact, error),
 ) (*authz.Facts, error) {
 	if len(reply) == 0 {
-		return nil, damaged("the reply has no head")
+		return nil, script.Damaged("the reply has no head")
 	}
-	head, err := headOf(reply[0])
+	head, err := script.HeadOf(reply[0])
 	if err != nil {
 		return nil, err
 	}
-	if !head.exists {
+	if !head.Exists {
 		return authz.NewFacts(false, authz.Revision{}), nil
 	}
 	return factsAt(head, reply[1:], asked, read)
@@ -123,10 +126,10 @@ func factsFrom(
 
 // factsAt reads what follows the head.
 func factsAt(
-	head head, reply []any, asked []authz.Key, read func(authz.Key, any) (*authz.Fact, error),
+	head script.Head, reply []any, asked []authz.Key, read func(authz.Key, any) (*authz.Fact, error),
 ) (*authz.Facts, error) {
 	if len(reply) < len(asked) || (len(reply)-len(asked))%3 != 0 {
-		return nil, damaged("the reply is cut off")
+		return nil, script.Damaged("the reply is cut off")
 	}
 	facts := make([]*authz.Fact, 0, len(asked)+(len(reply)-len(asked))/3)
 	for i, key := range asked {
@@ -142,7 +145,7 @@ func factsAt(
 		kind, isKind := rest[0].(string)
 		id, isID := rest[1].(string)
 		if !isKind || !isID || !model.Has(authz.Kind(kind)) {
-			return nil, damaged("the reply names no role or group")
+			return nil, script.Damaged("the reply names no role or group")
 		}
 		fact, err := read(authz.Key{Kind: authz.Kind(kind), ID: id}, rest[2])
 		if err != nil {
@@ -153,56 +156,27 @@ func factsAt(
 		}
 		facts = append(facts, fact)
 	}
-	return authz.NewFacts(true, head.revision, facts...), nil
+	return authz.NewFacts(true, head.Revision, facts...), nil
 }
 
-// head is the state of an organisation as a whole. The zero value is one that
-// does not exist.
-type head struct {
-	exists   bool
-	revision authz.Revision
-}
-
-// headOf reads a head and refuses one of another schema.
-func headOf(reply any) (head, error) {
-	var rev, nonce, version string
-	empty := true
-	err := eachField(reply, func(field, value string) error {
-		empty = false
-		switch field {
-		case "rev":
-			rev = value
-		case "nonce":
-			nonce = value
-		case "schema":
-			version = value
-		}
+// Includes implements admin.Store: both revisions have to be in the stream of one
+// history.
+func (d *Directory) Includes(ctx context.Context, organisation string, have, want authz.Revision) error {
+	if want.Count == 0 || have == want {
 		return nil
-	})
-	if err != nil || empty {
-		return head{}, err
 	}
-	switch number, err := strconv.Atoi(version); {
-	case err == nil && number > 0 && number != schema && strconv.Itoa(number) == version:
-		return head{}, otherSchema(number)
-	case version != strconv.Itoa(schema):
-		return head{}, damaged("the head has no valid schema number")
+	if have.Count <= want.Count {
+		return authz.NotIncluded()
 	}
-	count, err := strconv.ParseUint(rev, 10, 64)
-	if err != nil || count == 0 || nonce == "" {
-		return head{}, damaged("the head has no valid revision")
+	bounded, cancel := context.WithTimeout(ctx, d.factsTimeout)
+	defer cancel()
+	nonces, err := d.scripts.Nonces.RunRO(bounded, d.facts, []string{script.HeadKey(organisation)},
+		have.Count, want.Count).StringSlice()
+	if err != nil {
+		return connect.Unavailable(ctx, err)
 	}
-	return head{exists: true, revision: authz.Revision{Count: count, Nonce: nonce}}, nil
-}
-
-// otherSchema is the error for facts that another build wrote.
-func otherSchema(found int) *authz.Error {
-	if found < schema {
-		return authz.Errorf(authz.Unavailable, "",
-			"the facts of this organisation have schema %d and this build of Caregate knows schema %d; export them with the build that wrote them, "+
-				"and import that with this one into a Redis, or under a name, that does not have them", found, schema)
+	if len(nonces) != 2 || nonces[0] != have.Nonce || nonces[1] != want.Nonce {
+		return authz.NotIncluded()
 	}
-	return authz.Errorf(authz.Unavailable, "",
-		"the facts of this organisation have schema %d and this build of Caregate is too old for it: it knows schema %d; run a newer one",
-		found, schema)
+	return nil
 }

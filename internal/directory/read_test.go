@@ -10,6 +10,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
+	"github.com/caregate/caregate/internal/directory/transfer"
 )
 
 // clinic is a small organisation.
@@ -110,7 +112,7 @@ func TestHostileIDs(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		quote := func(id string) string {
 			r := admin.Record{Kind: authz.KindPatientGroup, ID: id}
-			line, err := appendLine(nil, &r)
+			line, err := transfer.AppendLine(nil, &r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,12 +172,12 @@ func TestOrganisationsDoNotCollide(t *testing.T) {
 		}
 		prefixes := make(map[string]string)
 		for i, name := range names {
-			if other, taken := prefixes[headKey(name)]; taken {
+			if other, taken := prefixes[script.HeadKey(name)]; taken {
 				t.Errorf("%q and %q have the same head", name, other)
 			}
-			prefixes[headKey(name)] = name
-			if strings.Count(headKey(name), "{") != 1 || strings.Count(headKey(name), "}") != 1 {
-				t.Errorf("%q: the hash tag of %q is ambiguous", name, headKey(name))
+			prefixes[script.HeadKey(name)] = name
+			if strings.Count(script.HeadKey(name), "{") != 1 || strings.Count(script.HeadKey(name), "}") != 1 {
+				t.Errorf("%q: the hash tag of %q is ambiguous", name, script.HeadKey(name))
 			}
 			s.org = name
 			s.load(t, fmt.Sprintf(`{"kind":"role","id":"x","name":"%d","permissions":["t:a%d"]}`, i, i))

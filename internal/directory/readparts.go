@@ -9,6 +9,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // maxWork is the work after which a script that reads ends, by the measure of work_of
@@ -72,7 +74,7 @@ func (d *Directory) readAll(
 		r := reading{take: take, rest: keys}
 		for more := true; more; {
 			asked := firstOf(r.rest, work)
-			reply, err := d.read.RunRO(ctx, client, []string{headKey(organisation)}, readArgs(asked, work)...).Slice()
+			reply, err := d.scripts.Read.RunRO(ctx, client, []string{script.HeadKey(organisation)}, readArgs(asked, work)...).Slice()
 			if err != nil {
 				return err
 			}
@@ -84,7 +86,7 @@ func (d *Directory) readAll(
 		return nil
 	})
 	if errors.Is(err, admin.ErrMoved) { // one script that reads all cannot
-		err = damaged("the reply is cut off")
+		err = script.Damaged("the reply is cut off")
 	}
 	return facts, err
 }
@@ -105,10 +107,10 @@ type reading struct {
 // that of the part before.
 func (r *reading) part(asked []authz.Key, reply []any) (more bool, err error) {
 	ended := len(asked) < len(r.rest)
-	if list, is := at[[]any](reply, 1); is {
-		n, ok := at[int64](list, 0)
+	if list, is := script.Item[[]any](reply, 1); is {
+		n, ok := script.Item[int64](list, 0)
 		if !ok || n < 1 || n > int64(len(asked)) {
-			return false, damaged("the reply is cut off")
+			return false, script.Damaged("the reply is cut off")
 		}
 		asked, ended = asked[:n], true
 		reply = append(reply[:1:1], reply[2:]...)
@@ -173,7 +175,7 @@ func (r *reading) unread() (keys []authz.Key) {
 }
 
 func roleLost(kind authz.Kind) *authz.Error {
-	return damaged("a team member has a %s that does not exist", kind)
+	return script.Damaged("a team member has a %s that does not exist", kind)
 }
 
 // readHeld reads the roles and groups that members have and that are not among facts, at
@@ -188,9 +190,9 @@ func (d *Directory) readHeld(ctx context.Context, organisation string, facts *au
 	work := workOf(ctx)
 	for more := len(r.rest) > 0; more; {
 		asked := firstOf(r.rest, work)
-		reply, err := d.read.RunRO(ctx, d.bulk, []string{headKey(organisation)}, readArgs(asked, work)...).Slice()
+		reply, err := d.scripts.Read.RunRO(ctx, d.bulk, []string{script.HeadKey(organisation)}, readArgs(asked, work)...).Slice()
 		if err != nil {
-			return nil, unavailable(ctx, err)
+			return nil, connect.Unavailable(ctx, err)
 		}
 		if more, err = r.part(asked, reply); err != nil {
 			return nil, err

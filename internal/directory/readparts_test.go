@@ -13,6 +13,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/search"
 )
 
@@ -30,7 +32,7 @@ func TestScriptsAreBounded(t *testing.T) {
 	bounds := map[string]int{
 		"read": keys + some, "records": 2*keys + some, "list": keys + some, "related": some,
 		"range": maxPart + 2*keys + some, "sizes": maxSizes + some, "history": maxEvents + some,
-		"export": keys + some, "audit": max(auditCommands+3*auditMembers, auditChangeCommands+imported) + some,
+		"export": keys + some, "audit": max(audit.MaxCommands+3*audit.MaxMembers, audit.MaxChangeCommands+imported) + some,
 	}
 	for _, c := range l.cases(t, s) {
 		kind, _, _ := strings.Cut(c.name, "/")
@@ -53,7 +55,7 @@ func TestReadInParts(t *testing.T) {
 	l := loadLarge(t, s)
 	keys := slices.Concat(l.keys, []authz.Key{member("wide"), member("nobody"), role("role"), role("none"), group(groupName(3))})
 	asked := askedFor(keys)
-	reply, err := s.read.RunRO(t.Context(), s.bulk, []string{headKey(s.org)}, readArgs(asked, 0)...).Slice()
+	reply, err := s.scripts.Read.RunRO(t.Context(), s.bulk, []string{script.HeadKey(s.org)}, readArgs(asked, 0)...).Slice()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,7 @@ func (c *changing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			}
 			c.linked = !c.linked
 			if _, failed := c.s.Commit(ctx, c.s.org, admin.Change{Edits: []admin.Edit{
-				op(admin.InGroup, "m-0", "g"), op(admin.InGroup, "m-1499", "g"),
+				op(admin.MemberOfGroup, "m-0", "g"), op(admin.MemberOfGroup, "m-1499", "g"),
 			}}); failed != nil {
 				return failed
 			}

@@ -3,12 +3,14 @@ package directory
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 )
 
@@ -29,7 +31,7 @@ func (d *Directory) Records(
 ) ([]*admin.Stored, authz.Revision, error) {
 	asked := make([]int, 0, len(keys)) // the place of each key that is looked up
 	for i, key := range keys {
-		if validID(key.ID) && model.Has(key.Kind) {
+		if admin.ValidID(key.ID) && model.Has(key.Kind) {
 			asked = append(asked, i)
 		}
 	}
@@ -48,14 +50,14 @@ func (d *Directory) Records(
 			switch {
 			case err != nil:
 				return err
-			case revision != (authz.Revision{}) && head.revision != revision:
+			case revision != (authz.Revision{}) && head.Revision != revision:
 				return admin.Moved()
 			case len(reply) > len(some) || len(reply) == 0 && len(some) > 0:
-				return damaged("the reply is cut off")
+				return script.Damaged("the reply is cut off")
 			}
-			revision = head.revision
+			revision = head.Revision
 			for i, place := range rest[:len(reply)] {
-				if out[place], err = storedOf(keys[place], reply[i]); err != nil {
+				if out[place], err = layout.StoredOf(keys[place], reply[i]); err != nil {
 					return err
 				}
 			}
@@ -67,6 +69,42 @@ func (d *Directory) Records(
 		return nil, authz.Revision{}, err
 	}
 	return out, revision, nil
+}
+
+// RecordsAndFacts implements admin.Store: one script where it is not too much for one. An
+// organisation that does not exist is NotFound.
+func (d *Directory) RecordsAndFacts(
+	ctx context.Context, organisation string, keys, also []authz.Key,
+) ([]*admin.Stored, *authz.Facts, error) {
+	if !admin.ValidID(organisation) {
+		return nil, nil, script.NoOrganisation()
+	}
+	records := make(map[authz.Key]*admin.Stored, len(keys))
+	for _, key := range keys {
+		records[key] = nil
+	}
+	facts, err := d.readAll(ctx, d.administers, organisation, askedFor(append(slices.Clip(keys), also...)),
+		func(key authz.Key, hash any) (*authz.Fact, error) {
+			if _, asked := records[key]; asked {
+				stored, err := layout.StoredOf(key, hash)
+				if err != nil {
+					return nil, err
+				}
+				records[key] = stored
+			}
+			return d.parsed.factOf(organisation, key, hash)
+		})
+	if err != nil {
+		return nil, nil, connect.Unavailable(ctx, err)
+	}
+	if !facts.Organisation {
+		return nil, nil, script.NoOrganisation()
+	}
+	out := make([]*admin.Stored, len(keys))
+	for i, key := range keys {
+		out[i] = records[key]
+	}
+	return out, facts, nil
 }
 
 // List implements admin.Store: one snapshot, read by as many scripts as it takes so that
@@ -86,26 +124,26 @@ func (d *Directory) List(
 		if err != nil {
 			return admin.Page{}, err
 		}
-		if page.Revision != (authz.Revision{}) && raw.revision != page.Revision {
+		if page.Revision != (authz.Revision{}) && raw.Revision != page.Revision {
 			break
 		}
-		page.Revision, page.More = raw.revision, raw.more
-		for _, it := range raw.items {
-			record, err := storedOf(authz.Key{Kind: kind, ID: it.id}, it.hash)
+		page.Revision, page.More = raw.Revision, raw.More
+		for _, it := range raw.Items {
+			record, err := layout.StoredOf(authz.Key{Kind: kind, ID: it.ID}, it.Hash)
 			if err != nil {
 				return admin.Page{}, err
 			}
 			if record == nil {
-				return admin.Page{}, listedInVain(kind)
+				return admin.Page{}, layout.ListedInVain(kind)
 			}
-			bytes += it.size()
+			bytes += it.Size()
 			if len(page.Records) > 0 && bytes > maxPageBytes {
 				page.More = true
 				break
 			}
-			page.Records, after = append(page.Records, record), it.id
+			page.Records, after = append(page.Records, record), it.ID
 		}
-		if len(raw.items) == 0 {
+		if len(raw.Items) == 0 {
 			break
 		}
 	}
@@ -120,28 +158,28 @@ func (d *Directory) Related(
 ) (admin.RelatedPage, error) {
 	index := relation.Index()
 	if index == "" {
-		return admin.RelatedPage{}, bad("relation", "is none that entities have")
+		return admin.RelatedPage{}, authz.Errorf(authz.Malformed, "relation", "is none that entities have")
 	}
 	_, kind := relation.Ends()
-	if !validID(to) {
+	if !admin.ValidID(to) {
 		return admin.RelatedPage{}, noSuch(kind)
 	}
 	head, reply, err := d.readRecords(ctx, organisation, "related", index, string(kind), to, after, clamp(limit))
 	if err != nil {
 		return admin.RelatedPage{}, err
 	}
-	exists, ok := at[int64](reply, 0)
-	more, ok2 := at[int64](reply, 1)
+	exists, ok := script.Item[int64](reply, 0)
+	more, ok2 := script.Item[int64](reply, 1)
 	if !ok || !ok2 {
-		return admin.RelatedPage{}, damaged("the reply is cut off")
+		return admin.RelatedPage{}, script.Damaged("the reply is cut off")
 	}
 	if exists == 0 {
 		return admin.RelatedPage{}, noSuch(kind)
 	}
-	page := admin.RelatedPage{IDs: make([]string, len(reply)-2), More: more == 1, Revision: head.revision}
+	page := admin.RelatedPage{IDs: make([]string, len(reply)-2), More: more == 1, Revision: head.Revision}
 	for i := range page.IDs {
 		if page.IDs[i], ok = reply[i+2].(string); !ok {
-			return admin.RelatedPage{}, damaged("an id is no text")
+			return admin.RelatedPage{}, script.Damaged("an id is no text")
 		}
 	}
 	return page, nil
@@ -155,110 +193,61 @@ func clamp(limit int) int {
 }
 
 func noSuch(kind authz.Kind) *authz.Error {
-	return authz.Errorf(authz.NotFound, "id", "names a %s that the organisation does not have; check the id", named(kind))
-}
-
-func listedInVain(kind authz.Kind) *authz.Error {
-	return damaged("a %s is listed that does not exist", named(kind))
-}
-
-// storedOf reads the hash of an entity as a script returns it, nil when there is
-// none.
-func storedOf(key authz.Key, hash any) (*admin.Stored, error) {
-	e, err := entityOf(key.Kind, hash)
-	if err != nil || e == nil {
-		return nil, err
-	}
-	stored := &admin.Stored{Record: e.recordOf(key.Kind, key.ID), Since: e.since}
-	if len(e.careTeam) == 0 {
-		return stored, nil
-	}
-	stored.Sources = make(map[string][]string, len(e.careTeam))
-	err = eachField(hash, func(field, value string) error {
-		if member, ok := strings.CutPrefix(field, "c:"); ok {
-			stored.Sources[member] = strings.Split(value, "\n")
-		}
-		return nil
-	})
-	return stored, err
-}
-
-// rawPage is some entities of a kind in the order of their ids, as they are in
-// Redis at one revision.
-type rawPage struct {
-	revision authz.Revision
-	items    []rawItem
-	more     bool // there are entities after it
-}
-
-// rawItem is the id and the hash of an entity, the hash as scripts return it.
-type rawItem struct {
-	id   string
-	hash any
-}
-
-// size returns how many bytes an entity has, as Redis has it.
-func (it rawItem) size() int {
-	text, _ := it.hash.(string)
-	return len(it.id) + len(text)
+	return authz.Errorf(authz.NotFound, "id", "names a %s that the organisation does not have; check the id", model.Noun(kind))
 }
 
 // page reads the entities of a kind whose ids follow after, by one script: limit of
 // them, or fewer, one at least if there is one, once that was enough work.
 func (d *Directory) page(
 	ctx context.Context, organisation string, kind authz.Kind, after string, limit int,
-) (rawPage, error) {
+) (layout.Page, error) {
 	head, reply, err := d.readRecords(ctx, organisation, "list", string(kind), after, limit, workOf(ctx))
 	if err != nil {
-		return rawPage{}, err
+		return layout.Page{}, err
 	}
-	more, ok := at[int64](reply, 0)
+	more, ok := script.Item[int64](reply, 0)
 	if !ok || len(reply)%2 != 1 {
-		return rawPage{}, damaged("the reply is cut off")
+		return layout.Page{}, script.Damaged("the reply is cut off")
 	}
-	page := rawPage{revision: head.revision, more: more == 1, items: make([]rawItem, 0, len(reply)/2)}
+	page := layout.Page{Revision: head.Revision, More: more == 1, Items: make([]layout.Item, 0, len(reply)/2)}
 	for rest := range slices.Chunk(reply[1:], 2) {
 		id, ok := rest[0].(string)
 		if !ok {
-			return rawPage{}, damaged("an id is no text")
+			return layout.Page{}, script.Damaged("an id is no text")
 		}
-		page.items = append(page.items, rawItem{id, rest[1]})
+		page.Items = append(page.Items, layout.Item{ID: id, Hash: rest[1]})
 	}
 	return page, nil
 }
 
 // readRecords runs the script and returns the head of an organisation that exists
 // and what follows it.
-func (d *Directory) readRecords(ctx context.Context, organisation string, args ...any) (head, []any, error) {
-	return d.readWith(ctx, d.administers, d.records, organisation, args...)
+func (d *Directory) readRecords(ctx context.Context, organisation string, args ...any) (script.Head, []any, error) {
+	return d.readWith(ctx, d.administers, d.scripts.Records, organisation, args...)
 }
 
 // readWith does the same with any script that takes the schema first and returns the
 // head first.
 func (d *Directory) readWith(
-	ctx context.Context, client redis.UniversalClient, script *redis.Script, organisation string, args ...any,
-) (head, []any, error) {
-	if !validID(organisation) {
-		return head{}, nil, noOrganisation()
+	ctx context.Context, client redis.UniversalClient, text *redis.Script, organisation string, args ...any,
+) (script.Head, []any, error) {
+	if !admin.ValidID(organisation) {
+		return script.Head{}, nil, script.NoOrganisation()
 	}
-	args = append([]any{schema}, args...)
-	reply, err := script.RunRO(ctx, client, []string{headKey(organisation)}, args...).Slice()
+	args = append([]any{script.Schema}, args...)
+	reply, err := text.RunRO(ctx, client, []string{script.HeadKey(organisation)}, args...).Slice()
 	if err != nil {
-		return head{}, nil, unavailable(ctx, err)
+		return script.Head{}, nil, connect.Unavailable(ctx, err)
 	}
 	if len(reply) == 0 {
-		return head{}, nil, damaged("the reply has no head")
+		return script.Head{}, nil, script.Damaged("the reply has no head")
 	}
-	h, err := headOf(reply[0])
+	h, err := script.HeadOf(reply[0])
 	if err != nil {
-		return head{}, nil, err
+		return script.Head{}, nil, err
 	}
-	if !h.exists {
-		return head{}, nil, noOrganisation()
+	if !h.Exists {
+		return script.Head{}, nil, script.NoOrganisation()
 	}
 	return h, reply[1:], nil
-}
-
-func noOrganisation() *authz.Error {
-	return authz.Errorf(authz.NotFound, "organisation", "there is no such organisation in this Redis; check the name, or import its facts")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // ward is a small organisation, and the revisions of its two changes.
@@ -179,9 +180,9 @@ func TestRelated(t *testing.T) {
 			to  string
 			ids []string
 		}{
-			admin.RoleOf: {"nurse", []string{"mark"}}, admin.InGroup: {"night", []string{"mark"}},
+			admin.RoleOf: {"nurse", []string{"mark"}}, admin.MemberOfGroup: {"night", []string{"mark"}},
 			admin.Access: {"b", []string{"mark"}}, admin.Booking: {"a", []string{"mark"}},
-			admin.InGroupOf: {"a", []string{"p-1", "p-2"}}, admin.CareTeam: {"mark", []string{"p-1"}},
+			admin.PatientGroupOf: {"a", []string{"p-1", "p-2"}}, admin.CareTeam: {"mark", []string{"p-1"}},
 			admin.BookingOf: {"p-1", []string{"b-1", "b-2"}}, admin.BookingsWith: {"mark", []string{"b-1", "b-2"}},
 		} {
 			page, err := s.Related(t.Context(), s.org, relation, want.to, "", 0)
@@ -221,11 +222,11 @@ func TestRelatedIsLimited(t *testing.T) {
 		}
 		s.load(t, lines...)
 		for _, limit := range []int{0, -1, maxListed, maxListed + 1, 1 << 40} {
-			page, err := s.Related(t.Context(), s.org, admin.InGroupOf, "pg", "", limit)
+			page, err := s.Related(t.Context(), s.org, admin.PatientGroupOf, "pg", "", limit)
 			if err != nil || len(page.IDs) != maxListed || !page.More {
 				t.Errorf("limit %d: %d ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
-			if page, err = s.Related(t.Context(), s.org, admin.InGroupOf, "pg", page.IDs[maxListed-1], limit); err != nil || len(page.IDs) != 5 || page.More {
+			if page, err = s.Related(t.Context(), s.org, admin.PatientGroupOf, "pg", page.IDs[maxListed-1], limit); err != nil || len(page.IDs) != 5 || page.More {
 				t.Errorf("limit %d: %d further ids, more %v, %v", limit, len(page.IDs), page.More, err)
 			}
 		}
@@ -249,7 +250,7 @@ func TestRecordsOfNothing(t *testing.T) {
 				}
 			}
 		}
-		prefix := strings.TrimSuffix(headKey(s.org), "head")
+		prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 		s.raw.Del(t.Context(), prefix+"patient:p-1")
 		damaged := calls(s.org)
 		delete(damaged, "related")
@@ -258,7 +259,7 @@ func TestRecordsOfNothing(t *testing.T) {
 				t.Errorf("%s of a patient that was lost: %v", name, err)
 			}
 		}
-		s.raw.HSet(t.Context(), headKey(s.org), "schema", "3")
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "3")
 		for name, err := range calls(s.org) {
 			if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "schema 3") {
 				t.Errorf("%s of a newer schema: %v", name, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
 	"github.com/caregate/caregate/internal/redistest"
 	"github.com/caregate/caregate/internal/search"
 )
@@ -52,15 +53,15 @@ func everything(t *testing.T, c *Cache) map[string]error {
 	_, said["preview"] = c.Preview(ctx, exactOrganisation, admin.Change{Edits: []admin.Edit{access(admin.Link, "open")}})
 	_, said["import"] = c.Import(ctx, exactOrganisation, strings.NewReader(`{"kind":"patient_group","id":"open"}`), ImportOptions{})
 	_, said["export"] = c.Export(ctx, exactOrganisation, new(bytes.Buffer))
-	_, said["audit"] = c.Audit(ctx, exactOrganisation, AuditConfig{})
+	_, said["audit"] = c.Audit(ctx, exactOrganisation, audit.Config{})
 	_, said["history"] = c.History(ctx, exactOrganisation, admin.Place{}, 10)
 	_, _, said["records"] = c.Records(ctx, exactOrganisation, keys)
 	_, said["list"] = c.List(ctx, exactOrganisation, authz.KindPatient, "", 10)
 	_, said["range"] = c.Range(ctx, exactOrganisation, search.Range{Kind: authz.KindPatient, Indexes: make([]search.Index, 1), Limit: 10}, authz.Freshness{})
 	_, _, said["sizes"] = c.Sizes(ctx, exactOrganisation, authz.KindPatient, make([]search.Index, 1))
 	said["wait"] = c.Wait(ctx, exactOrganisation, authz.Revision{Count: 1, Nonce: "x"})
-	_, said["stream"] = c.entries.RunRO(ctx, c.administers, []string{headOfExact}, "-", "+", "10", "1000000").Slice()
-	_, said["names"] = c.scan.RunRO(ctx, c.bulk, []string{headOfExact}, "0", "10").Slice()
+	_, said["stream"] = c.scripts.Entries.RunRO(ctx, c.administers, []string{headOfExact}, "-", "+", "10", "1000000").Slice()
+	_, said["names"] = c.scripts.Scan.RunRO(ctx, c.bulk, []string{headOfExact}, "0", "10").Slice()
 	return said
 }
 
@@ -85,7 +86,7 @@ func TestAReplicaIsNoAnswer(t *testing.T) {
 					t.Errorf("%s of a replica with replica-read-only %s: %v", what, readOnly, err)
 				}
 			}
-			if s == replica && c.facts.EstimatedSize() > 0 {
+			if s == replica && c.Stats().Bytes > 0 {
 				t.Error("facts of a replica are kept")
 			}
 			must(t)(c.Close())

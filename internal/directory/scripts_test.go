@@ -28,7 +28,7 @@ type metered struct {
 // metered puts a meter on the clients of a store.
 func (s *store) metered(t testing.TB) *meter {
 	t.Helper()
-	options, err := redis.ParseURL("redis://" + s.server.single.Addr)
+	options, err := redis.ParseURL("redis://" + s.server.Single.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/model"
 )
 
@@ -42,7 +44,7 @@ func TestScriptsFollowTheTable(t *testing.T) {
 			s.commit(t, put(fullRecord(kind, "there")))
 		}
 		hash := func(key authz.Key) map[string]string {
-			got, err := s.raw.HGetAll(t.Context(), headKey(s.org)[:len(headKey(s.org))-len("head")]+string(key.Kind)+":"+key.ID).Result()
+			got, err := s.raw.HGetAll(t.Context(), script.HeadKey(s.org)[:len(script.HeadKey(s.org))-len("head")]+string(key.Kind)+":"+key.ID).Result()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +62,7 @@ func TestScriptsFollowTheTable(t *testing.T) {
 				var err error
 				if f.Edge != "" {
 					name += ", as " + f.Edge + "there"
-				} else if want, err = storedValue(&f, &r); err != nil {
+				} else if want, err = layout.StoredValue(&f, &r); err != nil {
 					t.Fatal(err)
 				}
 				stored := f.Edge + "there"

@@ -13,6 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/layout"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/redistest"
 )
 
@@ -141,7 +143,7 @@ func (s *store) keys(t testing.TB) map[string]string {
 // keysAnd returns what keys does, without the entries of a stream unless asked for.
 func (s *store) keysAnd(t testing.TB, streams bool) map[string]string {
 	t.Helper()
-	prefix := strings.TrimSuffix(headKey(s.org), "head")
+	prefix := strings.TrimSuffix(script.HeadKey(s.org), "head")
 	reply, err := s.raw.Eval(t.Context(), `
 		local out = {}
 		for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -156,15 +158,15 @@ func (s *store) keysAnd(t testing.TB, streams bool) map[string]string {
 			end
 			out[#out + 1] = {key, type, value}
 		end
-		return out`, nil, flagOf(streams)).Slice()
+		return out`, nil, layout.FlagOf(streams)).Slice()
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := make(map[string]string, len(reply))
 	for _, key := range reply {
-		name, _ := at[string](key.([]any), 0)
-		typ, _ := at[string](key.([]any), 1)
-		value, _ := texts(key.([]any), 2)
+		name, _ := script.Item[string](key.([]any), 0)
+		typ, _ := script.Item[string](key.([]any), 1)
+		value, _ := script.Texts(key.([]any), 2)
 		if name, ours := strings.CutPrefix(name, prefix); ours {
 			out[name] = written(t, name, typ, value)
 		}

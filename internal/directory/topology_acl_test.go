@@ -15,6 +15,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
 	"github.com/caregate/caregate/internal/redistest"
 	"github.com/caregate/caregate/internal/search"
 )
@@ -125,18 +126,15 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 	if err := retried(func() error { return searches(t, c) }); err != nil {
 		return err
 	}
-	hits := c.Stats().Hits
 	return redistest.Await(3*time.Second, "it follows the changes and answers from memory", func() bool {
 		revision := change()
 		for range 20 {
 			time.Sleep(5 * time.Millisecond)
-			if f := c.follower(exactOrganisation); f != nil {
-				f.mu.RLock()
-				at := f.at
-				f.mu.RUnlock()
-				if at == revision && read(authz.Freshness{})() == nil && c.Stats().Hits > hits {
-					return true
-				}
+			before := c.Stats()
+			facts, err := c.Read(t.Context(), exactOrganisation, keys, authz.Freshness{})
+			now := c.Stats()
+			if err == nil && facts.Revision == revision && facts.Get(keys[0]).Found && !facts.Get(keys[1]).Found && now.Hits > before.Hits && now.Misses == before.Misses {
+				return true
 			}
 		}
 		return false
@@ -146,7 +144,7 @@ func decides(t *testing.T, url string, cfg CacheConfig, change func() authz.Revi
 // searches does what searches, filters and previews do.
 func searches(t *testing.T, c *Cache) error {
 	asked := search.Range{
-		Kind: authz.KindPatient, Indexes: []search.Index{{}, {Relation: admin.InGroupOf, To: "open"}}, IDs: []string{"p-1", "p-404"}, Limit: 10,
+		Kind: authz.KindPatient, Indexes: []search.Index{{}, {Relation: admin.PatientGroupOf, To: "open"}}, IDs: []string{"p-1", "p-404"}, Limit: 10,
 		Facts: true, Basis: []admin.Expectation{{Key: member("nobody")}},
 	}
 	found, err := c.Range(t.Context(), exactOrganisation, asked, authz.Freshness{})
@@ -257,7 +255,7 @@ func audits(t *testing.T, url string) error {
 		return err
 	}
 	defer func() { _ = d.Close() }()
-	audited, err := d.Audit(t.Context(), exactOrganisation, AuditConfig{})
+	audited, err := d.Audit(t.Context(), exactOrganisation, audit.Config{})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
+	"github.com/caregate/caregate/internal/directory/script"
 	"github.com/caregate/caregate/internal/redistest"
 )
 
@@ -100,7 +102,7 @@ func found(t *testing.T, client redis.UniversalClient, d *Directory, key authz.K
 	t.Helper()
 	asked := []authz.Key{key}
 	args := readArgs(asked, 0)
-	reply, err := d.read.RunRO(t.Context(), client, []string{headKey(exactOrganisation)}, args...).Slice()
+	reply, err := d.scripts.Read.RunRO(t.Context(), client, []string{script.HeadKey(exactOrganisation)}, args...).Slice()
 	if err != nil {
 		return false, err
 	}
@@ -141,7 +143,7 @@ func (h *halfMoved) intact(same bool) {
 	err := redistest.Await(20*time.Second, "an export and an audit", func() bool {
 		now.Reset()
 		_, err := h.d.Export(h.Context(), exactOrganisation, &now)
-		audited, err2 := h.d.Audit(h.Context(), exactOrganisation, AuditConfig{})
+		audited, err2 := h.d.Audit(h.Context(), exactOrganisation, audit.Config{})
 		if audited.Breaches > 0 {
 			h.Errorf("audit: %+v", audited)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/audit"
 )
 
 // headOfExact is the key of the head of the organisation under test; the others
@@ -184,11 +185,11 @@ func (x *trial) alike(lost map[authz.Revision]bool) {
 // clean audits what is there now.
 func (x *trial) clean() {
 	x.t.Helper()
-	var audited Audited
+	var audited audit.Result
 	x.eventually(20*time.Second, "an audit", func() bool {
 		var err error
-		audited, err = x.direct.Audit(x.t.Context(), exactOrganisation, AuditConfig{
-			Report: func(f Finding) error {
+		audited, err = x.direct.Audit(x.t.Context(), exactOrganisation, audit.Config{
+			Report: func(f audit.Finding) error {
 				if !f.Advice {
 					x.t.Errorf("audit: %+v", f)
 				}

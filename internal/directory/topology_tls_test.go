@@ -229,7 +229,7 @@ func TestTLSOfSentinelsAndClusters(t *testing.T) {
 	for _, url := range []string{"rediss+sentinel://127.0.0.1:1?master_name=m", url} {
 		d, err := Open(Config{URL: url, CA: a.file, Cert: clientCert, Key: clientKey})
 		must(t)(err)
-		if config := *d.server.tls(); config == nil || config.RootCAs == nil || config.GetClientCertificate == nil || config.InsecureSkipVerify {
+		if config := *d.server.TLS(); config == nil || config.RootCAs == nil || config.GetClientCertificate == nil || config.InsecureSkipVerify {
 			t.Errorf("%s: %+v", url, config)
 		}
 		closed(t, d)

@@ -7,7 +7,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/directory/connect"
+	"github.com/caregate/caregate/internal/directory/script"
 )
 
 // How Wait waits.
@@ -22,8 +25,8 @@ const (
 // and returns up to a second after ctx is cancelled, for go-redis does not look. An
 // organisation that does not exist has the zero revision.
 func (d *Directory) Wait(ctx context.Context, organisation string, after authz.Revision) error {
-	if !validID(organisation) {
-		return noOrganisation()
+	if !admin.ValidID(organisation) {
+		return script.NoOrganisation()
 	}
 	for {
 		newer, err := d.hasOther(ctx, organisation, after)
@@ -35,15 +38,15 @@ func (d *Directory) Wait(ctx context.Context, organisation string, after authz.R
 			wait = max(min(wait, time.Until(deadline)), time.Millisecond) // 0 would be forever
 		}
 		bounded, cancel := context.WithTimeout(ctx, wait+waitSlack)
-		_, err = d.readStream(bounded, d.waits, organisation, &redis.XReadArgs{
-			Streams: []string{streamID(after.Count)}, Count: 1, Block: wait,
+		_, err = d.scripts.ReadStream(bounded, d.waits, organisation, &redis.XReadArgs{
+			Streams: []string{script.StreamID(after.Count)}, Count: 1, Block: wait,
 		})
 		cancel()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil, !errors.Is(err, redis.Nil):
-			return unavailable(ctx, err)
+			return connect.Unavailable(ctx, err)
 		}
 	}
 }
@@ -51,13 +54,13 @@ func (d *Directory) Wait(ctx context.Context, organisation string, after authz.R
 // hasOther reports whether the organisation has another revision.
 func (d *Directory) hasOther(ctx context.Context, organisation string, than authz.Revision) (bool, error) {
 	if ctx.Err() != nil {
-		return false, unavailable(ctx, ctx.Err())
+		return false, connect.Unavailable(ctx, ctx.Err())
 	}
 	bounded, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	h, err := d.readHead(bounded, d.waits, organisation)
+	h, err := d.scripts.ReadHead(bounded, d.waits, organisation)
 	if err != nil {
 		return false, err
 	}
-	return h.revision != than, nil
+	return h.Revision != than, nil
 }

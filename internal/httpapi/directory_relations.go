@@ -29,16 +29,16 @@ type view struct {
 func views() []view {
 	const edge = replaceSet | addToSet | removeFromSet
 	return []view{
-		{"groups", admin.InGroup, true, edge},
+		{"groups", admin.MemberOfGroup, true, edge},
 		{"access", admin.Access, true, edge},
 		{"booking", admin.Booking, true, edge},
 		{"care-team", admin.CareTeam, true, edge},
-		{"members", admin.InGroup, false, edge},
+		{"members", admin.MemberOfGroup, false, edge},
 		{"members", admin.RoleOf, false, replaceSet | addToSet},
 		{"access", admin.Access, false, edge},
 		{"booking", admin.Booking, false, edge},
 		{"patients", admin.CareTeam, false, edge},
-		{"patients", admin.InGroupOf, false, addToSet},
+		{"patients", admin.PatientGroupOf, false, addToSet},
 		{"bookings", admin.BookingOf, false, 0},
 		{"bookings", admin.BookingsWith, false, 0},
 	}
@@ -62,7 +62,7 @@ func (v view) edit(here, other string, holds bool) admin.Edit {
 	switch v.relation {
 	case admin.RoleOf:
 		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: admin.Fields{Role: &to}}
-	case admin.InGroupOf: // a move (V5)
+	case admin.PatientGroupOf: // a move (V5)
 		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: from}, Fields: admin.Fields{PatientGroup: &to}}
 	}
 	op := admin.Unlink
@@ -76,7 +76,7 @@ func (v view) edit(here, other string, holds bool) admin.Edit {
 func outgoing(r *admin.Stored, relation admin.Relation) []string {
 	var ids []string
 	switch relation {
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		ids = slices.Clone(r.Groups)
 	case admin.Access:
 		ids = slices.Clone(r.Access)
@@ -86,7 +86,7 @@ func outgoing(r *admin.Stored, relation admin.Relation) []string {
 		ids = slices.Collect(maps.Keys(r.Sources))
 	case admin.RoleOf:
 		ids = []string{r.Role}
-	case admin.InGroupOf:
+	case admin.PatientGroupOf:
 		ids = []string{r.PatientGroup}
 	case admin.BookingOf:
 		ids = []string{r.Patient}
@@ -241,7 +241,7 @@ func (x *exchange) replaceList(actor admin.Actor, v view, key authz.Key, ids, li
 ) {
 	var patch admin.Patch
 	switch v.relation {
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		patch.Groups = &list
 	case admin.Access:
 		patch.Access = &list

@@ -51,6 +51,12 @@ func parts(t *testing.T) (*admin.Service, *authz.Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return partsOver(t, store)
+}
+
+// partsOver is parts over a store without facts, which it closes in the end.
+func partsOver(t *testing.T, store *directory.Directory) (*admin.Service, *authz.Service) {
+	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
 	for _, organisation := range []string{"riverside", "hill/side"} {
 		if _, err := store.Import(t.Context(), organisation, strings.NewReader(clinic), directory.ImportOptions{}); err != nil {

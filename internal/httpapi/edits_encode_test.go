@@ -66,7 +66,7 @@ func randomEdit(r *rand.Rand) admin.Edit {
 			e.Fields.PatientGroup = text()
 		}
 	case admin.Link, admin.Unlink:
-		e.Relation = []admin.Relation{admin.InGroup, admin.Access, admin.Booking, admin.CareTeam}[r.IntN(4)]
+		e.Relation = []admin.Relation{admin.MemberOfGroup, admin.Access, admin.Booking, admin.CareTeam}[r.IntN(4)]
 		e.From, e.To = id(), id()
 	case admin.Delete:
 		e.Key, e.Cascade = authz.Key{Kind: kind, ID: id()}, flag()

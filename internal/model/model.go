@@ -25,6 +25,9 @@ func Kinds() []authz.Kind {
 	}
 }
 
+// Noun returns what a kind is called in a sentence.
+func Noun(kind authz.Kind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+
 // Type is what the value of a field may be.
 type Type int
 
@@ -142,14 +145,14 @@ var fields = struct{ permissions, patientGroup, teamMember, patient, booking []F
 	teamMember: []Field{
 		name(),
 		{Name: authz.FactRole, Type: ID, Relation: RoleOf, Leaf: true, Text: func(r *Record) *string { return &r.Role }},
-		{Name: authz.FactGroups, Type: IDs, Relation: InGroup, Edge: "g:", Leaf: true, List: func(r *Record) *[]string { return &r.Groups }},
+		{Name: authz.FactGroups, Type: IDs, Relation: MemberOfGroup, Edge: "g:", Leaf: true, List: func(r *Record) *[]string { return &r.Groups }},
 		{Name: authz.FactProvider, Type: Flag, Leaf: true, Flag: func(r *Record) *bool { return &r.IsProvider }},
 		{Name: authz.FactAccess, Type: IDs, Relation: Access, Edge: "a:", Leaf: true, List: func(r *Record) *[]string { return &r.Access }},
 		{Name: authz.FactBooking, Type: IDs, Relation: Booking, Edge: "b:", Leaf: true, List: func(r *Record) *[]string { return &r.Booking }},
 	},
 	patient: []Field{
 		{
-			Name: authz.FactPatientGroup, Type: ID, Always: true, Relation: InGroupOf, Leaf: true,
+			Name: authz.FactPatientGroup, Type: ID, Always: true, Relation: PatientGroupOf, Leaf: true,
 			Text: func(r *Record) *string { return &r.PatientGroup },
 		},
 		// A record has the manual edges, Redis and the policy all of them (B6).

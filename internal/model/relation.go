@@ -7,19 +7,19 @@ type Relation string
 
 // The relations, each from its own side to the other.
 const (
-	RoleOf       Relation = "role"          // team member → role; at most one
-	InGroup      Relation = "group"         // team member → group
-	Access       Relation = "access"        // team member → patient group (V2)
-	Booking      Relation = "booking"       // provider → patient group (B1)
-	InGroupOf    Relation = "patient_group" // patient → patient group; exactly one (V5)
-	CareTeam     Relation = "care_team"     // patient → team member (V3)
-	BookingOf    Relation = "patient"       // booking → patient
-	BookingsWith Relation = "provider"      // booking → provider
+	RoleOf         Relation = "role"          // team member → role; at most one
+	MemberOfGroup  Relation = "group"         // team member → group
+	Access         Relation = "access"        // team member → patient group (V2)
+	Booking        Relation = "booking"       // provider → patient group (B1)
+	PatientGroupOf Relation = "patient_group" // patient → patient group; exactly one (V5)
+	CareTeam       Relation = "care_team"     // patient → team member (V3)
+	BookingOf      Relation = "patient"       // booking → patient
+	BookingsWith   Relation = "provider"      // booking → provider
 )
 
 // Relations returns all relations.
 func Relations() []Relation {
-	return []Relation{RoleOf, InGroup, Access, Booking, InGroupOf, CareTeam, BookingOf, BookingsWith}
+	return []Relation{RoleOf, MemberOfGroup, Access, Booking, PatientGroupOf, CareTeam, BookingOf, BookingsWith}
 }
 
 // Ends returns the kinds of entity that a relation is between, "" where there is no such
@@ -28,11 +28,11 @@ func (r Relation) Ends() (from, to authz.Kind) {
 	switch r {
 	case RoleOf:
 		return authz.KindTeamMember, authz.KindRole
-	case InGroup:
+	case MemberOfGroup:
 		return authz.KindTeamMember, authz.KindGroup
 	case Access, Booking:
 		return authz.KindTeamMember, authz.KindPatientGroup
-	case InGroupOf:
+	case PatientGroupOf:
 		return authz.KindPatient, authz.KindPatientGroup
 	case CareTeam:
 		return authz.KindPatient, authz.KindTeamMember
@@ -51,13 +51,13 @@ func (r Relation) Index() string {
 	switch r {
 	case RoleOf:
 		return "role-members"
-	case InGroup:
+	case MemberOfGroup:
 		return "group-members"
 	case Access:
 		return "access"
 	case Booking:
 		return "bookable"
-	case InGroupOf:
+	case PatientGroupOf:
 		return "patients"
 	case CareTeam:
 		return "care"
@@ -72,7 +72,7 @@ func (r Relation) Index() string {
 
 // IsLinked reports whether a relation is made and ended by itself: by link and unlink.
 func (r Relation) IsLinked() bool {
-	return r == InGroup || r == Access || r == Booking || r == CareTeam
+	return r == MemberOfGroup || r == Access || r == Booking || r == CareTeam
 }
 
 // Field returns the field by which records refer along a relation, nil where there is no

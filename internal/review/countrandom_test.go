@@ -129,7 +129,7 @@ func (w *ward) edit() admin.Edit {
 }
 
 func (w *ward) link(op admin.Op) admin.Edit {
-	e := admin.Edit{Op: op, Relation: []admin.Relation{admin.InGroup, admin.Access, admin.CareTeam}[w.rand.IntN(3)]}
+	e := admin.Edit{Op: op, Relation: []admin.Relation{admin.MemberOfGroup, admin.Access, admin.CareTeam}[w.rand.IntN(3)]}
 	from, to := e.Relation.Ends()
 	e.From, e.To = w.id(from), w.id(to)
 	return e

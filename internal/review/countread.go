@@ -18,7 +18,7 @@ func (c *counter) sizes(ctx context.Context) ([]GroupCount, error) {
 	err := c.pagesOf(ctx, search.Range{Kind: authz.KindPatientGroup, Indexes: []search.Index{{}}}, func(found *search.Found) error {
 		indexes := make([]search.Index, len(found.IDs))
 		for i, id := range found.IDs {
-			indexes[i] = search.Index{Relation: admin.InGroupOf, To: id}
+			indexes[i] = search.Index{Relation: admin.PatientGroupOf, To: id}
 		}
 		if len(indexes) == 0 {
 			return nil
@@ -197,7 +197,7 @@ func (c *counter) sample(ctx context.Context, group string, want int, skip func(
 // examples are among the first few.
 func (c *counter) extend(ctx context.Context, group string, page *listed) error {
 	r := search.Range{
-		Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.InGroupOf, To: group}},
+		Kind: authz.KindPatient, Indexes: []search.Index{{Relation: admin.PatientGroupOf, To: group}},
 		At: &c.at, Limit: min(pageSize, 4*MaxExamples+2*len(page.ids)),
 	}
 	if n := len(page.ids); n > 0 {

@@ -208,7 +208,7 @@ func namedBy(e *admin.Edit) []authz.Key {
 		add(authz.KindPatientGroup, *e.Fields.PatientGroup)
 	}
 	switch e.Relation {
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		add(authz.KindTeamMember, e.From)
 		add(authz.KindGroup, e.To)
 	case admin.Access, admin.Booking:

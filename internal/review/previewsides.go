@@ -140,7 +140,7 @@ func (c *comparison) concerned(ctx context.Context) ([]*someone, error) {
 		case authz.KindRole:
 			r.Indexes = append(r.Indexes, search.Index{Relation: admin.RoleOf, To: key.ID})
 		case authz.KindGroup:
-			r.Indexes = append(r.Indexes, search.Index{Relation: admin.InGroup, To: key.ID})
+			r.Indexes = append(r.Indexes, search.Index{Relation: admin.MemberOfGroup, To: key.ID})
 		}
 	}
 	if len(r.IDs)+len(r.Indexes) == 0 {

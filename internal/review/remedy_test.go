@@ -145,14 +145,14 @@ func (c *treatment) everything(r *authz.Request) []one {
 	if permission == "" {
 		permission = r.Resource.Type + ":" + r.Action.Name
 	}
-	link(admin.InGroup, member.ID, keepers)
+	link(admin.MemberOfGroup, member.ID, keepers)
 	for i := range diceRoles {
 		role, group := get(authz.KindRole, diceRoles[i]), get(authz.KindGroup, diceGroups[i])
 		if member.Role != role.ID {
 			set(member.Key(), admin.Fields{Role: &role.ID}, admin.Fields{Role: &member.Role})
 		}
 		if !slices.Contains(member.Groups, group.ID) {
-			link(admin.InGroup, member.ID, group.ID)
+			link(admin.MemberOfGroup, member.ID, group.ID)
 		}
 		for _, source := range []*admin.Record{role, group} {
 			if source == role && member.Role != role.ID || source == group && !slices.Contains(member.Groups, group.ID) {

@@ -56,7 +56,7 @@ func (t *trial) own(ctx context.Context) (own []*authz.Fact, more bool, err erro
 	for some := range slices.Chunk(own, pageSize) {
 		indexes := make([]search.Index, len(some))
 		for i, source := range some {
-			indexes[i] = search.Index{Relation: admin.InGroup, To: source.ID}
+			indexes[i] = search.Index{Relation: admin.MemberOfGroup, To: source.ID}
 			if source.Kind == authz.KindRole {
 				indexes[i].Relation = admin.RoleOf
 			}

@@ -174,7 +174,7 @@ func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) boo
 		}
 		member := altered(t.member, func(f *authz.Fact) { f.Groups = append(slices.Clip(f.Groups), group.ID) })
 		if !yield(candidate{
-			edit: linking(admin.InGroup, member.ID, group.ID), form: furtherOne, member: member, source: group,
+			edit: linking(admin.MemberOfGroup, member.ID, group.ID), form: furtherOne, member: member, source: group,
 			facts: []*authz.Fact{group, member}, text: fmt.Sprintf("put %s in group %s", member.ID, group.ID),
 		}) {
 			return false
@@ -198,7 +198,7 @@ func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) boo
 // ofPermissions yields further permissions of what the member has.
 func (t *trial) ofPermissions(own []*authz.Fact, yield func(candidate) bool) bool {
 	for _, source := range own {
-		holders, kind := admin.InGroup, "group"
+		holders, kind := admin.MemberOfGroup, "group"
 		if source.Kind == authz.KindRole {
 			holders, kind = admin.RoleOf, "role"
 		}

@@ -92,7 +92,7 @@ func TestIndexes(t *testing.T) {
 	w := newWard(t, 100, "V2", "V3")
 	w.page(search.Page{})
 	got := w.ranges[0]
-	want := []search.Index{{Relation: admin.CareTeam, To: "ana"}, {Relation: admin.InGroupOf, To: "pg0"}}
+	want := []search.Index{{Relation: admin.CareTeam, To: "ana"}, {Relation: admin.PatientGroupOf, To: "pg0"}}
 	if len(w.ranges) != 1 || !slices.Equal(got.Indexes, want) || got.Facts || got.IDs != nil || got.At != nil || got.Limit != search.DefaultLimit {
 		t.Errorf("read %+v", w.ranges)
 	}

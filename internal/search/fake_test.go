@@ -203,13 +203,13 @@ func inIndex(f *authz.Fact, index search.Index) bool {
 		return true
 	case admin.RoleOf:
 		return f.Role != "" && f.Role == index.To
-	case admin.InGroup:
+	case admin.MemberOfGroup:
 		return slices.Contains(f.Groups, index.To)
 	case admin.Access:
 		return slices.Contains(f.Access, index.To)
 	case admin.Booking:
 		return slices.Contains(f.Booking, index.To)
-	case admin.InGroupOf:
+	case admin.PatientGroupOf:
 		return f.PatientGroup == index.To
 	case admin.CareTeam:
 		return slices.Contains(f.CareTeam, index.To)

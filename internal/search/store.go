@@ -7,7 +7,7 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// Index names the ids of one kind that relate to an entity: {admin.InGroupOf, "diabetes"}
+// Index names the ids of one kind that relate to an entity: {admin.PatientGroupOf, "diabetes"}
 // is the patients of that group. The zero Index is all ids of the kind.
 type Index struct {
 	Relation admin.Relation

@@ -170,7 +170,7 @@ func (d *acting) edit(a *act, n int) admin.Edit {
 	}
 	switch choice {
 	case 0:
-		return link(admin.InGroup, member, group)
+		return link(admin.MemberOfGroup, member, group)
 	case 1:
 		return link(admin.Access, member, ward)
 	case 2:

@@ -200,7 +200,7 @@ func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
 
 func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 	duty := map[admin.Relation]authz.Duty{
-		admin.InGroup: authz.UpdateTeamMember, admin.Access: authz.UpdateAccess, admin.Booking: authz.UpdateBooking, admin.CareTeam: authz.UpdateCareTeam,
+		admin.MemberOfGroup: authz.UpdateTeamMember, admin.Access: authz.UpdateAccess, admin.Booking: authz.UpdateBooking, admin.CareTeam: authz.UpdateCareTeam,
 	}[e.Relation]
 	kind, _ := e.Relation.Ends()
 	from := authz.Key{Kind: kind, ID: e.From}
@@ -230,7 +230,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 // linked reports whether an edge is there already, a manual place on a care team for one.
 func (a *warden) linked(e *admin.Edit) bool {
 	return slices.ContainsFunc(a.scene.records, func(r admin.Record) bool {
-		list := map[admin.Relation][]string{admin.InGroup: r.Groups, admin.Access: r.Access, admin.CareTeam: r.CareTeam}[e.Relation]
+		list := map[admin.Relation][]string{admin.MemberOfGroup: r.Groups, admin.Access: r.Access, admin.CareTeam: r.CareTeam}[e.Relation]
 		kind, _ := e.Relation.Ends()
 		return r.Kind == kind && r.ID == e.From && slices.Contains(list, e.To)
 	})
