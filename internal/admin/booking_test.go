@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func TestB3PatientsBookForThemselves(t *testing.T) {
@@ -34,7 +35,7 @@ func TestB4MembersBookForPatientsTheySee(t *testing.T) {
 }
 
 func TestB5ABookingGivesSightOfThatPatientAlone(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.allow(client("p-5"), book("b", "p-5", "priya"))
 	p := c.get(key(authz.KindPatient, "p-5"))
 	if !slices.Contains(p.Sources["priya"], "booking:b") || slices.Contains(p.CareTeam, "priya") {
@@ -53,7 +54,7 @@ func TestB5ABookingGivesSightOfThatPatientAlone(t *testing.T) {
 }
 
 func TestB6ABookingIsCancelledAfterItsAssignmentEnded(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	noProvider := false
 	for name, change := range map[string][]admin.Edit{
 		"the assignment ended":  edits(unlink(admin.Booking, "mark", "diabetes")),

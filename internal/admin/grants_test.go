@@ -5,6 +5,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func permissions(p ...string) admin.Fields {
@@ -68,7 +69,7 @@ func TestA4AccessIsGivenByWhoHasIt(t *testing.T) {
 }
 
 func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	runRules(t, []ruleCase{
 		{"view_all sees all patients", member("elena"), edits(link(admin.CareTeam, "p-10", "noor")), "", ""},
 		{"others do not", member("ines"), edits(link(admin.CareTeam, "p-10", "noor")), "edits[0].from", "patient_not_visible"},
@@ -91,7 +92,7 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 }
 
 func TestA4TheLastHolderStays(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := empty(t, p)
 	c.commit(group("administrators", "user:*"), put(admin.Record{Kind: authz.KindTeamMember, ID: "ines", Groups: []string{"administrators"}}))
 	_, err := c.Apply(t.Context(), organisation, member("ines"), edits(unlink(admin.InGroup, "ines", "administrators")), admin.Options{})
@@ -122,13 +123,13 @@ func TestA4TheLastHolderStays(t *testing.T) {
 }
 
 func TestA4NarrowingEverythingGrantsNothing(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(role("second", "*:*"))
 	c.allow(member("ines"), withRole("ines", ""), set(authz.KindRole, "second", permissions("tomorrow:view", "user:*")))
 }
 
 func TestWhatCannotBeJudgedIsMalformed(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	amara := member("amara")
 	for name, tc := range map[string]struct {
 		field string

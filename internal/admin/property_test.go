@@ -10,6 +10,7 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/model"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/soak"
 )
 
@@ -18,7 +19,7 @@ var organisations = flag.Int("organisations", max(10, soak.Cases(30)), "random o
 // Whatever random actors try on random organisations, what is accepted gives nobody
 // what the actor did not have (A4), and is nothing that they may not do (A1).
 func TestA4RandomChangesGrantNothingThatTheActorLacks(t *testing.T) {
-	p, known := defaultPolicy(t), catalogue(t)
+	p, known := orgtest.Policy(t), catalogue(t)
 	accepted, refusedCount, kinds := 0, 0, map[string]int{}
 	for seed := range *organisations {
 		c := empty(t, p)

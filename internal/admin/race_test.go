@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // interfering is a store in which somebody else is quicker: before runs after the
@@ -26,7 +27,7 @@ func (s *interfering) Commit(ctx context.Context, organisation string, change ad
 // What the decision was made from is taken away between the decision and the commit:
 // nothing is written.
 func TestADecisionHoldsAtTheCommit(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	for name, tc := range map[string]struct {
 		actor  admin.Actor
 		edits  []admin.Edit
@@ -83,7 +84,7 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 }
 
 func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	name := "x"
 	store := &interfering{Store: c.store, before: func(commit int) {
 		if commit < 4 {
@@ -130,7 +131,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 // Two who change the same set at once both get what they asked for, one after the
 // other: nobody is left over from the set before.
 func TestASetIsReplacedAsAWhole(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	store := &interfering{Store: c.store, before: func(commit int) {
 		if commit == 1 {
 			c.commit(link(admin.Access, "li", "diabetes"))
@@ -165,7 +166,7 @@ func (s *turning) Records(ctx context.Context, organisation string, keys []authz
 // The new enemy: Access is taken away, then a patient comes into the group. Nobody
 // who reads between the two is shown what came after.
 func TestWhatIsReadIsDecidedAtItsRevision(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	steps := 0
 	store := &turning{Store: c.store, after: func() {
 		switch steps++; steps {

@@ -7,10 +7,11 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	ctx, mark := t.Context(), key(authz.KindTeamMember, "mark")
 	change := func(actor string, k authz.Key, p admin.Patch, o admin.Options) (admin.Committed, error) {
 		return c.Change(ctx, organisation, member(actor), k, p, o)
@@ -65,7 +66,7 @@ func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
 }
 
 func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	replace := func(actor string, r admin.Relation, to string, ifMatch string, ids ...string) (admin.Committed, error) {
 		return c.Replace(t.Context(), organisation, member(actor), r, to, ids, ifMatch, admin.Options{})
 	}
@@ -116,7 +117,7 @@ func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
 }
 
 func TestReplacingPlacesOnCareTeamsLeavesWhatTheActorDoesNotSee(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(link(admin.InGroup, "jordan", "administrators"), book("b", "p-2", "mark"))
 	jordan := member("jordan") // Access to diabetes and cardiology
 	seen := c.related(jordan, admin.CareTeam, "mark", 100)
@@ -145,7 +146,7 @@ func TestSetTag(t *testing.T) {
 
 // A thousand people are put into a new group by one request, at one revision.
 func TestManyAtOnce(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	var people, joining []admin.Edit
 	var ids []string
 	for i := range admin.MaxEdits {

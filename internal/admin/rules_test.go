@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // In the example organisation amara holds everything; ines holds settings:* and
@@ -24,7 +25,7 @@ func edits(e ...admin.Edit) []admin.Edit { return e }
 
 func runRules(t *testing.T, cases []ruleCase) {
 	t.Helper()
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c := example(t, p)
@@ -78,7 +79,7 @@ func TestA1WhoMayChangeWhat(t *testing.T) {
 }
 
 func TestA1APutIsJudgedByWhatItChanges(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := example(t, p)
 	noor := admin.Record{Kind: authz.KindTeamMember, ID: "noor", Name: "Noor Haddad"}
 
@@ -115,7 +116,7 @@ func TestV5AMoveTakesUpdateAndSight(t *testing.T) {
 }
 
 func TestV9AnUnknownPatientLooksLikeOneWhoIsNotSeen(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	group, team := "diabetes", []string{"mark"}
 	ask := func(id string) []error {
 		var out []error
@@ -144,7 +145,7 @@ func TestV9AnUnknownPatientLooksLikeOneWhoIsNotSeen(t *testing.T) {
 }
 
 func TestActors(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.deny(admin.Actor{}, "", "nobody is named", staff("new"))
 	c.deny(admin.Actor{Type: "service", ID: "x"}, "", "only team members and patients act", staff("new"))
 	c.deny(member("stranger"), "", "no such team member", staff("new"))
@@ -157,7 +158,7 @@ func TestActors(t *testing.T) {
 }
 
 func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	before := c.commit(staff("other"))
 	c.allow(member("ines"), staff("new"))
 	history, err := c.store.History(t.Context(), organisation, admin.After(before.Revision), 10)
@@ -170,7 +171,7 @@ func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
 }
 
 func TestDeleteWithACascade(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := example(t, p)
 	c.commit(link(admin.InGroup, "elena", "records-officers"), unlink(admin.Access, "elena", "maternity"))
 	// elena sees all patients and may delete them; ines may neither.
@@ -192,7 +193,7 @@ func TestDeleteWithACascade(t *testing.T) {
 }
 
 func TestWhatIsInUseIsNamedAsFarAsTheActorMaySee(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(patientGroup("vacant"))
 	inUse := func(actor, group string) *authz.Error {
 		_, err := c.Apply(t.Context(), organisation, member(actor), edits(remove(authz.KindPatientGroup, group)), admin.Options{})

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -36,7 +38,7 @@ func (l *large) accessOf(member int) []int {
 
 func largeOrganisation(t testing.TB, members, patients, groups int) *large {
 	l := &large{
-		ward: newWard(t, onRedis(t), rulesOf(t, nil), "large"), members: members, patients: patients, groups: groups,
+		ward: newWard(t, orgstore.Redis(t), orgtest.Policy(t), "large"), members: members, patients: patients, groups: groups,
 		sizes: make([]int, groups), care: map[int][]int{},
 	}
 	l.lines = append(l.lines,

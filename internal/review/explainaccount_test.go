@@ -9,30 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/soak"
-	"github.com/caregate/caregate/policies"
 )
-
-// explainRules compiles the policy that the program comes with.
-func explainRules(t testing.TB) *policy.Snapshot {
-	t.Helper()
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if snapshot.General() != nil {
-		t.Fatalf("the machine does not take the policy: %v", snapshot.General())
-	}
-	return snapshot
-}
 
 // overheard keeps the account that the policy gave last.
 type overheard struct {
@@ -196,7 +177,7 @@ func (d dice) spoil(r *authz.Request) {
 func TestExplainEqualsTheModel(t *testing.T) {
 	const parts, questions = 4, 50
 	worlds := soak.Cases(500)
-	rules, types := explainRules(t), accountTypes(t)
+	rules, types := orgtest.Policy(t), accountTypes(t)
 	for part := range parts {
 		t.Run(fmt.Sprint("seed", part), func(t *testing.T) {
 			t.Parallel()

@@ -9,6 +9,8 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/soak"
 )
@@ -17,8 +19,8 @@ import (
 // it that single out patients and turn conditions round.
 func variants(t testing.TB) map[string]authz.Rules {
 	return map[string]authz.Rules{
-		"default": rulesOf(t, nil),
-		"exceptions": rulesOf(t, map[string]string{"authz/extra.rego": `package authz
+		"default": orgtest.Policy(t),
+		"exceptions": orgtest.Edited(t, orgtest.Write("authz/extra.rego", `package authz
 
 allow if {
 	input.subject.type == "team_member"
@@ -41,7 +43,7 @@ allow if {
 	input.resource.id in {"pt1'", "pt2\\"}
 	not input.resource.patient_group == "pp1'"
 }
-`}),
+`)),
 	}
 }
 
@@ -50,8 +52,8 @@ allow if {
 func TestPreviewIsTheDifference(t *testing.T) {
 	for name, rules := range variants(t) {
 		t.Run(name, func(t *testing.T) {
-			t.Run("embedded", func(t *testing.T) { previewsAreDifferences(t, embedded(t), rules, 12) })
-			t.Run("redis", func(t *testing.T) { previewsAreDifferences(t, onRedis(t), rules, 40) })
+			t.Run("embedded", func(t *testing.T) { previewsAreDifferences(t, orgstore.Embedded(t), rules, 12) })
+			t.Run("redis", func(t *testing.T) { previewsAreDifferences(t, orgstore.Redis(t), rules, 40) })
 		})
 	}
 }
@@ -237,7 +239,7 @@ func grantInGo(member *authz.Fact, facts *authz.Facts, permission string) *authz
 
 // TestStillSeen is the answer to "I turned off View All Patients and she still sees them".
 func TestStillSeen(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(
 		`{"kind":"role","id":"doctor","permissions":["patient:view"]}`,
 		`{"kind":"group","id":"wide","permissions":["patient:view_all"]}`,
@@ -275,7 +277,7 @@ func TestStillSeen(t *testing.T) {
 // TestMovesApart moves two patients who were seen alike to where they are not, before
 // members who do not change themselves.
 func TestMovesApart(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(
 		`{"kind":"role","id":"doctor","permissions":["patient:view"]}`,
 		`{"kind":"patient_group","id":"asthma"}`, `{"kind":"patient_group","id":"cardiology"}`, `{"kind":"patient_group","id":"diabetes"}`,

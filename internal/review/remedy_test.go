@@ -8,6 +8,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/soak"
 )
@@ -289,8 +291,8 @@ func (c *treatment) tried(org string, r *authz.Request) map[string][2]int {
 // they are made for real, with the patients that they open, and those that open least
 // come first.
 func TestRemediesAreWhatFlips(t *testing.T) {
-	rules := explainRules(t)
-	store := embedded(t)
+	rules := orgtest.Policy(t)
+	store := orgstore.Embedded(t)
 	denied, found, opening := 0, 0, 0
 	for seed := range uint64(max(20, soak.Cases(80))) {
 		d := dice{rand.New(rand.NewPCG(seed, 7))}
@@ -343,7 +345,7 @@ func TestRemediesAreWhatFlips(t *testing.T) {
 
 // What is tried and counted is bounded, and says so.
 func TestRemediesAreBounded(t *testing.T) {
-	w := newWard(t, embedded(t), explainRules(t), "o")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "o")
 	lines := []string{
 		`{"kind":"role","id":"many","name":"m","permissions":["patient:view"]}`,
 		`{"kind":"patient_group","id":"g","name":"g"}`,

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -32,7 +34,7 @@ func BenchmarkPreview(b *testing.B) {
 func BenchmarkExplanation(b *testing.B) {
 	for _, groups := range []int{10, 100, 1000, 3000} {
 		b.Run(fmt.Sprintf("%dgroups", groups), func(b *testing.B) {
-			w := newWard(b, onRedis(b), rulesOf(b, nil), "many")
+			w := newWard(b, orgstore.Redis(b), orgtest.Policy(b), "many")
 			lines := []string{`{"kind":"role","id":"doctor","permissions":["patient:view"]}`, `{"kind":"patient_group","id":"g"}`}
 			var all []string
 			for i := range groups {

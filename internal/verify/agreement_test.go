@@ -12,6 +12,7 @@ import (
 	"github.com/caregate/caregate/internal/dbtest"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/redistest"
 	"github.com/caregate/caregate/internal/soak"
@@ -145,7 +146,7 @@ func TestAllShapesAgree(t *testing.T) {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
 				t.Parallel()
 				s := source(t)
-				rules, general := compiled(t, s, policy.Config{}), compiled(t, s, plain())
+				rules, general := orgtest.Compile(t, s, policy.Config{}), orgtest.Compile(t, s, plain())
 				compared := &comparison{}
 				r, err := verify.Run(t.Context(), verify.Config{
 					Rules: rules, Oracle: both{general, reference{general}, compared}, Constants: s.Constants(),
