@@ -58,7 +58,7 @@ func TestB6ABookingIsCancelledAfterItsAssignmentEnded(t *testing.T) {
 	noProvider := false
 	for name, change := range map[string][]admin.Edit{
 		"the assignment ended":  edits(unlink(admin.Booking, "mark", "diabetes")),
-		"no provider any more":  edits(unlink(admin.Booking, "mark", "diabetes"), set(authz.KindTeamMember, "mark", admin.Fields{IsProvider: &noProvider})),
+		"no provider any more":  edits(unlink(admin.Booking, "mark", "diabetes"), set(authz.KindTeamMember, "mark", admin.Fields{"provider": noProvider})),
 		"the patient was moved": edits(move("p-1", "cardiology")),
 	} {
 		for _, actor := range []admin.Actor{member("ruth"), client("p-1")} {

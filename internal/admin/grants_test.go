@@ -9,11 +9,11 @@ import (
 )
 
 func permissions(p ...string) admin.Fields {
-	return admin.Fields{Permissions: append([]string{}, p...)}
+	return admin.Fields{"permissions": append([]string{}, p...)}
 }
 
 func withRole(id, role string) admin.Edit {
-	return set(authz.KindTeamMember, id, admin.Fields{Role: &role})
+	return set(authz.KindTeamMember, id, admin.Fields{"role": role})
 }
 
 // ines holds settings:* and user:* and nothing else.

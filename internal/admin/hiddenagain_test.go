@@ -37,7 +37,7 @@ func TestA5WhatFollowsAnIDThatIsTakenAnswersAsIfItWereFree(t *testing.T) {
 	}
 	then := map[string]admin.Edit{
 		"nothing set": set(authz.KindPatient, "p", admin.Fields{}),
-		"a name":      set(authz.KindPatient, "p", admin.Fields{Name: &name}),
+		"a name":      set(authz.KindPatient, "p", admin.Fields{"name": name}),
 		"a move":      move("p", "other"),
 		"put again":   put(admin.Record{Kind: authz.KindPatient, ID: "p", PatientGroup: "seen"}),
 		"a place":     link(admin.CareTeam, "p", "doctor"),

@@ -229,13 +229,14 @@ type whole struct {
 	// hidden: was has only what the actor wrote themself, for they do not see the rest, or
 	// there is nothing.
 	hidden bool
-	// fields says which fields were written, nil for all of them.
-	fields *Patch
+	// written has the fields that were written, nil for all of them.
+	written Fields
 }
 
 // writes reports whether a field was written.
 func (w *whole) writes(name string) bool {
-	return w.fields == nil || slices.Contains(w.fields.Given(), name)
+	_, written := w.written[name]
+	return written || w.written == nil
 }
 
 func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
@@ -253,13 +254,13 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
-	w := &whole{field: field + ".record", was: e.now, now: r, hidden: e.hidden, fields: edit.patch}
-	update := e.now != nil || edit.patch != nil
+	w := &whole{field: field + ".record", was: e.now, now: r, hidden: e.hidden, written: edit.written}
+	update := e.now != nil || edit.written != nil
 	if e.now == nil {
 		w.was, w.hidden = &Record{Kind: r.Kind, ID: r.ID}, true
 	}
-	if edit.patch != nil {
-		w.now = edit.patch.Over(w.was)
+	if edit.written != nil {
+		w.now = edit.written.Applied(w.was)
 	}
 	if r.Kind == authz.KindPatient && e.isNew() { // who was not there before this change is still being registered
 		update = false

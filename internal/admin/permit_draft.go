@@ -75,40 +75,36 @@ func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, 
 // keys returns everything that edits may be judged by.
 func (d *draft) keys(edits []Edit) []authz.Key {
 	var out []authz.Key
-	add := func(kind authz.Kind, ids ...string) {
-		for _, id := range ids {
-			if id != "" {
-				out = append(out, authz.Key{Kind: kind, ID: id})
+	// Those by which a record grants permissions, and whom a booking is about.
+	refers := func(r *Record) {
+		for _, key := range r.References() {
+			if key.Kind == authz.KindRole || key.Kind == authz.KindGroup || r.Kind == authz.KindBooking {
+				out = append(out, key)
 			}
 		}
-	}
-	about := func(r *Record) {
-		out = slices.AppendSeq(out, authz.Sources(r.Role, r.Groups))
-		add(authz.KindPatient, r.Patient)
-		add(authz.KindTeamMember, r.Provider)
 	}
 	for key, e := range d.entities {
 		if key.Kind != authz.KindBooking {
 			out = append(out, key)
 		}
 		if e.stored != nil {
-			about(&e.stored.Record)
+			refers(&e.stored.Record)
 		}
 	}
 	for i := range edits {
 		e := &edits[i]
 		if e.Record != nil {
-			about(e.Record)
+			refers(e.Record)
 		}
-		if e.Fields.Role != nil {
-			add(authz.KindRole, *e.Fields.Role)
-		}
+		refers(e.Fields.Applied(&Record{Kind: e.Key.Kind}))
 		if e.Relation == InGroup {
-			add(authz.KindGroup, e.To)
+			out = append(out, authz.Key{Kind: authz.KindGroup, ID: e.To})
 		}
 	}
 	for _, ids := range d.patients {
-		add(authz.KindPatient, ids...)
+		for _, id := range ids {
+			out = append(out, authz.Key{Kind: authz.KindPatient, ID: id})
+		}
 	}
 	slices.SortFunc(out, compareKeys)
 	return slices.Compact(out)

@@ -28,11 +28,11 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
-	w := &whole{field: field + ".fields", was: e.now, hidden: e.hidden || e.now == nil, fields: &Patch{Fields: edit.Fields}}
+	w := &whole{field: field + ".fields", was: e.now, hidden: e.hidden || e.now == nil, written: edit.Fields}
 	if e.now == nil { // hidden, or nothing to be set, as the store will say
 		w.was = &Record{Kind: edit.Key.Kind, ID: edit.Key.ID}
 	}
-	w.now = w.fields.Over(w.was)
+	w.now = edit.Fields.Applied(w.was)
 	if err := p.there(ctx, field+".key", edit.Key, e); err != nil {
 		return err
 	}

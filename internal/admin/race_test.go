@@ -89,7 +89,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 	store := &interfering{Store: c.store, before: func(commit int) {
 		if commit < 4 {
 			name += "x"
-			c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+			c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 		}
 	}}
 	if _, err := c.over(store).Apply(t.Context(), organisation, member("ines"), edits(staff("new")), admin.Options{}); err != nil || store.commits != 4 {
@@ -98,7 +98,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 
 	store.commits, store.before = 0, func(int) {
 		name += "x"
-		c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+		c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 	}
 	_, err := c.over(store).Apply(t.Context(), organisation, member("ines"), edits(staff("newer")), admin.Options{})
 	c.refused(err, authz.Conflict, "", "too often")
@@ -110,7 +110,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 	defer cancel()
 	store.before = func(int) {
 		name += "x"
-		c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+		c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 		cancel()
 	}
 	_, err = c.over(store).Apply(ctx, organisation, member("ines"), edits(staff("newer")), admin.Options{})

@@ -133,7 +133,7 @@ func edge(relation Relation, from, to string, holds bool) Edit {
 		if holds {
 			role = to
 		}
-		return Edit{Op: Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: Fields{Role: &role}}
+		return Edit{Op: Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: Fields{"role": role}}
 	}
 	op := Unlink
 	if holds {

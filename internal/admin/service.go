@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -83,22 +84,19 @@ func (s *Service) Apply(ctx context.Context, organisation string, actor Actor, e
 	})
 }
 
-// Patch is what changes of a record. What is nil stays as it is.
-type Patch struct {
-	Fields
-	// A list replaces the whole set; CareTeam that of the manual places.
-	Groups, Access, Booking, CareTeam *[]string
-}
-
 // Change gives some fields of an entity new values, judged and committed as a Put
 // of the whole record as it then is: an entity that nobody may create is not created.
 // Errors are as for Apply, with Field named as in a record: groups[1]. An entity that
 // does not exist is NotFound for whoever may change it.
 func (s *Service) Change(
-	ctx context.Context, organisation string, actor Actor, key authz.Key, p Patch, o Options,
+	ctx context.Context, organisation string, actor Actor, key authz.Key, fields Fields, o Options,
 ) (Committed, error) {
-	if err := p.check(key); err != nil {
+	if err := fields.checkChange(key); err != nil {
 		return Committed{}, err
+	}
+	written := maps.Clone(fields)
+	if written == nil {
+		written = Fields{} // nothing was written, and not all of the record
 	}
 	return s.change(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
 		records, _, err := s.records(ctx, organisation, []authz.Key{key})
@@ -112,7 +110,7 @@ func (s *Service) Change(
 		} else {
 			was = &records[0].Record
 		}
-		out.edits = []Edit{{Op: Put, Record: p.Over(was), patch: &p}}
+		out.edits = []Edit{{Op: Put, Record: written.Applied(was), written: written}}
 		out.looked.at(key, sinceOf(records[0]))
 		return out, nil
 	})

@@ -142,7 +142,7 @@ func cancel(id string) admin.Edit {
 }
 
 func move(patient, group string) admin.Edit {
-	return set(authz.KindPatient, patient, admin.Fields{PatientGroup: &group})
+	return set(authz.KindPatient, patient, admin.Fields{"patient_group": group})
 }
 
 func role(id string, permissions ...string) admin.Edit {

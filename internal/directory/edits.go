@@ -149,8 +149,7 @@ func storedValue(f *model.Field, r *admin.Record) (string, error) {
 }
 
 func (c *changeArgs) set(kind authz.Kind, fields admin.Fields) error {
-	patch := &admin.Patch{Fields: fields}
-	names, values := patch.Given(), patch.Over(&admin.Record{})
+	names, values := fields.Names(kind), fields.Applied(&admin.Record{Kind: kind})
 	c.args = append(c.args, len(names))
 	for _, name := range names {
 		value, err := storedValue(model.FieldOf(kind, name), values)

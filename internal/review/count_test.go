@@ -153,7 +153,7 @@ func TestChangesMeanwhile(t *testing.T) {
 		`{"kind":"team_member","id":"carla","role":"doctor","access":["diabetes"]}`,
 		`{"kind":"patient","id":"p-1","patient_group":"asthma"}`,
 	)
-	doctors := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{Permissions: []string{}}}}
+	doctors := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{"permissions": []string{}}}}
 	made := 0
 	for every := 1; every <= 8; every++ {
 		busy := &restless{Directory: w.store, w: w, every: every, most: 3, made: &made}

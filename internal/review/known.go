@@ -184,39 +184,16 @@ next:
 
 // namedBy returns the entities that an edit names, but for bookings.
 func namedBy(e *admin.Edit) []authz.Key {
-	var keys []authz.Key
-	add := func(kind authz.Kind, ids ...string) {
-		for _, id := range ids {
-			if id != "" {
-				keys = append(keys, authz.Key{Kind: kind, ID: id})
-			}
+	from, to := e.Relation.Ends()
+	keys := []authz.Key{e.Key, {Kind: from, ID: e.From}, {Kind: to, ID: e.To}}
+	records := []*admin.Record{e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})}
+	if e.Record != nil {
+		keys, records = append(keys, e.Record.Key()), append(records, e.Record)
+	}
+	for _, r := range records {
+		for _, key := range r.References() {
+			keys = append(keys, key)
 		}
 	}
-	if e.Record != nil {
-		add(e.Record.Kind, e.Record.ID)
-		add(authz.KindPatient, e.Record.Patient)
-		add(authz.KindTeamMember, append(slices.Clone(e.Record.CareTeam), e.Record.Provider)...)
-		add(authz.KindPatientGroup, append(slices.Concat(e.Record.Access, e.Record.Booking), e.Record.PatientGroup)...)
-		add(authz.KindRole, e.Record.Role)
-		add(authz.KindGroup, e.Record.Groups...)
-	}
-	add(e.Key.Kind, e.Key.ID)
-	if e.Fields.Role != nil {
-		add(authz.KindRole, *e.Fields.Role)
-	}
-	if e.Fields.PatientGroup != nil {
-		add(authz.KindPatientGroup, *e.Fields.PatientGroup)
-	}
-	switch e.Relation {
-	case admin.InGroup:
-		add(authz.KindTeamMember, e.From)
-		add(authz.KindGroup, e.To)
-	case admin.Access, admin.Booking:
-		add(authz.KindTeamMember, e.From)
-		add(authz.KindPatientGroup, e.To)
-	case admin.CareTeam:
-		add(authz.KindPatient, e.From)
-		add(authz.KindTeamMember, e.To)
-	}
-	return slices.DeleteFunc(keys, func(key authz.Key) bool { return key.Kind == authz.KindBooking })
+	return slices.DeleteFunc(keys, func(key authz.Key) bool { return key.Kind == authz.KindBooking || key.ID == "" })
 }

@@ -190,7 +190,7 @@ func TestPreviewsNameWhomTheViewerMayView(t *testing.T) {
 	key := func(kind authz.Kind, id string) authz.Key { return authz.Key{Kind: kind, ID: id} }
 	for _, edit := range []func(id string) admin.Edit{
 		func(id string) admin.Edit {
-			return admin.Edit{Op: admin.Set, Key: key(authz.KindPatient, id), Fields: admin.Fields{PatientGroup: &group}}
+			return admin.Edit{Op: admin.Set, Key: key(authz.KindPatient, id), Fields: admin.Fields{"patient_group": group}}
 		},
 		func(id string) admin.Edit {
 			return admin.Edit{Op: admin.Delete, Key: key(authz.KindPatient, id), Cascade: true}

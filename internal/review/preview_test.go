@@ -251,7 +251,7 @@ func TestStillSeen(t *testing.T) {
 		`{"kind":"patient","id":"p-4","patient_group":"diabetes"}`,
 	)
 	got, _, err := w.Preview(t.Context(), w.org, []admin.Edit{
-		{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{Permissions: []string{}}},
+		{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{"permissions": []string{}}},
 	}, operator, authz.Freshness{})
 	if err != nil || got.Total != 1 {
 		t.Fatalf("%+v, %v", got, err)
@@ -289,8 +289,8 @@ func TestMovesApart(t *testing.T) {
 	before := w.enumerate()
 	asthma, cardiology := "asthma", "cardiology"
 	edits := []admin.Edit{
-		{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-1"}, Fields: admin.Fields{PatientGroup: &asthma}},
-		{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-2"}, Fields: admin.Fields{PatientGroup: &cardiology}},
+		{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-1"}, Fields: admin.Fields{"patient_group": asthma}},
+		{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-2"}, Fields: admin.Fields{"patient_group": cardiology}},
 	}
 	got, _, err := w.Preview(t.Context(), w.org, edits, operator, authz.Freshness{})
 	if err != nil {

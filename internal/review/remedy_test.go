@@ -121,7 +121,7 @@ func (c *treatment) everything(r *authz.Request) []one {
 	yes, no := true, false
 	for _, p := range providers {
 		if !p.IsProvider {
-			set(p.Key(), admin.Fields{IsProvider: &yes}, admin.Fields{IsProvider: &no})
+			set(p.Key(), admin.Fields{"provider": yes}, admin.Fields{"provider": no})
 		}
 		for g := range groups {
 			if p.IsProvider && !slices.Contains(p.Booking, g) {
@@ -151,7 +151,7 @@ func (c *treatment) everything(r *authz.Request) []one {
 	for i := range diceRoles {
 		role, group := get(authz.KindRole, diceRoles[i]), get(authz.KindGroup, diceGroups[i])
 		if member.Role != role.ID {
-			set(member.Key(), admin.Fields{Role: &role.ID}, admin.Fields{Role: &member.Role})
+			set(member.Key(), admin.Fields{"role": role.ID}, admin.Fields{"role": member.Role})
 		}
 		if !slices.Contains(member.Groups, group.ID) {
 			link(admin.InGroup, member.ID, group.ID)
@@ -162,8 +162,8 @@ func (c *treatment) everything(r *authz.Request) []one {
 			}
 			for _, more := range distinctOf([]string{permission, "patient:view_all"}) {
 				if !slices.Contains(source.Permissions, more) {
-					set(source.Key(), admin.Fields{Permissions: distinctOf(append(slices.Clip(source.Permissions), more))},
-						admin.Fields{Permissions: source.Permissions})
+					set(source.Key(), admin.Fields{"permissions": distinctOf(append(slices.Clip(source.Permissions), more))},
+						admin.Fields{"permissions": source.Permissions})
 				}
 			}
 		}
@@ -242,14 +242,7 @@ func (c *treatment) holders(edit admin.Edit) int {
 
 // editText tells edits apart.
 func editText(e admin.Edit) string {
-	text := fmt.Sprintf("%s %s %s %q %q %q", e.Op, e.Relation, e.Key, e.From, e.To, e.Fields.Permissions)
-	if e.Fields.Role != nil {
-		text += " role " + *e.Fields.Role
-	}
-	if e.Fields.IsProvider != nil {
-		text += fmt.Sprint(" provider ", *e.Fields.IsProvider)
-	}
-	return text
+	return fmt.Sprintf("%s %s %s %q %q %q", e.Op, e.Relation, e.Key, e.From, e.To, fmt.Sprintf("%q", e.Fields))
 }
 
 // tried makes every single change for real and returns what those that allow the

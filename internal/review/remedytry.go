@@ -115,7 +115,7 @@ func (t *trial) ofProviders(c *concerned, yield func(candidate) bool) bool {
 		if !provider.Provider {
 			yes := true
 			if !yield(candidate{
-				edit:  setFields(provider.Key, admin.Fields{IsProvider: &yes}),
+				edit:  setFields(provider.Key, admin.Fields{"provider": yes}),
 				facts: []*authz.Fact{altered(provider, func(f *authz.Fact) { f.Provider = true })},
 				text:  fmt.Sprintf("make %s a provider", provider.ID),
 			}) {
@@ -186,7 +186,7 @@ func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) boo
 		}
 		member := altered(t.member, func(f *authz.Fact) { f.Role = role.ID })
 		if !yield(candidate{
-			edit: setFields(member.Key, admin.Fields{Role: &role.ID}), form: anotherOne, member: member, source: role,
+			edit: setFields(member.Key, admin.Fields{"role": role.ID}), form: anotherOne, member: member, source: role,
 			facts: []*authz.Fact{role, member}, text: fmt.Sprintf("give %s the role %s", member.ID, role.ID),
 		}) {
 			return false
@@ -208,7 +208,7 @@ func (t *trial) ofPermissions(own []*authz.Fact, yield func(candidate) bool) boo
 			}
 			changed := altered(source, func(f *authz.Fact) { f.Permissions = with(f.Permissions, permission) })
 			if !yield(candidate{
-				edit: setFields(source.Key, admin.Fields{Permissions: changed.Permissions}), form: changedOne, holders: holders,
+				edit: setFields(source.Key, admin.Fields{"permissions": changed.Permissions}), form: changedOne, holders: holders,
 				member: t.member, source: changed, facts: []*authz.Fact{changed},
 				text: fmt.Sprintf("add %s to %s %s", permission, kind, source.ID),
 			}) {

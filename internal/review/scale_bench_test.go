@@ -17,7 +17,7 @@ func BenchmarkPreview(b *testing.B) {
 	for _, size := range []struct{ members, patients, groups int }{{1000, 10_000, 100}, {10_000, 100_000, 100}, {10_000, 100_000, 1000}} {
 		b.Run(fmt.Sprintf("%dmembers,%dpatients,%dgroups", size.members, size.patients, size.groups), func(b *testing.B) {
 			l := largeOrganisation(b, size.members, size.patients, size.groups)
-			edits := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{Permissions: []string{}}}}
+			edits := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{"permissions": []string{}}}}
 			b.ReportAllocs()
 			for b.Loop() {
 				got, _, err := l.Preview(b.Context(), l.org, edits, operator, authz.Freshness{})

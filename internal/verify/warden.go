@@ -185,13 +185,14 @@ func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
 		func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
 		func() (bool, error) { return a.knows(ctx, e.Key) },
 		func() (bool, error) {
-			was := a.known[e.Key]
+			was, said := a.known[e.Key], e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})
+			now := e.Fields.Applied(&admin.Record{Kind: e.Key.Kind, Role: was.Role, Permissions: was.Permissions})
 			switch e.Key.Kind {
 			case authz.KindRole, authz.KindGroup:
-				now := grants{{e.Key, e.Fields.Permissions}}
-				return a.gives(ctx, e.Key, grants{{e.Key, was.Permissions}}, now, now)
+				lists := grants{{e.Key, now.Permissions}}
+				return a.gives(ctx, e.Key, grants{{e.Key, was.Permissions}}, lists, lists)
 			case authz.KindTeamMember:
-				return a.gives(ctx, e.Key, a.grantsOf(was.Role, was.Groups), a.grantsOf(*e.Fields.Role, was.Groups), a.grantsOf(*e.Fields.Role, nil))
+				return a.gives(ctx, e.Key, a.grantsOf(was.Role, was.Groups), a.grantsOf(now.Role, was.Groups), a.grantsOf(said.Role, nil))
 			}
 			return true, nil
 		},
