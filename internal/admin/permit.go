@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -118,23 +117,6 @@ func (p *permit) target(ctx context.Context, field string, key authz.Key) (*enti
 		e.now = &e.stored.Record
 	}
 	return e, nil
-}
-
-// dutiesOf returns the duties of making, changing and deleting an entity of a kind, but for
-// a booking.
-func dutiesOf(kind authz.Kind) (create, update, remove authz.Duty) {
-	switch kind {
-	case authz.KindRole:
-		return authz.CreateRole, authz.UpdateRole, authz.DeleteRole
-	case authz.KindGroup:
-		return authz.CreateGroup, authz.UpdateGroup, authz.DeleteGroup
-	case authz.KindTeamMember:
-		return authz.CreateTeamMember, authz.UpdateTeamMember, authz.DeleteTeamMember
-	case authz.KindPatientGroup:
-		return authz.UpdatePatientGroup, authz.UpdatePatientGroup, authz.UpdatePatientGroup
-	default:
-		return authz.CreatePatient, authz.UpdatePatient, authz.DeletePatient
-	}
 }
 
 // creates reports that the actor may not make an entity, which is not there as far as they
@@ -287,12 +269,8 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 
 // updates judges a record that is changed.
 func (p *permit) updates(ctx context.Context, field string, w *whole) error {
-	_, update, _ := dutiesOf(w.now.Kind)
-	for _, part := range w.parts() {
-		if !part.changed {
-			continue
-		}
-		if err := p.permits(ctx, field, question{duty: cmp.Or(part.duty, update), id: w.now.ID}); err != nil {
+	for _, duty := range w.duties() {
+		if err := p.permits(ctx, field, question{duty: duty, id: w.now.ID}); err != nil {
 			return err
 		}
 	}
@@ -302,37 +280,26 @@ func (p *permit) updates(ctx context.Context, field string, w *whole) error {
 	return p.gives(ctx, w)
 }
 
-// part is a part of a record that has a duty of its own.
-type part struct {
-	duty    authz.Duty // "" for that of the record
-	changed bool
-}
-
-// parts returns what a record consists of, and what of it may change. Where nothing does
-// it is the record. Of a hidden one everything may that is written.
-func (w *whole) parts() []part {
-	var own, access, booking, team bool
+// duties returns what a change of the record takes, that of the record itself first. Where
+// nothing changes that is all. Of a hidden one everything may change that is written.
+func (w *whole) duties() []authz.Duty {
+	_, own, _ := dutiesOf(w.now.Kind)
+	var further []authz.Duty
+	changes := false
 	for _, f := range model.Fields(w.now.Kind) {
-		changes := w.writes(f.Name) && (w.hidden || !f.Same(w.was, w.now))
-		switch f.Relation {
-		case Access:
-			access = changes
-		case Booking:
-			booking = changes
-		case CareTeam:
-			team = changes
-		default:
-			own = own || changes
+		if !w.writes(f.Name) || !w.hidden && f.Same(w.was, w.now) {
+			continue
+		}
+		if _, duty := relationDuties(f.Relation); f.Relation.IsLinked() && duty != own {
+			further = append(further, duty)
+		} else {
+			changes = true
 		}
 	}
-	switch w.now.Kind {
-	case authz.KindTeamMember:
-		return []part{{"", own || !access && !booking}, {authz.UpdateAccess, access}, {authz.UpdateBooking, booking}}
-	case authz.KindPatient:
-		return []part{{"", own || !team}, {authz.UpdateCareTeam, team}}
-	default:
-		return []part{{"", true}}
+	if !changes && len(further) > 0 {
+		return further
 	}
+	return append([]authz.Duty{own}, further...)
 }
 
 // updatesTeam judges the manual places of a patient who is there. All of them are
@@ -346,11 +313,12 @@ func (p *permit) updatesTeam(ctx context.Context, w *whole) error {
 
 // fills judges what something new has in it.
 func (p *permit) fills(ctx context.Context, field string, w *whole) error {
-	for _, relation := range []Relation{Access, Booking, CareTeam} {
-		if relation.Field().Same(w.was, w.now) {
+	_, own, _ := dutiesOf(w.now.Kind)
+	for _, f := range model.Fields(w.now.Kind) {
+		_, duty := relationDuties(f.Relation)
+		if !f.Relation.IsLinked() || duty == own || f.Same(w.was, w.now) {
 			continue
 		}
-		duty, _ := dutyOf(relation)
 		if err := p.permits(ctx, field, question{duty: duty, id: w.now.ID}); err != nil {
 			return err
 		}

@@ -48,29 +48,12 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	return nil
 }
 
-// dutyOf returns the duty of making and ending a relation.
-func dutyOf(r Relation) (authz.Duty, bool) {
-	switch r {
-	case InGroup:
-		return authz.UpdateTeamMember, true
-	case Access:
-		return authz.UpdateAccess, true
-	case Booking:
-		return authz.UpdateBooking, true
-	case CareTeam:
-		return authz.UpdateCareTeam, true
-	default:
-		return "", false
-	}
-}
-
 func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	kind, _ := edit.Relation.Ends()
 	if kind == "" {
 		return bad(field+".relation", "is no relation; write group, access, booking or care_team")
 	}
-	duty, ok := dutyOf(edit.Relation)
-	if !ok {
+	if !edit.Relation.IsLinked() {
 		return bad(field+".relation", "is not changed by link and unlink; change it with the record of the one it is about")
 	}
 	key := authz.Key{Kind: kind, ID: edit.From}
@@ -78,6 +61,7 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
+	_, duty := relationDuties(edit.Relation)
 	if err := p.permits(ctx, field, question{duty: duty, id: edit.From}); err != nil {
 		return err
 	}
@@ -146,9 +130,6 @@ func (p *permit) remove(ctx context.Context, field string, edit *Edit) error {
 		return bad(field+".key", "is made by an earlier edit of this change; leave both out")
 	}
 	_, _, duty := dutiesOf(edit.Key.Kind)
-	if edit.Key.Kind == authz.KindBooking {
-		duty = authz.DeleteBooking
-	}
 	if err := p.permits(ctx, field, question{duty: duty, id: edit.Key.ID}); err != nil {
 		return err
 	}

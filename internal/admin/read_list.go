@@ -64,7 +64,8 @@ func (s *Service) Related(
 		return s.store.Related(ctx, organisation, relation, to, after, limit)
 	}
 	if !isHidden(kind) {
-		if err := s.mayAsk(ctx, organisation, actor, membersOf(relation, to)); err != nil {
+		view, _ := relationDuties(relation)
+		if err := s.mayAsk(ctx, organisation, actor, question{duty: view, id: to}); err != nil {
 			return RelatedPage{}, err
 		}
 	}
@@ -110,20 +111,6 @@ func (s *Service) unrelated(ctx context.Context, organisation string, actor Acto
 	}
 	*page = Page{Revision: j.read.Facts.Revision}
 	return nil
-}
-
-// membersOf returns what is asked for the team members of a relation.
-func membersOf(relation Relation, to string) question {
-	switch relation {
-	case Access:
-		return question{duty: authz.ViewAccess, id: to}
-	case Booking:
-		return question{duty: authz.ViewBookingSetting, id: to}
-	case RoleOf:
-		return question{duty: authz.ViewRole, id: to}
-	default:
-		return question{duty: authz.ViewGroup, id: to}
-	}
 }
 
 // mayAsk reports a question that the policy denies as an error.

@@ -57,10 +57,10 @@ func floorOf(relation Relation) (question, error) {
 	if relation == RoleOf {
 		relation = InGroup // both change members
 	}
-	duty, ok := dutyOf(relation)
-	if !ok {
+	if !relation.IsLinked() {
 		return question{}, bad("relation", "is not one that is replaced as a set; change the records, one by one")
 	}
+	_, duty := relationDuties(relation)
 	return question{duty: duty}, nil
 }
 

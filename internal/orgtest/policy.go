@@ -55,6 +55,15 @@ func Replace(file, old, replacement string) Edit {
 	}
 }
 
+// Substitute puts other texts in the place of some, wherever a file has them: pairs of old
+// and new, as strings.NewReplacer takes them.
+func Substitute(file string, pairs ...string) Edit {
+	return func(t testing.TB, files fstest.MapFS) {
+		t.Helper()
+		Write(file, strings.NewReplacer(pairs...).Replace(string(files[file].Data)))(t, files)
+	}
+}
+
 // Write gives a file a text, and makes it if there is none.
 func Write(file, text string) Edit {
 	return func(_ testing.TB, files fstest.MapFS) { files[file] = &fstest.MapFile{Data: []byte(text)} }

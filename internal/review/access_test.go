@@ -213,13 +213,9 @@ func TestUnknown(t *testing.T) {
 // TestRoutesAreKnownByWhatTheyStandOn renames the routes and the permission that is one: what
 // a review says of their causes comes from the rules and not from names.
 func TestRoutesAreKnownByWhatTheyStandOn(t *testing.T) {
-	var edits []orgtest.Edit
-	for _, name := range [][2]string{
-		{`"view_all_patients"`, `"everywhere"`}, {`"patient_group_access"`, `"wards"`}, {`"care_team" if`, `"own" if`}, {`"patient:view_all"`, `"stock:view"`},
-	} {
-		edits = append(edits, orgtest.Replace("authz/visibility/visibility.rego", name[0], name[1]))
-	}
-	w := newWard(t, orgstore.Embedded(t), orgtest.Edited(t, edits...), "renamed")
+	renamed := orgtest.Edited(t, orgtest.Substitute("authz/visibility/visibility.rego",
+		`"view_all_patients"`, `"everywhere"`, `"patient_group_access"`, `"wards"`, `"care_team" if`, `"own" if`, `"patient:view_all"`, `"stock:view"`))
+	w := newWard(t, orgstore.Embedded(t), renamed, "renamed")
 	w.load(
 		`{"kind":"role","id":"reader","permissions":["patient:view","stock:view"]}`,
 		`{"kind":"patient_group","id":"g"}`,

@@ -26,11 +26,7 @@ func (s *Service) known(organisation string, viewer Viewer) *known {
 // question returns the question whether the viewer may view an entity, nil for a kind or
 // a policy that has none.
 func (k *known) question(key authz.Key) *authz.Request {
-	duties := map[authz.Kind]authz.Duty{
-		authz.KindPatient: authz.ViewPatient, authz.KindTeamMember: authz.ViewTeamMember, authz.KindRole: authz.ViewRole,
-		authz.KindGroup: authz.ViewGroup, authz.KindPatientGroup: authz.ViewPatientGroup,
-	}
-	return k.duty(duties[key.Kind], key.ID)
+	return k.duty(authz.DutyOf(key.Kind, "view"), key.ID)
 }
 
 func (k *known) duty(duty authz.Duty, id string) *authz.Request {

@@ -64,12 +64,8 @@ func (a *warden) mayOver(ctx context.Context, over *authz.Service, duty authz.Du
 
 // sees reports whether the actor sees an entity.
 func (a *warden) sees(ctx context.Context, key authz.Key) (bool, error) {
-	duty := map[authz.Kind]authz.Duty{
-		authz.KindRole: authz.ViewRole, authz.KindGroup: authz.ViewGroup, authz.KindTeamMember: authz.ViewTeamMember,
-		authz.KindPatientGroup: authz.ViewPatientGroup, authz.KindPatient: authz.ViewPatient, authz.KindBooking: authz.ViewBooking,
-	}[key.Kind]
 	b := a.booking(key)
-	return a.may(ctx, duty, key.ID, b.Patient, b.Provider)
+	return a.may(ctx, authz.DutyOf(key.Kind, "view"), key.ID, b.Patient, b.Provider)
 }
 
 // booking returns a booking, the zero one for what is none.
@@ -130,12 +126,8 @@ func (a *warden) mayChange(ctx context.Context, e *admin.Edit) (bool, error) {
 	case admin.Link, admin.Unlink:
 		return a.links(ctx, e)
 	case admin.Delete:
-		duty := map[authz.Kind]authz.Duty{
-			authz.KindRole: authz.DeleteRole, authz.KindGroup: authz.DeleteGroup, authz.KindTeamMember: authz.DeleteTeamMember,
-			authz.KindPatient: authz.DeletePatient, authz.KindBooking: authz.DeleteBooking,
-		}[e.Key.Kind]
 		return all(
-			func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+			func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "delete"), e.Key.ID, "", "") },
 			func() (bool, error) { return a.knows(ctx, e.Key) },
 		)
 	case admin.Book: // B3, B4
@@ -177,12 +169,8 @@ func all(questions ...func() (bool, error)) (bool, error) {
 }
 
 func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
-	duty := map[authz.Kind]authz.Duty{
-		authz.KindRole: authz.UpdateRole, authz.KindGroup: authz.UpdateGroup, authz.KindTeamMember: authz.UpdateTeamMember,
-		authz.KindPatient: authz.UpdatePatient,
-	}[e.Key.Kind]
 	return all(
-		func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+		func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "update"), e.Key.ID, "", "") },
 		func() (bool, error) { return a.knows(ctx, e.Key) },
 		func() (bool, error) {
 			was, said := a.known[e.Key], e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})
@@ -231,8 +219,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 // linked reports whether an edge is there already, a manual place on a care team for one.
 func (a *warden) linked(e *admin.Edit) bool {
 	return slices.ContainsFunc(a.scene.records, func(r admin.Record) bool {
-		list := map[admin.Relation][]string{admin.InGroup: r.Groups, admin.Access: r.Access, admin.CareTeam: r.CareTeam}[e.Relation]
 		kind, _ := e.Relation.Ends()
-		return r.Kind == kind && r.ID == e.From && slices.Contains(list, e.To)
+		return r.Kind == kind && r.ID == e.From && slices.Contains(*e.Relation.Field().List(&r), e.To)
 	})
 }
