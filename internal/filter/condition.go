@@ -31,7 +31,7 @@ func (sc *scope) join(reference string) (*source, error) {
 // missing is the error about a column that the rule needs and the mapping lacks.
 func missing(t *table, fact string) error {
 	what := "the column that has it"
-	if _, set := setFacts()[fact]; set {
+	if f := fieldOf(fact); f.isSet() {
 		what = "the table that has it"
 	}
 	return authz.Errorf(authz.NotFound, below(t.path, fact), "is needed by the rule; add %s to the mapping", what)
@@ -70,13 +70,13 @@ func (sc *scope) source(l authz.Leaf) (*source, error) {
 
 // text returns the column of a leaf that is one text.
 func (sc *scope) text(l authz.Leaf) (column, error) {
-	switch l.Fact {
-	case authz.FactID:
+	if l.Fact == authz.FactID {
 		return sc.id(l)
-	case authz.FactPatientGroup, authz.FactRole:
-		return sc.single(l)
 	}
-	return column{}, unwritable(l, "is not a text")
+	if f := fieldOf(l.Fact); !f.isText() {
+		return column{}, unwritable(l, "is not a text")
+	}
+	return sc.single(l)
 }
 
 // single returns the column of a leaf that is one value.
@@ -98,7 +98,7 @@ func (sc *scope) set(l authz.Leaf) (related, error) {
 	if l.Fact == authz.FactPermissions {
 		return related{}, unwritable(l, "are in no column")
 	}
-	if _, ok := setFacts()[l.Fact]; !ok {
+	if f := fieldOf(l.Fact); !f.isSet() {
 		return related{}, unwritable(l, "is not a set")
 	}
 	t := sc.table
@@ -129,7 +129,7 @@ func (sc *scope) condition(c authz.Condition) (node, error) {
 	case authz.Has:
 		return sc.has(c)
 	case authz.IsTrue:
-		if c.Leaf.Fact != authz.FactProvider {
+		if f := fieldOf(c.Leaf.Fact); !f.isFlag() {
 			return nil, unwritable(c.Leaf, "is not true or false")
 		}
 		col, err := sc.single(c.Leaf)
@@ -142,9 +142,9 @@ func (sc *scope) condition(c authz.Condition) (node, error) {
 	return nil, unwritable(c.Leaf, "is asked for something unknown")
 }
 
-// orAbsent lets a negation hold for a fact that an entity need not have: its role.
+// orAbsent lets a negation hold for a fact that an entity need not have.
 func orAbsent(n node, not bool, l authz.Leaf, c column) node {
-	if not && l.Fact == authz.FactRole {
+	if not && isOptional(l.Fact) {
 		return disjunction(null{column: c}, n)
 	}
 	return n
@@ -193,7 +193,7 @@ func (sc *scope) same(c authz.Condition) (node, error) {
 		leaf authz.Leaf
 		col  column
 	}{{c.Leaf, a}, {c.Other, b}} {
-		if side.leaf.Fact == authz.FactRole {
+		if isOptional(side.leaf.Fact) {
 			differ = append(differ, null{column: side.col})
 		} else {
 			all = append(all, null{column: side.col, not: true})

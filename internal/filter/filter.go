@@ -149,7 +149,10 @@ func (p *plan) write(lists map[string][]string, q *Question) (*Filter, error) {
 		f.UCAST, err = writeUCAST(clause, b.outer)
 		return f, err
 	}
-	w := &writer{dialect: q.Dialect, first: max(q.First, 1), outer: b.outer, names: map[*source]string{}}
+	w, err := newWriter(q.Dialect, max(q.First, 1), b.outer)
+	if err != nil {
+		return nil, err
+	}
 	if err := w.clause(clause); err != nil {
 		return nil, err
 	}

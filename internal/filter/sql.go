@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/caregate/caregate/internal/authz"
 )
 
 // writer writes a clause in SQL. Parameters are appended in the order in which they
@@ -17,6 +19,17 @@ type writer struct {
 	names   map[*source]string // of the tables that the clause brings itself
 	named   int
 	inside  bool // of a query of the clause
+}
+
+// newWriter returns a writer in a dialect of SQL. Those that dialect.go has nothing of are
+// refused here: it would write them as SQLite.
+func newWriter(dialect Dialect, first int, outer *source) (*writer, error) {
+	switch dialect {
+	case PostgreSQL, MySQL, SQLite, SQLServer:
+		return &writer{dialect: dialect, first: first, outer: outer, names: map[*source]string{}}, nil
+	default:
+		return nil, authz.Errorf(authz.Internal, "", "no SQL is written in the dialect %q", dialect)
+	}
 }
 
 // clause writes a whole clause, in brackets.

@@ -49,7 +49,10 @@ func writeUCAST(n node, outer *source) (json.RawMessage, error) {
 // that it is both.
 func constant(holds bool, outer *source) (condition, error) {
 	t := outer.table
-	names := []string{t.columns[authz.FactID], t.columns[authz.FactPatientGroup], t.columns[authz.FactRole], t.columns[authz.FactProvider]}
+	var names []string
+	for _, fact := range columnFacts() {
+		names = append(names, t.columns[fact])
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.references)) {
 		names = append(names, t.references[name].column)
 	}
