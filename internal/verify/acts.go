@@ -35,11 +35,7 @@ func (a *act) text() string {
 		}
 		return who + "reads " + keyText(a.read)
 	case admin.Put, admin.Book:
-		line, err := encode(e.Record)
-		if err != nil {
-			line = err.Error()
-		}
-		return who + string(e.Op) + "s " + line
+		return who + string(e.Op) + "s " + encode(e.Record)
 	case admin.Set:
 		text := who + "sets of " + keyText(e.Key)
 		for _, name := range e.Fields.Names(e.Key.Kind) {
@@ -151,7 +147,7 @@ func (d *acting) edit(a *act, n int) admin.Edit {
 	case 1:
 		return link(admin.Access, member, ward)
 	case 2:
-		providers := slices.DeleteFunc(slices.Clone(d.records), func(r admin.Record) bool { return !r.IsProvider }).ids(authz.KindTeamMember)
+		providers := d.records.providers()
 		if len(providers) == 0 {
 			return admin.Edit{}
 		}

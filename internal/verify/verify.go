@@ -138,7 +138,7 @@ func (v *verifier) verify(ctx context.Context, of *sample) error {
 			}
 			smallest, err := v.shrink(ctx, &counterexample{scene: s, question: q, answers: answers})
 			if err == nil {
-				v.report.Disagreement, err = smallest.disagreement(of.what, of.seed)
+				v.report.Disagreement = smallest.disagreement(of.what, of.seed)
 			}
 			return err
 		}

@@ -87,10 +87,7 @@ func (v *verifier) fresh() string {
 func (v *verifier) open(ctx context.Context, s *scene, organisation string) (*world, error) {
 	w := &world{verifier: v, scene: s, known: s.records.facts(), verdicts: map[string]verdict{}, organisation: organisation}
 	w.oracle = authz.NewService(w.known, v.Oracle)
-	lines, err := s.records.lines()
-	if err != nil {
-		return nil, err
-	}
+	lines := s.records.lines()
 	mapping, err := v.layout.mapping(s.hosting)
 	if err != nil {
 		return nil, fmt.Errorf("the mapping for the catalogue: %w", err)
