@@ -12,6 +12,7 @@ import (
 	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestReviewsAreEnumerations reviews everybody of random organisations.
@@ -25,8 +26,8 @@ func TestReviewsAreEnumerations(t *testing.T) {
 }
 
 func reviewsAreEnumerations(t *testing.T, d *directory.Directory, rules authz.Rules, organisations int) {
-	for seed := range organisations {
-		w := newWard(t, d, rules, fmt.Sprintf("reviewed-%d", seed)).seeded(uint64(seed))
+	for seed := range soak.Seeds(t, organisations) {
+		w := newWard(t, d, rules, fmt.Sprintf("reviewed-%d", seed)).seeded(seed)
 		w.fill()
 		all := w.enumerate()
 		for i := range someMembers {

@@ -13,14 +13,15 @@ import (
 	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/search"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestOpenedIsExact counts by random residuals, of patients and of what refers to them,
 // against the predicate of each patient.
 func TestOpenedIsExact(t *testing.T) {
 	d, rules := orgstore.Redis(t), orgtest.Policy(t)
-	for seed := range 15 {
-		w := newWard(t, d, rules, fmt.Sprintf("opened-%d", seed)).seeded(uint64(seed))
+	for seed := range soak.Seeds(t, 15) {
+		w := newWard(t, d, rules, fmt.Sprintf("opened-%d", seed)).seeded(seed)
 		w.fill()
 		all := w.enumerate()
 		for range 40 {

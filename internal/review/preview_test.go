@@ -61,8 +61,8 @@ func TestPreviewIsTheDifference(t *testing.T) {
 func previewsAreDifferences(t *testing.T, d *directory.Directory, rules authz.Rules, organisations int) {
 	organisations = soak.Cases(2 * organisations)
 	made, gained, lost, still := 0, 0, 0, 0
-	for seed := range organisations {
-		w := newWard(t, d, rules, fmt.Sprintf("ward-%d", seed)).seeded(uint64(seed))
+	for seed := range soak.Seeds(t, organisations) {
+		w := newWard(t, d, rules, fmt.Sprintf("ward-%d", seed)).seeded(seed)
 		w.fill()
 		before := w.enumerate()
 		for n := range 16 {
@@ -91,7 +91,7 @@ func previewsAreDifferences(t *testing.T, d *directory.Directory, rules authz.Ru
 			still += got.Still.Patients
 		}
 	}
-	if made < organisations || gained == 0 || lost == 0 || still == 0 {
+	if !soak.Repeats() && (made < organisations || gained == 0 || lost == 0 || still == 0) {
 		t.Errorf("%d changes were made, with %d gained, %d lost and %d still seen: too few to show anything", made, gained, lost, still)
 	}
 }

@@ -23,12 +23,9 @@ func Repeats() bool { return os.Getenv(only) != "" }
 func Seeds(t *testing.T, n int) iter.Seq[uint64] {
 	t.Helper()
 	first, last := uint64(0), uint64(n)
-	if text := os.Getenv(only); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("%s is %q, which is no seed: %v", only, text, err)
-		}
-		first, last = seed, seed+1
+	if Repeats() {
+		first = Seed(t, 0)
+		last = first + 1
 	}
 	return func(yield func(uint64) bool) {
 		seed := first
@@ -43,6 +40,19 @@ func Seeds(t *testing.T, n int) iter.Seq[uint64] {
 			}
 		}
 	}
+}
+
+// Seed returns the seed that CAREGATE_TEST_SEED has, or another one where it has none.
+func Seed(t *testing.T, otherwise uint64) uint64 {
+	t.Helper()
+	if !Repeats() {
+		return otherwise
+	}
+	seed, err := strconv.ParseUint(os.Getenv(only), 10, 64)
+	if err != nil {
+		t.Fatalf("%s is %q, which is no seed: %v", only, os.Getenv(only), err)
+	}
+	return seed
 }
 
 // Command returns the command that repeats a seed of a test.

@@ -10,6 +10,7 @@ import (
 	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/soak"
 	"github.com/caregate/caregate/internal/verify"
 )
 
@@ -62,4 +63,13 @@ func printed(t *testing.T, r *verify.Report) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// again returns how a disagreement is repeated.
+func again(t *testing.T, r *verify.Report) string {
+	t.Helper()
+	if r.Disagreement == nil {
+		return ""
+	}
+	return "repeat it with\n\t" + soak.Command(t, r.Disagreement.Seed)
 }
