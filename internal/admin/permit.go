@@ -95,7 +95,7 @@ func (p *permit) edit(ctx context.Context, field string, e *Edit) error {
 // target returns an entity that an edit is made to, and what the actor sees of it: what the
 // edits so far leave of it, nil if there is nothing. Whether it is hidden from the actor,
 // who then sees only what they wrote, is said in it.
-func (p *permit) target(ctx context.Context, field string, key authz.Key) (*entity, error) {
+func (p *permit) target(ctx context.Context, field string, key authz.Key) (*draftEntity, error) {
 	e, err := p.draft.target(field, key)
 	if err != nil || e.judged {
 		return e, err
@@ -134,7 +134,7 @@ func (p *permit) creates(ctx context.Context, field string, key authz.Key) error
 // there reports an entity that the actor does not see as one that does not exist; that one
 // which they would see does not is for the store to say. The policy has allowed what is to be
 // done: if that was asked of the facts about a patient, who is then there, they may know.
-func (p *permit) there(ctx context.Context, field string, key authz.Key, e *entity) error {
+func (p *permit) there(ctx context.Context, field string, key authz.Key, e *draftEntity) error {
 	if e.now != nil {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (p *permit) there(ctx context.Context, field string, key authz.Key, e *enti
 			return err
 		}
 	}
-	return at(field, notFound(key.Kind))
+	return withField(field, notFound(key.Kind))
 }
 
 // refers reports something that a record is to refer to, and that the actor does not see, as
@@ -197,7 +197,7 @@ func (p *permit) refersTo(ctx context.Context, w *whole) error {
 // takes notes that an id is that of something which the actor does not see, where they
 // wanted it for something new. It cannot be made, and this much they are told. Further
 // edits are judged as if it could: what is hidden is not there.
-func (p *permit) takes(field string, e *entity) {
+func (p *permit) takes(field string, e *draftEntity) {
 	e.stored, e.hidden, e.taken = nil, false, true
 	if p.taken == nil {
 		p.taken = authz.Errorf(authz.Conflict, field, "is an id that cannot be given to something new; choose another one")

@@ -10,15 +10,15 @@ import (
 // draft is what edits make of the entities that they name, step by step, so that a
 // later edit is judged on what the earlier ones left.
 type draft struct {
-	entities map[authz.Key]*entity
+	entities map[authz.Key]*draftEntity
 	// patients of the patient groups that are deleted with a cascade, as committed, and
 	// the errors for those which have too many.
 	patients  map[string][]string
 	uncounted map[string]error
 }
 
-// entity is one of the entities that edits name.
-type entity struct {
+// draftEntity is one of the entities that edits name.
+type draftEntity struct {
 	stored  *Stored // as committed, nil for one that does not exist
 	judged  bool    // it was looked whether the actor sees it
 	hidden  bool    // it exists, and the actor does not see it
@@ -29,10 +29,10 @@ type entity struct {
 }
 
 // isNew reports whether the entity was made by the edits so far.
-func (e *entity) isNew() bool { return e.stored == nil && e.now != nil }
+func (e *draftEntity) isNew() bool { return e.stored == nil && e.now != nil }
 
 // group returns in which group a patient is, as the edits so far leave it.
-func (e *entity) group() string {
+func (e *draftEntity) group() string {
 	switch {
 	case e.deleted:
 		return ""
@@ -46,13 +46,13 @@ func (e *entity) group() string {
 }
 
 // draft reads the entities that edits name, and remembers how they were.
-func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, l *looked) (*draft, error) {
-	d := &draft{entities: map[authz.Key]*entity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
+func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, l *basis) (*draft, error) {
+	d := &draft{entities: map[authz.Key]*draftEntity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
 	keys := make([]authz.Key, 0, len(edits))
 	for i := range edits {
 		key := edits[i].target()
 		if d.entities[key] == nil {
-			d.entities[key] = new(entity)
+			d.entities[key] = new(draftEntity)
 			keys = append(keys, key)
 		}
 		if edits[i].Op == Delete && edits[i].Cascade && key.Kind == authz.KindPatientGroup {
@@ -66,7 +66,7 @@ func (s *Service) draft(ctx context.Context, organisation string, edits []Edit, 
 		return nil, err
 	}
 	for i, key := range keys {
-		l.at(key, sinceOf(records[i]))
+		l.expect(key, sinceOf(records[i]))
 		d.entities[key].stored = records[i]
 	}
 	return d, nil
@@ -126,7 +126,7 @@ func (e *Edit) target() authz.Key {
 
 // readPatients reads which patients a group has. The change then holds only as
 // long as nothing at all changes: nobody may slip into a group that is deleted.
-func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *looked) error {
+func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *basis) error {
 	ids, revision, err := s.related(ctx, organisation, InGroupOf, group, MaxEdits)
 	if authz.KindOf(err) == authz.TooLarge {
 		d.uncounted[group] = err
@@ -136,12 +136,12 @@ func (s *Service) readPatients(ctx context.Context, organisation, group string, 
 		return err
 	}
 	d.patients[group] = ids
-	l.whole(revision)
+	l.expectWhole(revision)
 	return nil
 }
 
 // target returns an entity that an edit is made to.
-func (d *draft) target(field string, key authz.Key) (*entity, error) {
+func (d *draft) target(field string, key authz.Key) (*draftEntity, error) {
 	e := d.entities[key]
 	if e == nil {
 		return nil, bad(field, "names nothing that an edit of this kind can be made to")
@@ -161,7 +161,7 @@ func (d *draft) altered(key authz.Key) bool {
 func (d *draft) delete(key authz.Key) {
 	e := d.entities[key]
 	if e == nil {
-		e = new(entity)
+		e = new(draftEntity)
 		d.entities[key] = e
 	}
 	e.now, e.deleted = nil, true

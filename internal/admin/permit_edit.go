@@ -73,13 +73,13 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	list := edit.Relation.Field().List(&r)
 	isNew := edit.Op == Link && !slices.Contains(*list, edit.To)
 	if edit.Op == Link {
-		*list = with(*list, edit.To)
+		*list = withItem(*list, edit.To)
 	} else {
-		*list = without(*list, edit.To)
+		*list = withoutItem(*list, edit.To)
 	}
 	if edit.Relation == CareTeam && e.now == nil { // a patient whom the actor does not see
 		if edit.Op == Unlink {
-			return at(field+".from", notFound(kind))
+			return withField(field+".from", notFound(kind))
 		}
 		return p.showPatient(ctx, field+".from", edit.From)
 	}
@@ -98,7 +98,7 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 }
 
 // joins judges an edge that is not there yet.
-func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity, was, now *Record) error {
+func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *draftEntity, was, now *Record) error {
 	_, to := edit.Relation.Ends()
 	if err := p.refers(ctx, field+".to", to, edit.To); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (p *permit) cancel(ctx context.Context, field string, key authz.Key) error 
 		return err
 	}
 	if e.now == nil { // not there, or hidden
-		return at(field+".key", notFound(key.Kind))
+		return withField(field+".key", notFound(key.Kind))
 	}
 	may, err := p.mayCancel(ctx, e.now)
 	if err == nil && !may {

@@ -48,11 +48,11 @@ func added(before, after []string) []string {
 	return out
 }
 
-func without(list []string, item string) []string {
+func withoutItem(list []string, item string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == item })
 }
 
-func with(list []string, item string) []string {
+func withItem(list []string, item string) []string {
 	if slices.Contains(list, item) {
 		return list
 	}

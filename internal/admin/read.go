@@ -58,7 +58,7 @@ func (s *Service) Get(
 	if !model.Has(key.Kind) {
 		return nil, revision, UnknownKind("kind", key.Kind)
 	}
-	err = again(ctx, func() error {
+	err = retryMoved(ctx, func() error {
 		var records []*Stored
 		records, revision, err = s.records(ctx, organisation, []authz.Key{key})
 		if err != nil {

@@ -98,7 +98,7 @@ func (s *Service) Filter(
 	if !slices.Contains(Dialects(), string(q.Dialect)) {
 		return nil, stated, authz.Errorf(authz.Malformed, "dialect", "must be one of %s", strings.Join(Dialects(), ", "))
 	}
-	open, err := s.open(q.Request)
+	open, err := s.tableFor(q.Request)
 	if err != nil {
 		return nil, stated, err
 	}

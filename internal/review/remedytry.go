@@ -55,8 +55,8 @@ func altered(f *authz.Fact, change func(*authz.Fact)) *authz.Fact {
 	return out
 }
 
-// with returns a set with one element more, in order.
-func with(set []string, element string) []string {
+// withElement returns a set with one element more, in order.
+func withElement(set []string, element string) []string {
 	return slices.Sorted(slices.Values(append(slices.Clip(set), element)))
 }
 
@@ -129,7 +129,7 @@ func (t *trial) direct(c *concerned) (out []candidate) {
 		}
 		for _, id := range c.groups {
 			if !slices.Contains(provider.Booking, id) {
-				try(linking(admin.Booking, provider.ID, id), provider, func(f *authz.Fact) { f.Booking = with(f.Booking, id) },
+				try(linking(admin.Booking, provider.ID, id), provider, func(f *authz.Fact) { f.Booking = withElement(f.Booking, id) },
 					"give %s a Booking assignment for patient group %s", provider.ID, id)
 			}
 		}
@@ -139,13 +139,13 @@ func (t *trial) direct(c *concerned) (out []candidate) {
 	}
 	for _, id := range c.groups {
 		if !slices.Contains(t.member.Access, id) {
-			try(linking(admin.Access, t.member.ID, id), t.member, func(f *authz.Fact) { f.Access = with(f.Access, id) },
+			try(linking(admin.Access, t.member.ID, id), t.member, func(f *authz.Fact) { f.Access = withElement(f.Access, id) },
 				"give %s Access to patient group %s", t.member.ID, id)
 		}
 	}
 	for _, patient := range c.patients {
 		if !slices.Contains(patient.CareTeam, t.member.ID) {
-			try(linking(admin.CareTeam, patient.ID, t.member.ID), patient, func(f *authz.Fact) { f.CareTeam = with(f.CareTeam, t.member.ID) },
+			try(linking(admin.CareTeam, patient.ID, t.member.ID), patient, func(f *authz.Fact) { f.CareTeam = withElement(f.CareTeam, t.member.ID) },
 				"put %s on the care team of patient %s", t.member.ID, patient.ID)
 		}
 	}
@@ -197,7 +197,7 @@ func (t *trial) ofPermissions(own []*authz.Fact, yield func(candidate) bool) boo
 			if slices.Contains(source.Permissions, permission) {
 				continue
 			}
-			changed := altered(source, func(f *authz.Fact) { f.Permissions = with(f.Permissions, permission) })
+			changed := altered(source, func(f *authz.Fact) { f.Permissions = withElement(f.Permissions, permission) })
 			if !yield(candidate{
 				edit: setFields(source.Key, admin.Fields{authz.FactPermissions: changed.Permissions}), form: changedOne, holders: holders,
 				member: t.member, source: changed, facts: []*authz.Fact{changed},

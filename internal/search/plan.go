@@ -36,7 +36,7 @@ func planFor(kind authz.Kind, r *authz.Residual) plan {
 			return plan{indexes: []Index{{}}, exact: r.Always()}
 		}
 		p.exact = p.exact && len(all) == 1
-		p.add(&all[narrowest])
+		p.take(&all[narrowest])
 	}
 	slices.SortFunc(p.indexes, func(i, j Index) int {
 		if i.Relation != j.Relation {
@@ -50,9 +50,9 @@ func planFor(kind authz.Kind, r *authz.Residual) plan {
 	return p
 }
 
-// add puts what fulfils a condition into the plan. What no entity can be called is in
+// take puts what fulfils a condition into the plan. What no entity can be called is in
 // no index.
-func (p *plan) add(c *authz.Condition) {
+func (p *plan) take(c *authz.Condition) {
 	for _, v := range c.Values {
 		switch {
 		case !admin.ValidID(v):

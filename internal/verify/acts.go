@@ -24,8 +24,8 @@ type act struct {
 	read  authz.Key  // its ID is "" for a list
 }
 
-// text writes an act for a reader.
-func (a *act) text() string {
+// describe writes an act for a reader.
+func (a *act) describe() string {
 	who := a.actor.Type + " " + encoded(a.actor.ID) + " "
 	e := &a.edit
 	switch e.Op {

@@ -51,13 +51,13 @@ func (rs records) ids(kind authz.Kind) []string {
 	return out
 }
 
-// known is the facts of an organisation by key, made of its records without a store.
-type known map[authz.Key]*authz.Fact
+// factsByKey is the facts of an organisation by key, made of its records without a store.
+type factsByKey map[authz.Key]*authz.Fact
 
 // facts reads records as the rules do: a booking that was not released puts the
 // provider on the care team (B5, B6).
-func (rs records) facts() known {
-	k := known{}
+func (rs records) facts() factsByKey {
+	k := factsByKey{}
 	for i := range rs {
 		r := &rs[i]
 		if r.Kind == authz.KindBooking {
@@ -78,7 +78,7 @@ func (rs records) facts() known {
 }
 
 // Read implements authz.Directory.
-func (k known) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
+func (k factsByKey) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	taken := map[authz.Key]bool{}
 	var facts []*authz.Fact
 	take := func(key authz.Key) *authz.Fact {
@@ -103,7 +103,7 @@ func (k known) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Fresh
 
 // exists reports whether there is an entity of a type of the catalogue. Of a type
 // without facts there is always one.
-func (k known) exists(spec authz.TypeSpec, id string) bool {
+func (k factsByKey) exists(spec authz.TypeSpec, id string) bool {
 	if spec.Facts == "" {
 		return true
 	}

@@ -25,7 +25,7 @@ func (s *shrinking) plainNames(ctx context.Context) {
 		if !plain.MatchString(key.ID) {
 			name := short[key.Kind] + "-" + strconv.Itoa(count[key.Kind])
 			sc, q := s.best.scene.copied(), s.best.question
-			rename{s.Rules.Catalogue(), key, name}.all(sc, &q)
+			rename{s.Rules.Catalogue(), key, name}.scene(sc, &q)
 			s.try(ctx, sc, q)
 		}
 	}
@@ -38,7 +38,7 @@ type rename struct {
 	name      string
 }
 
-func (n rename) all(sc *scene, q *question) {
+func (n rename) scene(sc *scene, q *question) {
 	for i := range sc.records {
 		n.record(&sc.records[i])
 	}

@@ -79,18 +79,18 @@ func (r *Report) allowed() int {
 // disagreement writes a counterexample.
 func (c *counterexample) disagreement(what string, seed uint64) *Disagreement {
 	d := &Disagreement{
-		What: what, Seed: seed, Repeated: c.repeated, Question: c.question.text(),
+		What: what, Seed: seed, Repeated: c.repeated, Question: c.question.describe(),
 		Organisation: c.scene.records.lines(), Before: c.scene.before.lines(),
 	}
 	switch c.question.sought {
 	case resources:
 		rows := c.scene.rows[c.question.request.Resource.Type]
 		for i := range rows {
-			d.Numbered = append(d.Numbered, number(i)+" "+rows[i].text())
+			d.Numbered = append(d.Numbered, number(i)+" "+rows[i].describe())
 		}
 	case administering:
 		for i := range c.question.acts {
-			d.Numbered = append(d.Numbered, number(i)+" "+c.question.acts[i].text())
+			d.Numbered = append(d.Numbered, number(i)+" "+c.question.acts[i].describe())
 		}
 	case nothing:
 		for i := range c.question.batch {

@@ -80,16 +80,16 @@ func (v *verifier) samples() []sample {
 			}
 		}
 		out[i] = sample{questions: 2 * v.Questions, seed: seed, what: fmt.Sprintf("sample %d of the given organisation", i+1)}
-		out[i].records = given.without(func(r *admin.Record) bool {
+		out[i].records = given.remaining(func(r *admin.Record) bool {
 			return !kept[r.Key()] && !needed[r.Key()] && r.Kind != authz.KindBooking
 		})
 	}
 	return out
 }
 
-// without returns the records that are not dropped, and of those what still refers to
+// remaining returns the records that are not dropped, and of those what still refers to
 // something.
-func (rs records) without(drop func(*admin.Record) bool) records {
+func (rs records) remaining(drop func(*admin.Record) bool) records {
 	there := map[authz.Key]bool{}
 	var out records
 next:

@@ -56,7 +56,7 @@ func (s *shrinking) try(ctx context.Context, sc *scene, q question) bool {
 	if !s.time(ctx) && s.best.repeated {
 		return false
 	}
-	sc.settle(s.Rules.Catalogue())
+	sc.dropGone(s.Rules.Catalogue())
 	organisation := s.fresh()
 	if sc.before != nil {
 		if _, err := s.answers(ctx, sc.earlier(s.Rules.Catalogue()), organisation, &q); err != nil {
@@ -72,15 +72,15 @@ func (s *shrinking) try(ctx context.Context, sc *scene, q question) bool {
 }
 
 func (s *shrinking) answers(ctx context.Context, sc *scene, organisation string, q *question) ([]answer, error) {
-	w, err := s.open(ctx, sc, organisation)
+	w, err := s.newWorld(ctx, sc, organisation)
 	if err != nil {
 		return nil, err
 	}
 	return w.ask(ctx, q)
 }
 
-// settle takes away the rows of what there is no more.
-func (sc *scene) settle(catalogue *authz.Catalogue) {
+// dropGone takes away the rows of what there is no more.
+func (sc *scene) dropGone(catalogue *authz.Catalogue) {
 	k := sc.records.facts()
 	for typ, rows := range sc.rows {
 		spec := catalogue.Types[typ]
@@ -94,7 +94,7 @@ func (sc *scene) settle(catalogue *authz.Catalogue) {
 }
 
 // resolves reports whether a row and all that it refers to are in the directory.
-func (k known) resolves(spec authz.TypeSpec, r *row, catalogue *authz.Catalogue) bool {
+func (k factsByKey) resolves(spec authz.TypeSpec, r *row, catalogue *authz.Catalogue) bool {
 	for name, id := range r.References {
 		if !k.exists(catalogue.Types[name], id) {
 			return false
@@ -159,9 +159,9 @@ func (s *shrinking) records(ctx context.Context) bool {
 	return s.drop(ctx, len(s.best.scene.records), func(from, to int) (*scene, question) {
 		sc := s.best.scene.copied()
 		place := -1
-		sc.records = sc.records.without(func(*admin.Record) bool { place++; return place >= from && place < to })
+		sc.records = sc.records.remaining(func(*admin.Record) bool { place++; return place >= from && place < to })
 		if sc.before != nil {
-			sc.before = sc.before.without(func(r *admin.Record) bool { return !sc.records.has(r.Key()) })
+			sc.before = sc.before.remaining(func(r *admin.Record) bool { return !sc.records.has(r.Key()) })
 		}
 		return sc, s.best.question
 	})

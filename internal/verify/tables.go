@@ -116,7 +116,7 @@ func (l *layout) mapping(h hosting) (*filter.Tables, error) {
 }
 
 // tables returns the tables with the rows of a scene.
-func (l *layout) tables(s *scene, k known) []Table {
+func (l *layout) tables(s *scene, k factsByKey) []Table {
 	var out []Table
 	for _, typ := range slices.Sorted(maps.Keys(l.catalogue.Types)) {
 		spec := l.catalogue.Types[typ]
@@ -149,7 +149,7 @@ func (l *layout) tables(s *scene, k known) []Table {
 }
 
 // values returns a row as a table has it.
-func (r *row) values(number int, k known, kind authz.Kind, references []string) []any {
+func (r *row) values(number int, k factsByKey, kind authz.Kind, references []string) []any {
 	text := func(v string, has bool) any {
 		if !has {
 			return nil

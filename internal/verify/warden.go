@@ -14,7 +14,7 @@ import (
 type warden struct {
 	*world
 	actor admin.Actor
-	over  *authz.Service
+	decisions  *authz.Service
 	names *authz.Administration
 }
 
@@ -22,7 +22,7 @@ type warden struct {
 const madeUp = "\x00"
 
 func (w *world) warden(actor admin.Actor) *warden {
-	return &warden{world: w, actor: actor, over: w.oracle, names: w.Oracle.Administration()}
+	return &warden{world: w, actor: actor, decisions: w.oracle, names: w.Oracle.Administration()}
 }
 
 func (a *warden) member() *authz.Fact {
@@ -34,10 +34,10 @@ func (a *warden) member() *authz.Fact {
 
 // may asks the oracle about a duty.
 func (a *warden) may(ctx context.Context, duty authz.Duty, id, patient, provider string) (bool, error) {
-	return a.mayOver(ctx, a.over, duty, id, patient, provider)
+	return a.mayBy(ctx, a.decisions, duty, id, patient, provider)
 }
 
-func (a *warden) mayOver(ctx context.Context, over *authz.Service, duty authz.Duty, id, patient, provider string) (bool, error) {
+func (a *warden) mayBy(ctx context.Context, over *authz.Service, duty authz.Duty, id, patient, provider string) (bool, error) {
 	ask, declared := a.names.Question(duty)
 	if !declared {
 		return false, nil
@@ -83,7 +83,7 @@ func (a *warden) seesAnyOf(ctx context.Context, group string) (bool, error) {
 	with := maps.Clone(a.known)
 	key := authz.Key{Kind: authz.KindPatient, ID: madeUp}
 	with[key] = &authz.Fact{Key: key, Found: true, PatientGroup: group}
-	return a.mayOver(ctx, authz.NewService(with, a.Oracle), authz.ViewPatient, madeUp, "", "")
+	return a.mayBy(ctx, authz.NewService(with, a.Oracle), authz.ViewPatient, madeUp, "", "")
 }
 
 // reads says what should be shown.
@@ -126,7 +126,7 @@ func (a *warden) mayChange(ctx context.Context, e *admin.Edit) (bool, error) {
 	case admin.Link, admin.Unlink:
 		return a.links(ctx, e)
 	case admin.Delete:
-		return all(
+		return allOf(
 			func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "delete"), e.Key.ID, "", "") },
 			func() (bool, error) { return a.knows(ctx, e.Key) },
 		)
@@ -158,8 +158,8 @@ func (a *warden) knows(ctx context.Context, key authz.Key) (bool, error) {
 	return a.may(ctx, authz.CancelBooking, b.ID, b.Patient, "")
 }
 
-// all reports whether each of several questions, asked in order, is answered with yes.
-func all(questions ...func() (bool, error)) (bool, error) {
+// allOf reports whether each of several questions, asked in order, is answered with yes.
+func allOf(questions ...func() (bool, error)) (bool, error) {
 	for _, ask := range questions {
 		if yes, err := ask(); err != nil || !yes {
 			return false, err
@@ -169,7 +169,7 @@ func all(questions ...func() (bool, error)) (bool, error) {
 }
 
 func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
-	return all(
+	return allOf(
 		func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "update"), e.Key.ID, "", "") },
 		func() (bool, error) { return a.knows(ctx, e.Key) },
 		func() (bool, error) {
@@ -193,7 +193,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 	}[e.Relation]
 	kind, _ := e.Relation.Ends()
 	from := authz.Key{Kind: kind, ID: e.From}
-	return all(
+	return allOf(
 		func() (bool, error) { return a.may(ctx, duty, e.From, "", "") },
 		func() (bool, error) { return a.sees(ctx, from) },
 		func() (bool, error) {
