@@ -207,7 +207,9 @@ func notFound(kind authz.Kind) error {
 }
 
 // withField returns err about a field.
-func withField(field string, err error) error { return renamed(err, func(string) string { return field }) }
+func withField(field string, err error) error {
+	return renamed(err, func(string) string { return field })
+}
 
 func unknownOrganisation() error {
 	return authz.Errorf(authz.NotFound, "organisation", "is not an organisation that has facts; check its name, or import its facts")

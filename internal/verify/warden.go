@@ -13,9 +13,9 @@ import (
 // oracle's Administration, asked of the oracle.
 type warden struct {
 	*world
-	actor admin.Actor
-	decisions  *authz.Service
-	names *authz.Administration
+	actor     admin.Actor
+	decisions *authz.Service
+	names     *authz.Administration
 }
 
 // madeUp is the id of a patient who stands for any of a group.
