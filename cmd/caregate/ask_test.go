@@ -41,7 +41,7 @@ func TestTheExamplesMapping(t *testing.T) {
 		}
 	}
 	// Another catalogue has other types; the example's mapping then stands aside.
-	none, err := new(tablesSource).open(true, &authz.Catalogue{})
+	none, err := new(tablesSource).loadTables(true, &authz.Catalogue{})
 	if none != nil || err != nil {
 		t.Errorf("%v, %v", none, err)
 	}

@@ -72,7 +72,7 @@ func (c *auditing) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	store, _, err := c.facts.open(ctx, embedded)
+	store, _, err := c.facts.openStore(ctx, embedded)
 	if err != nil {
 		return c.app.aboutSetting(err)
 	}

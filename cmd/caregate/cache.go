@@ -29,8 +29,8 @@ func (s *cacheSettings) flags(flags *pflag.FlagSet) {
 		"believe a Redis master only while this many `replicas` are in good state; needs min-replicas-to-write in Redis")
 }
 
-// over returns a cache over store, which it closes with itself.
-func (s *cacheSettings) over(store *directory.Directory, log *slog.Logger) (*directory.Cache, error) {
+// cacheOn returns a cache over store, which it closes with itself.
+func (s *cacheSettings) cacheOn(store *directory.Directory, log *slog.Logger) (*directory.Cache, error) {
 	cfg := directory.CacheConfig{
 		Bytes: s.bytes, MaxStaleness: s.maxStaleness, MaxOrganisations: s.organisations, MinReplicas: s.minReplicas, Logger: log,
 	}

@@ -40,7 +40,7 @@ as it was, and what went to standard output is incomplete.`,
 }
 
 func (a *app) exportTo(ctx context.Context, target redisTarget, path string) (err error) {
-	d, err := target.open(a)
+	d, err := target.connect(a)
 	if err != nil {
 		return err
 	}

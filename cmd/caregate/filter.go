@@ -41,9 +41,9 @@ func (s *tablesSource) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.file, "filters", "", "write filters for the tables that this JSON `file` describes; without it, for those of the example organisation")
 }
 
-// open reads the mapping, which has to fit the policy's catalogue; example says that
+// loadTables reads the mapping, which has to fit the policy's catalogue; example says that
 // there is one without a file, as long as it fits. It is nil when there is none.
-func (s *tablesSource) open(example bool, catalogue *authz.Catalogue) (tables *filter.Tables, err error) {
+func (s *tablesSource) loadTables(example bool, catalogue *authz.Catalogue) (tables *filter.Tables, err error) {
 	var text []byte
 	name := s.file
 	switch {
@@ -106,7 +106,7 @@ from --redis.`,
 // question reads the flags.
 func (f *filtering) question() (*filter.Question, error) {
 	q := &f.asked
-	r := &authz.Request{Subject: entity(q.subject), Action: authz.Action{Name: q.action}, Resource: entity(q.resource)}
+	r := &authz.Request{Subject: parseEntity(q.subject), Action: authz.Action{Name: q.action}, Resource: parseEntity(q.resource)}
 	errs := []error{q.rest(r)}
 	if r.Subject.Type == "" || r.Subject.ID == "" {
 		errs = append(errs, errors.New("--subject: write type:id, such as team_member:mark"))
@@ -138,7 +138,7 @@ func (f *filtering) run(ctx context.Context) error {
 		return err
 	}
 	defer o.close()
-	tables, err := f.tables.open(f.facts.redis.url == "" && f.facts.file == "", o.snapshot.Catalogue())
+	tables, err := f.tables.loadTables(f.facts.redis.url == "" && f.facts.file == "", o.snapshot.Catalogue())
 	if err != nil {
 		return err
 	}

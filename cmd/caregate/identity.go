@@ -52,8 +52,8 @@ func (s *tokenSource) check() error {
 	return errors.Join(errs...)
 }
 
-// open returns what verifies tokens, nil when none are taken. It reads the keys.
-func (s *tokenSource) open(ctx context.Context, log *slog.Logger) (httpapi.Verifier, error) {
+// openVerifier returns what verifies tokens, nil when none are taken. It reads the keys.
+func (s *tokenSource) openVerifier(ctx context.Context, log *slog.Logger) (httpapi.Verifier, error) {
 	if s.jwks == "" {
 		return nil, nil //nolint:nilnil // no keys, no tokens
 	}

@@ -28,8 +28,8 @@ func (r *redisTarget) flags(cmd *cobra.Command) {
 	organisationFlag(cmd.Flags(), &r.organisation)
 }
 
-// open opens the directory in Redis.
-func (r *redisTarget) open(a *app) (*directory.Directory, error) {
+// connect opens the directory in Redis.
+func (r *redisTarget) connect(a *app) (*directory.Directory, error) {
 	if r.url == "" {
 		return nil, usagef("--redis: is missing; name the Redis that holds the facts, such as --redis redis://127.0.0.1:6379 (or CAREGATE_REDIS, or redis in the config file)")
 	}
@@ -123,7 +123,7 @@ func (a *app) importFrom(ctx context.Context, i importing, path string) (err err
 	if i.fromLine < 1 {
 		return usagef("--from-line: is %d; lines are counted from 1", i.fromLine)
 	}
-	d, err := i.target.open(a)
+	d, err := i.target.connect(a)
 	if err != nil {
 		return err
 	}

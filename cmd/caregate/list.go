@@ -82,7 +82,7 @@ func (l *listing) run(ctx context.Context) error {
 // question reads the flags as a question that leaves one thing open, and returns which.
 func (l *listing) question() (r *authz.Request, open string, err error) {
 	q := &l.asked
-	r = &authz.Request{Subject: entity(q.subject), Action: authz.Action{Name: q.action}, Resource: entity(q.resource)}
+	r = &authz.Request{Subject: parseEntity(q.subject), Action: authz.Action{Name: q.action}, Resource: parseEntity(q.resource)}
 	errs := []error{q.rest(r)}
 	var opens []string
 	for _, of := range []struct{ flag, text, id string }{{"subject", q.subject, r.Subject.ID}, {"resource", q.resource, r.Resource.ID}} {

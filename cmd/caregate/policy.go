@@ -51,10 +51,10 @@ func (p *policyFiles) file(name string) string {
 	return filepath.Join(policies, filepath.FromSlash(name))
 }
 
-// open reads the policy. bad says that it cannot be read as a policy, which
+// checkedSource reads the policy. bad says that it cannot be read as a policy, which
 // has been printed.
-func (p *policyFiles) open() (source *policy.Source, bad bool, err error) {
-	source, err = p.read()
+func (p *policyFiles) checkedSource() (source *policy.Source, bad bool, err error) {
+	source, err = p.readSource()
 	if err == nil {
 		return source, false, nil
 	}

@@ -147,7 +147,7 @@ func TestPolicyVerify(t *testing.T) {
 			[]string{"seed 3\n", "filter, SQLite", "ok: all answers agree in 4 organisations\n"}},
 		"a given organisation": {"", []string{"--organisations", "0", "--facts", facts}, 0,
 			[]string{"note: the given organisation was asked about as a whole\n", "ok: all answers agree in 1 organisation\n"}},
-		"JSON":                  {"", []string{"--organisations", "1", "--json"}, 0, []string{`{"seed":1,"organisations":1,"shapes":[{"shape":"batch",`}},
+		"JSON":                  {"", []string{"--organisations", "1", "--json"}, 0, []string{`{"seed":1,"organisations":1,"shapes":[{"shape":"action search by 1000",`}},
 		"a policy of one's own": {inFragment, []string{"--organisations", "4"}, 0, []string{"ok: all answers agree in 4 organisations\n"}},
 		"outside the fragment": {"count({g | some g in input.subject.access; g == input.resource.patient_group}) > 0", []string{"--organisations", "4"}, 0,
 			[]string{"note: searches evaluate one candidate after the other: authz.rego:5", "note: a filter was refused: the policy cannot be turned into a filter (authz.rego:5", "ok: all answers agree"}},

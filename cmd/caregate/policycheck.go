@@ -35,7 +35,7 @@ Exits with 0 when nothing is wrong, 2 when something is, 1 when it could not che
 }
 
 func (p *policyFiles) check(ctx context.Context, config policy.CheckConfig) error {
-	source, bad, err := p.open()
+	source, bad, err := p.checkedSource()
 	if err != nil {
 		return err
 	}

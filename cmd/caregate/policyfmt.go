@@ -38,7 +38,7 @@ func (f *policyFormatting) run(_ context.Context, files *policyFiles) error {
 	if f.write && files.policies == "" {
 		return usagef("--write: the embedded policy cannot be written; name a folder with --policies")
 	}
-	source, bad, err := files.open()
+	source, bad, err := files.checkedSource()
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (t *policyTesting) run(ctx context.Context, files *policyFiles) error {
 	if t.threshold < 0 || t.threshold > 100 {
 		return usagef("--coverage-threshold: %v is no percentage; use 0 to 100", t.threshold)
 	}
-	source, bad, err := files.open()
+	source, bad, err := files.checkedSource()
 	if err != nil {
 		return err
 	}

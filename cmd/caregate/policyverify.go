@@ -70,7 +70,7 @@ func (v *policyVerifying) run(ctx context.Context, files *policyFiles) error {
 	if v.organisations < 0 || v.organisations == 0 && v.facts == "" {
 		return usagef("--organisations: %d is too few; make 1 at least, or give one with --facts", v.organisations)
 	}
-	source, bad, err := files.open()
+	source, bad, err := files.checkedSource()
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (v *policyVerifying) verify(ctx context.Context, config verify.Config) (rep
 	config.Databases = []verify.Database{database}
 	config.Organisations, config.Seed = v.organisations, v.seed
 	if v.facts != "" {
-		if config.Given, err = store.read(ctx, v.facts); err != nil {
+		if config.Given, err = store.readOrganisation(ctx, v.facts); err != nil {
 			return nil, fmt.Errorf("--facts: %s: %w", v.facts, err)
 		}
 	}
@@ -157,8 +157,8 @@ func (s verifyStore) Import(ctx context.Context, organisation string, records io
 	return err
 }
 
-// read reads the records of a file, as an import takes them.
-func (s verifyStore) read(ctx context.Context, file string) (records []admin.Record, err error) {
+// readOrganisation reads the records of a file, as an import takes them.
+func (s verifyStore) readOrganisation(ctx context.Context, file string) (records []admin.Record, err error) {
 	const given, page = "given", 1000
 	f, err := os.Open(file)
 	if err != nil {

@@ -34,7 +34,7 @@ func (q *questionFlags) flags(cmd *cobra.Command, ofSubject, ofResource string) 
 
 // request reads a whole question.
 func (q *questionFlags) request() (*authz.Request, error) {
-	r := &authz.Request{Subject: entity(q.subject), Action: authz.Action{Name: q.action}, Resource: entity(q.resource)}
+	r := &authz.Request{Subject: parseEntity(q.subject), Action: authz.Action{Name: q.action}, Resource: parseEntity(q.resource)}
 	var errs []error
 	if r.Subject.Type == "" || r.Subject.ID == "" {
 		errs = append(errs, errors.New("--subject: write type:id, such as team_member:mark"))
@@ -48,8 +48,8 @@ func (q *questionFlags) request() (*authz.Request, error) {
 	return r, errors.Join(append(errs, q.rest(r))...)
 }
 
-// entity reads type:id. A type alone has no id.
-func entity(text string) authz.Entity {
+// parseEntity reads type:id. A type alone has no id.
+func parseEntity(text string) authz.Entity {
 	typ, id, _ := strings.Cut(text, ":")
 	return authz.Entity{Type: typ, ID: id}
 }
@@ -114,7 +114,7 @@ func openHere(ctx context.Context, a *app, rules *policySource, facts *factsSour
 	if err != nil {
 		return nil, err
 	}
-	store, _, err := facts.open(ctx, embedded)
+	store, _, err := facts.openStore(ctx, embedded)
 	if err != nil {
 		return nil, a.aboutSetting(err)
 	}

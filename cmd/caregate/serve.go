@@ -148,11 +148,11 @@ func (s *serving) run(ctx context.Context) error {
 	if reason := snapshot.General(); reason != nil {
 		log.Warn("the policy is evaluated by the general evaluator, more slowly", "reason", reason.Error())
 	}
-	read, records, err := s.facts.open(ctx, embedded)
+	read, records, err := s.facts.openStore(ctx, embedded)
 	if err != nil {
 		return s.app.aboutSetting(err)
 	}
-	store, err := s.cache.over(read, log)
+	store, err := s.cache.cacheOn(read, log)
 	if err != nil {
 		return errors.Join(err, read.Close())
 	}
@@ -205,7 +205,7 @@ func (s *serving) serve(
 	ready *httpapi.Readiness, example bool,
 ) error {
 	log := s.app.log
-	tables, err := s.tables.open(example, snapshot.Catalogue())
+	tables, err := s.tables.loadTables(example, snapshot.Catalogue())
 	if err != nil {
 		return err
 	}
@@ -278,7 +278,7 @@ func (s *serving) api(
 	if err != nil {
 		return nil, nil, fmt.Errorf("--admin-tokens: %w", err)
 	}
-	signed, err := s.jwt.open(ctx, log)
+	signed, err := s.jwt.openVerifier(ctx, log)
 	if err != nil {
 		return nil, nil, err
 	}

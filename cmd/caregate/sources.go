@@ -31,8 +31,8 @@ func (s *policySource) flags(cmd *cobra.Command) {
 	must(cmd.MarkFlagDirname("data"))
 }
 
-// read reads the policy without compiling it.
-func (s *policySource) read() (*policy.Source, error) {
+// readSource reads the policy without compiling it.
+func (s *policySource) readSource() (*policy.Source, error) {
 	rego, err := folder("--policies", s.policies, policies.Files)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *policySource) read() (*policy.Source, error) {
 
 // load reads and compiles the policy.
 func (s *policySource) load(ctx context.Context) (*policy.Snapshot, error) {
-	source, err := s.read()
+	source, err := s.readSource()
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +121,9 @@ func (s *factsSource) embedded(a *app) (bool, error) {
 	return s.redis.url == "", s.redis.unused()
 }
 
-// open opens the store, and fills an embedded one. records says with how many
+// openStore opens the store, and fills an embedded one. records says with how many
 // records it was filled.
-func (s *factsSource) open(ctx context.Context, embedded bool) (d *directory.Directory, records int, err error) {
+func (s *factsSource) openStore(ctx context.Context, embedded bool) (d *directory.Directory, records int, err error) {
 	config := s.redis.config()
 	config.FactsTimeout, config.ChangesKept, config.ChangesBytes = s.timeout, s.changesKept, s.changesBytes
 	if !embedded {

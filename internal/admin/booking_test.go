@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func TestB3PatientsBookForThemselves(t *testing.T) {
@@ -34,7 +35,7 @@ func TestB4MembersBookForPatientsTheySee(t *testing.T) {
 }
 
 func TestB5ABookingGivesSightOfThatPatientAlone(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.allow(client("p-5"), book("b", "p-5", "priya"))
 	p := c.get(key(authz.KindPatient, "p-5"))
 	if !slices.Contains(p.Sources["priya"], "booking:b") || slices.Contains(p.CareTeam, "priya") {
@@ -53,11 +54,11 @@ func TestB5ABookingGivesSightOfThatPatientAlone(t *testing.T) {
 }
 
 func TestB6ABookingIsCancelledAfterItsAssignmentEnded(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	noProvider := false
 	for name, change := range map[string][]admin.Edit{
 		"the assignment ended":  edits(unlink(admin.Booking, "mark", "diabetes")),
-		"no provider any more":  edits(unlink(admin.Booking, "mark", "diabetes"), set(authz.KindTeamMember, "mark", admin.Fields{IsProvider: &noProvider})),
+		"no provider any more":  edits(unlink(admin.Booking, "mark", "diabetes"), set(authz.KindTeamMember, "mark", admin.Fields{"provider": noProvider})),
 		"the patient was moved": edits(move("p-1", "cardiology")),
 	} {
 		for _, actor := range []admin.Actor{member("ruth"), client("p-1")} {

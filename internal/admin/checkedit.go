@@ -79,7 +79,7 @@ func (e *Edit) Check() *authz.Error {
 		if err := checkKey("key", e.Key); err != nil {
 			return err
 		}
-		return e.checkFields()
+		return e.Fields.checkSet(e.Key.Kind)
 	case Link, Unlink:
 		if !e.Relation.IsLinked() {
 			return bad("relation", "is none that can be made or ended; write group, access, booking or care_team")
@@ -125,21 +125,4 @@ func (e *Edit) checkRecord() *authz.Error {
 	out := *err
 	out.Field = "record." + err.Field
 	return &out
-}
-
-// checkFields checks that the fields are such as the kind has, with values that it
-// can have.
-func (e *Edit) checkFields() *authz.Error {
-	patch := &Patch{Fields: e.Fields}
-	values := patch.Over(&Record{})
-	for _, name := range patch.Given() {
-		f := model.FieldOf(e.Key.Kind, name)
-		if f == nil {
-			return bad("fields."+name, "is no field of this kind of record that can be set; check the spelling or remove it")
-		}
-		if err := checkField("fields."+name, f, values); err != nil {
-			return err
-		}
-	}
-	return nil
 }

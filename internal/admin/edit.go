@@ -34,21 +34,12 @@ type Edit struct {
 	Relation Relation
 	From, To string
 
-	// patch says what of Record somebody wrote, for a Put of the rest as it was; nil for
+	// written has what of Record somebody wrote, for a Put of the rest as it was; nil for
 	// all of it. It is what they are judged by.
-	patch *Patch
+	written Fields
 
 	Cascade bool // Delete: and what refers to it, or end their reference
 	Release bool // Cancel: and give up the place on the care team
-}
-
-// Fields are single values of a record; nil leaves one as it is.
-type Fields struct {
-	Name         *string
-	Permissions  []string // role and group; nil leaves them, empty takes all away
-	Role         *string  // "" takes it away
-	IsProvider   *bool    // false is refused while there are Booking assignments (B1)
-	PatientGroup *string  // a move (V5)
 }
 
 // Expectation is what an entity must be at the moment of the change: unchanged

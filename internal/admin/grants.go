@@ -63,7 +63,7 @@ func (p *permit) showPatient(ctx context.Context, field, patient string) error {
 	case err != nil:
 		return err
 	case d.Allow:
-		return at(field, notFound(authz.KindPatient))
+		return withField(field, notFound(authz.KindPatient))
 	default:
 		return refused(field, "it would show a patient whom the actor does not see (A4)"+reasonsOf(d))
 	}

@@ -5,14 +5,15 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func permissions(p ...string) admin.Fields {
-	return admin.Fields{Permissions: append([]string{}, p...)}
+	return admin.Fields{"permissions": append([]string{}, p...)}
 }
 
 func withRole(id, role string) admin.Edit {
-	return set(authz.KindTeamMember, id, admin.Fields{Role: &role})
+	return set(authz.KindTeamMember, id, admin.Fields{"role": role})
 }
 
 // ines holds settings:* and user:* and nothing else.
@@ -68,7 +69,7 @@ func TestA4AccessIsGivenByWhoHasIt(t *testing.T) {
 }
 
 func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	runRules(t, []ruleCase{
 		{"view_all sees all patients", member("elena"), edits(link(admin.CareTeam, "p-10", "noor")), "", ""},
 		{"others do not", member("ines"), edits(link(admin.CareTeam, "p-10", "noor")), "edits[0].from", "patient_not_visible"},
@@ -91,7 +92,7 @@ func TestA4PlacesOnCareTeamsAreGivenByWhoSeesThePatient(t *testing.T) {
 }
 
 func TestA4TheLastHolderStays(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := empty(t, p)
 	c.commit(group("administrators", "user:*"), put(admin.Record{Kind: authz.KindTeamMember, ID: "ines", Groups: []string{"administrators"}}))
 	_, err := c.Apply(t.Context(), organisation, member("ines"), edits(unlink(admin.MemberOfGroup, "ines", "administrators")), admin.Options{})
@@ -122,13 +123,13 @@ func TestA4TheLastHolderStays(t *testing.T) {
 }
 
 func TestA4NarrowingEverythingGrantsNothing(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(role("second", "*:*"))
 	c.allow(member("ines"), withRole("ines", ""), set(authz.KindRole, "second", permissions("tomorrow:view", "user:*")))
 }
 
 func TestWhatCannotBeJudgedIsMalformed(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	amara := member("amara")
 	for name, tc := range map[string]struct {
 		field string

@@ -6,13 +6,14 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // A5: whoever gives an id to something new that something hidden has, and then goes on with it in
 // the same change, is answered as where nothing has it: by the error of the store about the first
 // edit, or because one is denied.
 func TestA5WhatFollowsAnIDThatIsTakenAnswersAsIfItWereFree(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	records := []admin.Edit{
 		put(admin.Record{Kind: authz.KindRole, ID: "clerk", Permissions: []string{"patient:*", "settings:*", "user:*", "appointment:create"}}),
 		put(admin.Record{Kind: authz.KindPatientGroup, ID: "seen"}), put(admin.Record{Kind: authz.KindPatientGroup, ID: "other"}),
@@ -36,7 +37,7 @@ func TestA5WhatFollowsAnIDThatIsTakenAnswersAsIfItWereFree(t *testing.T) {
 	}
 	then := map[string]admin.Edit{
 		"nothing set": set(authz.KindPatient, "p", admin.Fields{}),
-		"a name":      set(authz.KindPatient, "p", admin.Fields{Name: &name}),
+		"a name":      set(authz.KindPatient, "p", admin.Fields{"name": name}),
 		"a move":      move("p", "other"),
 		"put again":   put(admin.Record{Kind: authz.KindPatient, ID: "p", PatientGroup: "seen"}),
 		"a place":     link(admin.CareTeam, "p", "doctor"),

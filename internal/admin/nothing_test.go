@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // A set that is already as it is asked for is looked at where changes are committed, not
@@ -43,7 +44,7 @@ func TestASetThatIsAsAskedForIsLookedAtWhereItIsCommitted(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := example(t, defaultPolicy(t))
+			c := example(t, orgtest.Policy(t))
 			amara := member("amara")
 			if tc.set != nil {
 				c.commit(tc.set...)

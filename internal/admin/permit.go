@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -96,7 +95,7 @@ func (p *permit) edit(ctx context.Context, field string, e *Edit) error {
 // target returns an entity that an edit is made to, and what the actor sees of it: what the
 // edits so far leave of it, nil if there is nothing. Whether it is hidden from the actor,
 // who then sees only what they wrote, is said in it.
-func (p *permit) target(ctx context.Context, field string, key authz.Key) (*entity, error) {
+func (p *permit) target(ctx context.Context, field string, key authz.Key) (*draftEntity, error) {
 	e, err := p.draft.target(field, key)
 	if err != nil || e.judged {
 		return e, err
@@ -120,23 +119,6 @@ func (p *permit) target(ctx context.Context, field string, key authz.Key) (*enti
 	return e, nil
 }
 
-// dutiesOf returns the duties of making, changing and deleting an entity of a kind, but for
-// a booking.
-func dutiesOf(kind authz.Kind) (create, update, remove authz.Duty) {
-	switch kind {
-	case authz.KindRole:
-		return authz.CreateRole, authz.UpdateRole, authz.DeleteRole
-	case authz.KindGroup:
-		return authz.CreateGroup, authz.UpdateGroup, authz.DeleteGroup
-	case authz.KindTeamMember:
-		return authz.CreateTeamMember, authz.UpdateTeamMember, authz.DeleteTeamMember
-	case authz.KindPatientGroup:
-		return authz.UpdatePatientGroup, authz.UpdatePatientGroup, authz.UpdatePatientGroup
-	default:
-		return authz.CreatePatient, authz.UpdatePatient, authz.DeletePatient
-	}
-}
-
 // creates reports that the actor may not make an entity, which is not there as far as they
 // see.
 func (p *permit) creates(ctx context.Context, field string, key authz.Key) error {
@@ -152,7 +134,7 @@ func (p *permit) creates(ctx context.Context, field string, key authz.Key) error
 // there reports an entity that the actor does not see as one that does not exist; that one
 // which they would see does not is for the store to say. The policy has allowed what is to be
 // done: if that was asked of the facts about a patient, who is then there, they may know.
-func (p *permit) there(ctx context.Context, field string, key authz.Key, e *entity) error {
+func (p *permit) there(ctx context.Context, field string, key authz.Key, e *draftEntity) error {
 	if e.now != nil {
 		return nil
 	}
@@ -164,7 +146,7 @@ func (p *permit) there(ctx context.Context, field string, key authz.Key, e *enti
 			return err
 		}
 	}
-	return at(field, notFound(key.Kind))
+	return withField(field, notFound(key.Kind))
 }
 
 // refers reports something that a record is to refer to, and that the actor does not see, as
@@ -215,7 +197,7 @@ func (p *permit) refersTo(ctx context.Context, w *whole) error {
 // takes notes that an id is that of something which the actor does not see, where they
 // wanted it for something new. It cannot be made, and this much they are told. Further
 // edits are judged as if it could: what is hidden is not there.
-func (p *permit) takes(field string, e *entity) {
+func (p *permit) takes(field string, e *draftEntity) {
 	e.stored, e.hidden, e.taken = nil, false, true
 	if p.taken == nil {
 		p.taken = authz.Errorf(authz.Conflict, field, "is an id that cannot be given to something new; choose another one")
@@ -229,13 +211,14 @@ type whole struct {
 	// hidden: was has only what the actor wrote themself, for they do not see the rest, or
 	// there is nothing.
 	hidden bool
-	// fields says which fields were written, nil for all of them.
-	fields *Patch
+	// written has the fields that were written, nil for all of them.
+	written Fields
 }
 
 // writes reports whether a field was written.
 func (w *whole) writes(name string) bool {
-	return w.fields == nil || slices.Contains(w.fields.Given(), name)
+	_, written := w.written[name]
+	return written || w.written == nil
 }
 
 func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
@@ -253,13 +236,13 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
-	w := &whole{field: field + ".record", was: e.now, now: r, hidden: e.hidden, fields: edit.patch}
-	update := e.now != nil || edit.patch != nil
+	w := &whole{field: field + ".record", was: e.now, now: r, hidden: e.hidden, written: edit.written}
+	update := e.now != nil || edit.written != nil
 	if e.now == nil {
 		w.was, w.hidden = &Record{Kind: r.Kind, ID: r.ID}, true
 	}
-	if edit.patch != nil {
-		w.now = edit.patch.Over(w.was)
+	if edit.written != nil {
+		w.now = edit.written.Applied(w.was)
 	}
 	if r.Kind == authz.KindPatient && e.isNew() { // who was not there before this change is still being registered
 		update = false
@@ -286,12 +269,8 @@ func (p *permit) put(ctx context.Context, field string, edit *Edit) error {
 
 // updates judges a record that is changed.
 func (p *permit) updates(ctx context.Context, field string, w *whole) error {
-	_, update, _ := dutiesOf(w.now.Kind)
-	for _, part := range w.parts() {
-		if !part.changed {
-			continue
-		}
-		if err := p.permits(ctx, field, question{duty: cmp.Or(part.duty, update), id: w.now.ID}); err != nil {
+	for _, duty := range w.duties() {
+		if err := p.permits(ctx, field, question{duty: duty, id: w.now.ID}); err != nil {
 			return err
 		}
 	}
@@ -301,37 +280,26 @@ func (p *permit) updates(ctx context.Context, field string, w *whole) error {
 	return p.gives(ctx, w)
 }
 
-// part is a part of a record that has a duty of its own.
-type part struct {
-	duty    authz.Duty // "" for that of the record
-	changed bool
-}
-
-// parts returns what a record consists of, and what of it may change. Where nothing does
-// it is the record. Of a hidden one everything may that is written.
-func (w *whole) parts() []part {
-	var own, access, booking, team bool
+// duties returns what a change of the record takes, that of the record itself first. Where
+// nothing changes that is all. Of a hidden one everything may change that is written.
+func (w *whole) duties() []authz.Duty {
+	_, own, _ := dutiesOf(w.now.Kind)
+	var further []authz.Duty
+	changes := false
 	for _, f := range model.Fields(w.now.Kind) {
-		changes := w.writes(f.Name) && (w.hidden || !f.Same(w.was, w.now))
-		switch f.Relation {
-		case Access:
-			access = changes
-		case Booking:
-			booking = changes
-		case CareTeam:
-			team = changes
-		default:
-			own = own || changes
+		if !w.writes(f.Name) || !w.hidden && f.Same(w.was, w.now) {
+			continue
+		}
+		if _, duty := relationDuties(f.Relation); f.Relation.IsLinked() && duty != own {
+			further = append(further, duty)
+		} else {
+			changes = true
 		}
 	}
-	switch w.now.Kind {
-	case authz.KindTeamMember:
-		return []part{{"", own || !access && !booking}, {authz.UpdateAccess, access}, {authz.UpdateBooking, booking}}
-	case authz.KindPatient:
-		return []part{{"", own || !team}, {authz.UpdateCareTeam, team}}
-	default:
-		return []part{{"", true}}
+	if !changes && len(further) > 0 {
+		return further
 	}
+	return append([]authz.Duty{own}, further...)
 }
 
 // updatesTeam judges the manual places of a patient who is there. All of them are
@@ -345,11 +313,12 @@ func (p *permit) updatesTeam(ctx context.Context, w *whole) error {
 
 // fills judges what something new has in it.
 func (p *permit) fills(ctx context.Context, field string, w *whole) error {
-	for _, relation := range []Relation{Access, Booking, CareTeam} {
-		if relation.Field().Same(w.was, w.now) {
+	_, own, _ := dutiesOf(w.now.Kind)
+	for _, f := range model.Fields(w.now.Kind) {
+		_, duty := relationDuties(f.Relation)
+		if !f.Relation.IsLinked() || duty == own || f.Same(w.was, w.now) {
 			continue
 		}
-		duty, _ := dutyOf(relation)
 		if err := p.permits(ctx, field, question{duty: duty, id: w.now.ID}); err != nil {
 			return err
 		}

@@ -10,15 +10,15 @@ import (
 // draft is what edits make of the entities that they name, step by step, so that a
 // later edit is judged on what the earlier ones left.
 type draft struct {
-	entities map[authz.Key]*entity
+	entities map[authz.Key]*draftEntity
 	// patients of the patient groups that are deleted with a cascade, as committed, and
 	// the errors for those which have too many.
 	patients  map[string][]string
 	uncounted map[string]error
 }
 
-// entity is one of the entities that edits name.
-type entity struct {
+// draftEntity is one of the entities that edits name.
+type draftEntity struct {
 	stored  *Stored // as committed, nil for one that does not exist
 	judged  bool    // it was looked whether the actor sees it
 	hidden  bool    // it exists, and the actor does not see it
@@ -29,10 +29,10 @@ type entity struct {
 }
 
 // isNew reports whether the entity was made by the edits so far.
-func (e *entity) isNew() bool { return e.stored == nil && e.now != nil }
+func (e *draftEntity) isNew() bool { return e.stored == nil && e.now != nil }
 
 // group returns in which group a patient is, as the edits so far leave it.
-func (e *entity) group() string {
+func (e *draftEntity) group() string {
 	switch {
 	case e.deleted:
 		return ""
@@ -47,13 +47,13 @@ func (e *entity) group() string {
 
 // draft reads the entities that edits name and everything that the edits are judged by, in one
 // reading where no record names what else that is, and remembers all of it.
-func (s *Service) draft(ctx context.Context, organisation string, actor Actor, edits []Edit, l *looked) (*draft, *judge, error) {
-	d := &draft{entities: map[authz.Key]*entity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
+func (s *Service) draft(ctx context.Context, organisation string, actor Actor, edits []Edit, l *basis) (*draft, *judge, error) {
+	d := &draft{entities: map[authz.Key]*draftEntity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
 	keys := make([]authz.Key, 0, len(edits))
 	for i := range edits {
 		key := edits[i].target()
 		if d.entities[key] == nil {
-			d.entities[key] = new(entity)
+			d.entities[key] = new(draftEntity)
 			keys = append(keys, key)
 		}
 		if edits[i].Op == Delete && edits[i].Cascade && key.Kind == authz.KindPatientGroup {
@@ -67,15 +67,15 @@ func (s *Service) draft(ctx context.Context, organisation string, actor Actor, e
 		return nil, nil, err
 	}
 	for i, key := range keys {
-		l.at(key, sinceOf(records[i]))
+		l.expect(key, sinceOf(records[i]))
 		d.entities[key].stored = records[i]
 	}
-	l.consultation(j.read)
+	l.expectConsultation(j.read)
 	if all := d.keys(edits); !j.hasRead(all) { // the patient and the provider of a booking that is there
 		if j, err = s.judge(ctx, organisation, actor, append(all, l.keys()...)); err != nil {
 			return nil, nil, err
 		}
-		l.consultation(j.read)
+		l.expectConsultation(j.read)
 	}
 	return d, j, nil
 }
@@ -83,40 +83,36 @@ func (s *Service) draft(ctx context.Context, organisation string, actor Actor, e
 // keys returns everything that edits may be judged by.
 func (d *draft) keys(edits []Edit) []authz.Key {
 	var out []authz.Key
-	add := func(kind authz.Kind, ids ...string) {
-		for _, id := range ids {
-			if id != "" {
-				out = append(out, authz.Key{Kind: kind, ID: id})
+	// Those by which a record grants permissions, and whom a booking is about.
+	refers := func(r *Record) {
+		for _, key := range r.References() {
+			if key.Kind == authz.KindRole || key.Kind == authz.KindGroup || r.Kind == authz.KindBooking {
+				out = append(out, key)
 			}
 		}
-	}
-	about := func(r *Record) {
-		out = slices.AppendSeq(out, authz.Sources(r.Role, r.Groups))
-		add(authz.KindPatient, r.Patient)
-		add(authz.KindTeamMember, r.Provider)
 	}
 	for key, e := range d.entities {
 		if key.Kind != authz.KindBooking {
 			out = append(out, key)
 		}
 		if e.stored != nil {
-			about(&e.stored.Record)
+			refers(&e.stored.Record)
 		}
 	}
 	for i := range edits {
 		e := &edits[i]
 		if e.Record != nil {
-			about(e.Record)
+			refers(e.Record)
 		}
-		if e.Fields.Role != nil {
-			add(authz.KindRole, *e.Fields.Role)
-		}
+		refers(e.Fields.Applied(&Record{Kind: e.Key.Kind}))
 		if e.Relation == MemberOfGroup {
-			add(authz.KindGroup, e.To)
+			out = append(out, authz.Key{Kind: authz.KindGroup, ID: e.To})
 		}
 	}
 	for _, ids := range d.patients {
-		add(authz.KindPatient, ids...)
+		for _, id := range ids {
+			out = append(out, authz.Key{Kind: authz.KindPatient, ID: id})
+		}
 	}
 	slices.SortFunc(out, compareKeys)
 	return slices.Compact(out)
@@ -138,7 +134,7 @@ func (e *Edit) target() authz.Key {
 
 // readPatients reads which patients a group has. The change then holds only as
 // long as nothing at all changes: nobody may slip into a group that is deleted.
-func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *looked) error {
+func (s *Service) readPatients(ctx context.Context, organisation, group string, d *draft, l *basis) error {
 	ids, revision, err := s.related(ctx, organisation, PatientGroupOf, group, MaxEdits)
 	if authz.KindOf(err) == authz.TooLarge {
 		d.uncounted[group] = err
@@ -148,12 +144,12 @@ func (s *Service) readPatients(ctx context.Context, organisation, group string, 
 		return err
 	}
 	d.patients[group] = ids
-	l.whole(revision)
+	l.expectWhole(revision)
 	return nil
 }
 
 // target returns an entity that an edit is made to.
-func (d *draft) target(field string, key authz.Key) (*entity, error) {
+func (d *draft) target(field string, key authz.Key) (*draftEntity, error) {
 	e := d.entities[key]
 	if e == nil {
 		return nil, bad(field, "names nothing that an edit of this kind can be made to")
@@ -173,7 +169,7 @@ func (d *draft) altered(key authz.Key) bool {
 func (d *draft) delete(key authz.Key) {
 	e := d.entities[key]
 	if e == nil {
-		e = new(entity)
+		e = new(draftEntity)
 		d.entities[key] = e
 	}
 	e.now, e.deleted = nil, true

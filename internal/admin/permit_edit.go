@@ -28,11 +28,11 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
-	w := &whole{field: field + ".fields", was: e.now, hidden: e.hidden || e.now == nil, fields: &Patch{Fields: edit.Fields}}
+	w := &whole{field: field + ".fields", was: e.now, hidden: e.hidden || e.now == nil, written: edit.Fields}
 	if e.now == nil { // hidden, or nothing to be set, as the store will say
 		w.was = &Record{Kind: edit.Key.Kind, ID: edit.Key.ID}
 	}
-	w.now = w.fields.Over(w.was)
+	w.now = edit.Fields.Applied(w.was)
 	if err := p.there(ctx, field+".key", edit.Key, e); err != nil {
 		return err
 	}
@@ -48,29 +48,12 @@ func (p *permit) set(ctx context.Context, field string, edit *Edit) error {
 	return nil
 }
 
-// dutyOf returns the duty of making and ending a relation.
-func dutyOf(r Relation) (authz.Duty, bool) {
-	switch r {
-	case MemberOfGroup:
-		return authz.UpdateTeamMember, true
-	case Access:
-		return authz.UpdateAccess, true
-	case Booking:
-		return authz.UpdateBooking, true
-	case CareTeam:
-		return authz.UpdateCareTeam, true
-	default:
-		return "", false
-	}
-}
-
 func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	kind, _ := edit.Relation.Ends()
 	if kind == "" {
 		return bad(field+".relation", "is no relation; write group, access, booking or care_team")
 	}
-	duty, ok := dutyOf(edit.Relation)
-	if !ok {
+	if !edit.Relation.IsLinked() {
 		return bad(field+".relation", "is not changed by link and unlink; change it with the record of the one it is about")
 	}
 	key := authz.Key{Kind: kind, ID: edit.From}
@@ -78,6 +61,7 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	if err != nil {
 		return err
 	}
+	_, duty := relationDuties(edit.Relation)
 	if err := p.permits(ctx, field, question{duty: duty, id: edit.From}); err != nil {
 		return err
 	}
@@ -89,13 +73,13 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 	list := edit.Relation.Field().List(&r)
 	isNew := edit.Op == Link && !slices.Contains(*list, edit.To)
 	if edit.Op == Link {
-		*list = with(*list, edit.To)
+		*list = withItem(*list, edit.To)
 	} else {
-		*list = without(*list, edit.To)
+		*list = withoutItem(*list, edit.To)
 	}
 	if edit.Relation == CareTeam && e.now == nil { // a patient whom the actor does not see
 		if edit.Op == Unlink {
-			return at(field+".from", notFound(kind))
+			return withField(field+".from", notFound(kind))
 		}
 		return p.showPatient(ctx, field+".from", edit.From)
 	}
@@ -114,7 +98,7 @@ func (p *permit) link(ctx context.Context, field string, edit *Edit) error {
 }
 
 // joins judges an edge that is not there yet.
-func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *entity, was, now *Record) error {
+func (p *permit) joins(ctx context.Context, field string, edit *Edit, e *draftEntity, was, now *Record) error {
 	_, to := edit.Relation.Ends()
 	if err := p.refers(ctx, field+".to", to, edit.To); err != nil {
 		return err
@@ -146,9 +130,6 @@ func (p *permit) remove(ctx context.Context, field string, edit *Edit) error {
 		return bad(field+".key", "is made by an earlier edit of this change; leave both out")
 	}
 	_, _, duty := dutiesOf(edit.Key.Kind)
-	if edit.Key.Kind == authz.KindBooking {
-		duty = authz.DeleteBooking
-	}
 	if err := p.permits(ctx, field, question{duty: duty, id: edit.Key.ID}); err != nil {
 		return err
 	}
@@ -240,7 +221,7 @@ func (p *permit) cancel(ctx context.Context, field string, key authz.Key) error 
 		return err
 	}
 	if e.now == nil { // not there, or hidden
-		return at(field+".key", notFound(key.Kind))
+		return withField(field+".key", notFound(key.Kind))
 	}
 	may, err := p.mayCancel(ctx, e.now)
 	if err == nil && !may {

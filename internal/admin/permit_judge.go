@@ -168,7 +168,7 @@ func (j *judge) denied(ctx context.Context, field string, q question) error {
 	case err != nil:
 		return err
 	case madeUp && d.Allow:
-		return at(field, notFound(authz.KindPatient))
+		return withField(field, notFound(authz.KindPatient))
 	default:
 		return j.because(field, q, d)
 	}
@@ -237,8 +237,10 @@ func notFound(kind authz.Kind) error {
 		strings.ReplaceAll(string(kind), "_", " "))
 }
 
-// at returns err about a field.
-func at(field string, err error) error { return renamed(err, func(string) string { return field }) }
+// withField returns err about a field.
+func withField(field string, err error) error {
+	return renamed(err, func(string) string { return field })
+}
 
 func unknownOrganisation() error {
 	return authz.Errorf(authz.NotFound, "organisation", "is not an organisation that has facts; check its name, or import its facts")

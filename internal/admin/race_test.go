@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // interfering is a store in which somebody else is quicker: before runs after the
@@ -26,7 +27,7 @@ func (s *interfering) Commit(ctx context.Context, organisation string, change ad
 // What the decision was made from is taken away between the decision and the commit:
 // nothing is written.
 func TestADecisionHoldsAtTheCommit(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	for name, tc := range map[string]struct {
 		actor  admin.Actor
 		edits  []admin.Edit
@@ -83,12 +84,12 @@ func TestADecisionHoldsAtTheCommit(t *testing.T) {
 }
 
 func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	name := "x"
 	store := &interfering{Store: c.store, before: func(commit int) {
 		if commit < 4 {
 			name += "x"
-			c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+			c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 		}
 	}}
 	if _, err := c.over(store).Apply(t.Context(), organisation, member("ines"), edits(staff("new")), admin.Options{}); err != nil || store.commits != 4 {
@@ -97,7 +98,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 
 	store.commits, store.before = 0, func(int) {
 		name += "x"
-		c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+		c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 	}
 	_, err := c.over(store).Apply(t.Context(), organisation, member("ines"), edits(staff("newer")), admin.Options{})
 	c.refused(err, authz.Conflict, "", "too often")
@@ -109,7 +110,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 	defer cancel()
 	store.before = func(int) {
 		name += "x"
-		c.commit(set(authz.KindGroup, "administrators", admin.Fields{Name: &name}))
+		c.commit(set(authz.KindGroup, "administrators", admin.Fields{"name": name}))
 		cancel()
 	}
 	_, err = c.over(store).Apply(ctx, organisation, member("ines"), edits(staff("newer")), admin.Options{})
@@ -130,7 +131,7 @@ func TestAChangeIsDecidedAgainAndNotForEver(t *testing.T) {
 // Two who change the same set at once both get what they asked for, one after the
 // other: nobody is left over from the set before.
 func TestASetIsReplacedAsAWhole(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	store := &interfering{Store: c.store, before: func(commit int) {
 		if commit == 1 {
 			c.commit(link(admin.Access, "li", "diabetes"))
@@ -179,7 +180,7 @@ func (s *turning) List(ctx context.Context, organisation string, kind authz.Kind
 // The new enemy: Access is taken away, then a patient comes into the group. Nobody
 // who reads between the two is shown what came after.
 func TestWhatIsReadIsDecidedAtItsRevision(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	steps := 0
 	store := &turning{Store: c.store, after: func() {
 		switch steps++; steps {
@@ -207,7 +208,7 @@ func TestWhatIsReadIsDecidedAtItsRevision(t *testing.T) {
 		t.Fatal(page.Records, err, steps)
 	}
 	again()
-	c.commit(set(authz.KindTeamMember, "noor", admin.Fields{IsProvider: new(true)}), link(admin.Booking, "noor", "maternity"), book("b-7", "p-7", "noor"))
+	c.commit(set(authz.KindTeamMember, "noor", admin.Fields{"provider": true}), link(admin.Booking, "noor", "maternity"), book("b-7", "p-7", "noor"))
 	if err := get(key(authz.KindBooking, "b-7")); authz.KindOf(err) != authz.NotFound || steps < 3 {
 		t.Fatal(err, steps)
 	}

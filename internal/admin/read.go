@@ -58,7 +58,7 @@ func (s *Service) Get(
 	if !model.Has(key.Kind) {
 		return nil, revision, UnknownKind("kind", key.Kind)
 	}
-	err = again(ctx, func() error {
+	err = retryMoved(ctx, func() error {
 		stored, revision, err = s.view(ctx, organisation, actor, key)
 		return err
 	})

@@ -36,8 +36,8 @@ func (s *Service) List(
 		}
 		return page, nil
 	}
-	f := &filter{service: s, organisation: organisation, actor: actor, limit: limit}
-	err := f.run(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
+	f := &pageFilter{service: s, organisation: organisation, actor: actor, limit: limit}
+	err := f.fill(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
 		return s.store.List(ctx, organisation, kind, after, limit)
 	})
 	return f.page, err
@@ -64,7 +64,8 @@ func (s *Service) Related(
 		return s.store.Related(ctx, organisation, relation, to, after, limit)
 	}
 	if !isHidden(kind) {
-		if err := s.mayAsk(ctx, organisation, actor, membersOf(relation, to)); err != nil {
+		view, _ := relationDuties(relation)
+		if err := s.mayAsk(ctx, organisation, actor, question{duty: view, id: to}); err != nil {
 			return RelatedPage{}, err
 		}
 	}
@@ -73,8 +74,8 @@ func (s *Service) Related(
 			return RelatedPage{}, err
 		}
 	}
-	f := &filter{service: s, organisation: organisation, actor: actor, limit: limit}
-	err := f.run(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
+	f := &pageFilter{service: s, organisation: organisation, actor: actor, limit: limit}
+	err := f.fill(ctx, after, func(ctx context.Context, after string, limit int) (Page, error) {
 		return s.relatedRecords(ctx, organisation, relation, to, after, limit)
 	})
 	if authz.KindOf(err) == authz.NotFound {
@@ -112,20 +113,6 @@ func (s *Service) unrelated(ctx context.Context, organisation string, actor Acto
 	return nil
 }
 
-// membersOf returns what is asked for the team members of a relation.
-func membersOf(relation Relation, to string) question {
-	switch relation {
-	case Access:
-		return question{duty: authz.ViewAccess, id: to}
-	case Booking:
-		return question{duty: authz.ViewBookingSetting, id: to}
-	case RoleOf:
-		return question{duty: authz.ViewRole, id: to}
-	default:
-		return question{duty: authz.ViewGroup, id: to}
-	}
-}
-
 // mayAsk reports a question that the policy denies as an error.
 func (s *Service) mayAsk(ctx context.Context, organisation string, actor Actor, q question) error {
 	j, err := s.judge(ctx, organisation, actor, nil)
@@ -161,8 +148,8 @@ func (s *Service) relatedRecords(
 	return Page{Records: records, More: ids.More, Revision: ids.Revision}, nil
 }
 
-// filter makes a page of the records that a member may view.
-type filter struct {
+// pageFilter makes a page of the records that a member may view.
+type pageFilter struct {
 	service      *Service
 	organisation string
 	actor        Actor
@@ -170,10 +157,10 @@ type filter struct {
 	page         Page
 }
 
-// run reads records from read, chunk by chunk, until the page is full, the records
+// fill reads records from read, chunk by chunk, until the page is full, the records
 // are at an end, or enough was looked at. All of them are decided on at one revision:
 // a page ends where the facts changed.
-func (f *filter) run(ctx context.Context, after string, read func(context.Context, string, int) (Page, error)) error {
+func (f *pageFilter) fill(ctx context.Context, after string, read func(context.Context, string, int) (Page, error)) error {
 	ctx, end, err := authz.LongWork(ctx)
 	if err != nil {
 		return err
@@ -183,7 +170,7 @@ func (f *filter) run(ctx context.Context, after string, read func(context.Contex
 		authz.GiveWay(ctx)
 		var chunk Page
 		var visible []bool
-		err := again(ctx, func() (err error) {
+		err := retryMoved(ctx, func() (err error) {
 			if chunk, err = read(ctx, after, scanChunk); err == nil {
 				visible, err = f.service.visible(ctx, f.organisation, f.actor, chunk.Revision, chunk.Records)
 			}

@@ -8,10 +8,11 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func TestWhoMayReadARecord(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	for _, tc := range []struct {
 		actor admin.Actor
 		key   authz.Key
@@ -92,7 +93,7 @@ func (c *clinic) related(actor admin.Actor, relation admin.Relation, to string, 
 }
 
 func TestV8AListHoldsWhatACheckAllows(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	for _, tc := range []struct {
 		actor string
 		want  []string
@@ -131,7 +132,7 @@ func TestV8AListHoldsWhatACheckAllows(t *testing.T) {
 }
 
 func TestV8RelatedIDsAreFilteredLikewise(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	for _, tc := range []struct {
 		actor    string
 		relation admin.Relation
@@ -176,7 +177,7 @@ func TestV8RelatedIDsAreFilteredLikewise(t *testing.T) {
 
 // A list of which the actor sees next to nothing ends its pages early.
 func TestAPageIsBoundedWork(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	var batch []admin.Edit
 	for i := range 6000 {
 		group := "maternity"
@@ -202,7 +203,7 @@ func TestAPageIsBoundedWork(t *testing.T) {
 }
 
 func TestHistoryIsForWhoMayReadEverything(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	done := c.commit(staff("new"))
 	for actor, want := range map[string]bool{"amara": true, "elena": true, "ines": false, "mark": false, "tomas": false} {
 		history, err := c.History(t.Context(), organisation, member(actor), admin.Place{}, 10)

@@ -47,7 +47,7 @@ func (s *Service) Replace(
 	if len(ids) > maxSet {
 		return Committed{}, tooLarge("ids", "are more than %d; link and unlink single ones", maxSet)
 	}
-	return s.change(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
+	return s.decideAndCommit(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
 		return s.replacement(ctx, organisation, actor, relation, to, ids, ifMatch)
 	})
 }
@@ -57,10 +57,10 @@ func floorOf(relation Relation) (question, error) {
 	if relation == RoleOf {
 		relation = MemberOfGroup // both change members
 	}
-	duty, ok := dutyOf(relation)
-	if !ok {
+	if !relation.IsLinked() {
 		return question{}, bad("relation", "is not one that is replaced as a set; change the records, one by one")
 	}
+	_, duty := relationDuties(relation)
 	return question{duty: duty}, nil
 }
 
@@ -79,8 +79,8 @@ func (s *Service) replacement(
 	if err != nil {
 		return nil, err
 	}
-	p.looked.at(key, sinceOf(records[0]))
-	sees, err := s.seenOf(ctx, organisation, actor, kind, []string{to}, &p.looked)
+	p.basis.expect(key, sinceOf(records[0]))
+	sees, err := s.seenOf(ctx, organisation, actor, kind, []string{to}, &p.basis)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func (s *Service) replacement(
 	if err != nil {
 		return nil, err
 	}
-	p.looked.whole(revision)
+	p.basis.expectWhole(revision)
 	var listed []string
 	if relation == CareTeam {
-		listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.looked)
+		listed, current, err = s.manualPlaces(ctx, organisation, actor, to, current, &p.basis)
 	} else {
-		listed, err = s.seenOf(ctx, organisation, actor, authz.KindTeamMember, current, &p.looked)
+		listed, err = s.seenOf(ctx, organisation, actor, authz.KindTeamMember, current, &p.basis)
 		current = listed
 	}
 	if err != nil {
@@ -133,7 +133,7 @@ func edge(relation Relation, from, to string, holds bool) Edit {
 		if holds {
 			role = to
 		}
-		return Edit{Op: Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: Fields{Role: &role}}
+		return Edit{Op: Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: Fields{"role": role}}
 	}
 	op := Unlink
 	if holds {
@@ -156,7 +156,7 @@ func idField(field string, joining, ids []string) string {
 
 // seenOf returns which entities of a kind the actor sees.
 func (s *Service) seenOf(
-	ctx context.Context, organisation string, actor Actor, kind authz.Kind, ids []string, l *looked,
+	ctx context.Context, organisation string, actor Actor, kind authz.Kind, ids []string, l *basis,
 ) (seen []string, err error) {
 	keys := make([]authz.Key, len(ids))
 	for i, id := range ids {
@@ -166,7 +166,7 @@ func (s *Service) seenOf(
 	if err != nil {
 		return nil, err
 	}
-	l.consultation(j.read)
+	l.expectConsultation(j.read)
 	for _, key := range keys {
 		sees, err := j.sees(ctx, key)
 		if err != nil {
@@ -182,7 +182,7 @@ func (s *Service) seenOf(
 // manualPlaces returns which patients of a member the actor sees, and on whose care
 // team of those the member has a manual place.
 func (s *Service) manualPlaces(
-	ctx context.Context, organisation string, actor Actor, member string, patients []string, l *looked,
+	ctx context.Context, organisation string, actor Actor, member string, patients []string, l *basis,
 ) (listed, manual []string, err error) {
 	for chunk := range slices.Chunk(patients, MaxEdits) {
 		keys := make([]authz.Key, len(chunk))
@@ -193,12 +193,12 @@ func (s *Service) manualPlaces(
 		if err != nil {
 			return nil, nil, err
 		}
-		l.whole(revision)
+		l.expectWhole(revision)
 		j, err := s.judge(ctx, organisation, actor, keys)
 		if err != nil {
 			return nil, nil, err
 		}
-		l.whole(j.read.Facts.Revision)
+		l.expectWhole(j.read.Facts.Revision)
 		for i, r := range records {
 			sees, err := j.sees(ctx, keys[i])
 			if err != nil {

@@ -7,56 +7,57 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	ctx, mark := t.Context(), key(authz.KindTeamMember, "mark")
-	change := func(actor string, k authz.Key, p admin.Patch, o admin.Options) (admin.Committed, error) {
+	change := func(actor string, k authz.Key, p admin.Fields, o admin.Options) (admin.Committed, error) {
 		return c.Change(ctx, organisation, member(actor), k, p, o)
 	}
 	name, none, some := "Mark", []string{}, []string{"clinicians", "reporting"}
-	if _, err := change("ines", mark, admin.Patch{Fields: admin.Fields{Name: &name}, Access: &none}, admin.Options{}); err != nil {
+	if _, err := change("ines", mark, admin.Fields{"name": name, "access": none}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	m := c.get(mark)
 	if m.Name != name || len(m.Access) != 0 || m.Role != "practitioner" || len(m.Groups) != 2 || len(m.Booking) != 1 {
 		t.Fatal(m)
 	}
-	_, err := change("ines", mark, admin.Patch{Groups: &some}, admin.Options{})
+	_, err := change("ines", mark, admin.Fields{"groups": some}, admin.Options{})
 	c.refused(err, authz.Forbidden, "", "report:create, report:view")
 	unknown := []string{"clinicians", "nothing"}
-	_, err = change("ines", mark, admin.Patch{Groups: &unknown}, admin.Options{})
+	_, err = change("ines", mark, admin.Fields{"groups": unknown}, admin.Options{})
 	c.refused(err, authz.Malformed, "groups[1]", "")
-	_, err = change("ines", mark, admin.Patch{CareTeam: &none}, admin.Options{})
+	_, err = change("ines", mark, admin.Fields{"care_team": none}, admin.Options{})
 	c.refused(err, authz.Malformed, "care_team", "")
-	_, err = change("ines", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
+	_, err = change("ines", key(authz.KindTeamMember, "nobody"), admin.Fields{"access": none}, admin.Options{})
 	c.refused(err, authz.NotFound, "", "no such team member")
-	_, err = change("elena", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
+	_, err = change("elena", key(authz.KindTeamMember, "nobody"), admin.Fields{"access": none}, admin.Options{})
 	c.refused(err, authz.NotFound, "", "no such team member") // elena sees members, and may change their Access
-	_, err = change("mark", key(authz.KindTeamMember, "nobody"), admin.Patch{Access: &none}, admin.Options{})
+	_, err = change("mark", key(authz.KindTeamMember, "nobody"), admin.Fields{"access": none}, admin.Options{})
 	c.refused(err, authz.Forbidden, "", "settings:update")
-	_, err = change("ines", key(authz.KindBooking, "b-1"), admin.Patch{}, admin.Options{})
+	_, err = change("ines", key(authz.KindBooking, "b-1"), admin.Fields{}, admin.Options{})
 	c.refused(err, authz.Malformed, "", "")
-	_, err = change("ines", key("friend", "x"), admin.Patch{}, admin.Options{})
+	_, err = change("ines", key("friend", "x"), admin.Fields{}, admin.Options{})
 	c.refused(err, authz.Malformed, "kind", "")
 
 	// A version that is not the current one is the caller's to resolve (If-Match).
 	stale := admin.Options{IfMatch: []admin.Expectation{{Key: mark, Since: authz.Revision{Count: 1, Nonce: "x"}}}}
-	_, err = change("ines", mark, admin.Patch{Fields: admin.Fields{Name: new("other")}}, stale)
+	_, err = change("ines", mark, admin.Fields{"name": "other"}, stale)
 	c.refused(err, authz.Changed, "", "")
 	fresh := admin.Options{IfMatch: []admin.Expectation{{Key: mark, Since: m.Since}}}
-	if done, err := change("ines", mark, admin.Patch{Fields: admin.Fields{Name: new("other")}}, fresh); err != nil || !done.Changed {
+	if done, err := change("ines", mark, admin.Fields{"name": "other"}, fresh); err != nil || !done.Changed {
 		t.Fatal(done, err)
 	}
 
 	// V5, and the manual places of a patient.
 	p, team := key(authz.KindPatient, "p-3"), []string{"jordan", "elena"}
-	if _, err := change("elena", p, admin.Patch{CareTeam: &team}, admin.Options{}); err != nil {
+	if _, err := change("elena", p, admin.Fields{"care_team": team}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	c.commit(group("guides", "settings:view"), link(admin.MemberOfGroup, "mark", "guides"))
-	if _, err := change("mark", key(authz.KindPatient, "p-4"), admin.Patch{Fields: admin.Fields{PatientGroup: new("diabetes")}}, admin.Options{}); err != nil {
+	if _, err := change("mark", key(authz.KindPatient, "p-4"), admin.Fields{"patient_group": "diabetes"}, admin.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.get(p); !slices.Equal(got.CareTeam, []string{"elena", "jordan"}) || got.PatientGroup != "diabetes" {
@@ -65,7 +66,7 @@ func TestChangeLeavesWhatIsNotNamed(t *testing.T) {
 }
 
 func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	replace := func(actor string, r admin.Relation, to string, ifMatch string, ids ...string) (admin.Committed, error) {
 		return c.Replace(t.Context(), organisation, member(actor), r, to, ids, ifMatch, admin.Options{})
 	}
@@ -116,7 +117,7 @@ func TestA2ASetIsReplacedFromTheOtherSide(t *testing.T) {
 }
 
 func TestReplacingPlacesOnCareTeamsLeavesWhatTheActorDoesNotSee(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(link(admin.MemberOfGroup, "jordan", "administrators"), book("b", "p-2", "mark"))
 	jordan := member("jordan") // Access to diabetes and cardiology
 	seen := c.related(jordan, admin.CareTeam, "mark", 100)
@@ -145,7 +146,7 @@ func TestSetTag(t *testing.T) {
 
 // A thousand people are put into a new group by one request, at one revision.
 func TestManyAtOnce(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	var people, joining []admin.Edit
 	var ids []string
 	for i := range admin.MaxEdits {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 )
 
 // In the example organisation amara holds everything; ines holds settings:* and
@@ -24,7 +25,7 @@ func edits(e ...admin.Edit) []admin.Edit { return e }
 
 func runRules(t *testing.T, cases []ruleCase) {
 	t.Helper()
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c := example(t, p)
@@ -46,14 +47,14 @@ func TestA1WhoMayChangeWhat(t *testing.T) {
 	runRules(t, []ruleCase{
 		{"a role is made with user:create", member("ines"), edits(role("new", "settings:view")), "", ""},
 		{"and not without", member("elena"), edits(role("new")), "edits[0]", "user, which takes user:create: permission_missing"},
-		{"a role is renamed with user:update", member("ines"), edits(set(authz.KindRole, "nurse", admin.Fields{Name: &name})), "", ""},
-		{"and not without", member("elena"), edits(set(authz.KindRole, "nurse", admin.Fields{Name: &name})), "edits[0]", "user:update"},
+		{"a role is renamed with user:update", member("ines"), edits(set(authz.KindRole, "nurse", admin.Fields{"name": name})), "", ""},
+		{"and not without", member("elena"), edits(set(authz.KindRole, "nurse", admin.Fields{"name": name})), "edits[0]", "user:update"},
 		{"a group is deleted with user:delete", member("ines"), edits(cascade(authz.KindGroup, "stockroom")), "", ""},
 		{"and not without", member("elena"), edits(cascade(authz.KindGroup, "stockroom")), "edits[0]", "user:delete"},
 		{"a member is made with user:create", member("ines"), edits(staff("new")), "", ""},
 		{"and not without", member("mark"), edits(staff("new")), "edits[0]", "user:create"},
-		{"a member is made a provider with user:update", member("ines"), edits(set(authz.KindTeamMember, "noor", admin.Fields{IsProvider: &provider})), "", ""},
-		{"and not without", member("elena"), edits(set(authz.KindTeamMember, "noor", admin.Fields{IsProvider: &provider})), "edits[0]", "user:update"},
+		{"a member is made a provider with user:update", member("ines"), edits(set(authz.KindTeamMember, "noor", admin.Fields{"provider": provider})), "", ""},
+		{"and not without", member("elena"), edits(set(authz.KindTeamMember, "noor", admin.Fields{"provider": provider})), "edits[0]", "user:update"},
 		{"a member with places and bookings is deleted with user:delete", member("ines"), edits(cascade(authz.KindTeamMember, "mark")), "", ""},
 		{"Booking takes settings:update", member("elena"), edits(link(admin.Booking, "mark", "cardiology")), "", ""},
 		{"and nothing else does", member("jordan"), edits(link(admin.Booking, "mark", "cardiology")), "edits[0]", "settings:update"},
@@ -78,7 +79,7 @@ func TestA1WhoMayChangeWhat(t *testing.T) {
 }
 
 func TestA1APutIsJudgedByWhatItChanges(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := example(t, p)
 	noor := admin.Record{Kind: authz.KindTeamMember, ID: "noor", Name: "Noor Haddad"}
 
@@ -115,7 +116,7 @@ func TestV5AMoveTakesUpdateAndSight(t *testing.T) {
 }
 
 func TestV9AnUnknownPatientLooksLikeOneWhoIsNotSeen(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	group, team := "diabetes", []string{"mark"}
 	ask := func(id string) []error {
 		var out []error
@@ -123,7 +124,7 @@ func TestV9AnUnknownPatientLooksLikeOneWhoIsNotSeen(t *testing.T) {
 			_, err := c.Apply(t.Context(), organisation, member("mark"), edits(e), admin.Options{})
 			out = append(out, err)
 		}
-		for _, p := range []admin.Patch{{Fields: admin.Fields{PatientGroup: &group}}, {CareTeam: &team}} {
+		for _, p := range []admin.Fields{{"patient_group": group}, {"care_team": team}} {
 			_, err := c.Change(t.Context(), organisation, member("mark"), key(authz.KindPatient, id), p, admin.Options{})
 			out = append(out, err)
 		}
@@ -144,7 +145,7 @@ func TestV9AnUnknownPatientLooksLikeOneWhoIsNotSeen(t *testing.T) {
 }
 
 func TestActors(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.deny(admin.Actor{}, "", "nobody is named", staff("new"))
 	c.deny(admin.Actor{Type: "service", ID: "x"}, "", "only team members and patients act", staff("new"))
 	c.deny(member("stranger"), "", "no such team member", staff("new"))
@@ -157,7 +158,7 @@ func TestActors(t *testing.T) {
 }
 
 func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	before := c.commit(staff("other"))
 	c.allow(member("ines"), staff("new"))
 	history, err := c.store.History(t.Context(), organisation, admin.After(before.Revision), 10)
@@ -170,7 +171,7 @@ func TestA3AChangeSaysWhoMadeIt(t *testing.T) {
 }
 
 func TestDeleteWithACascade(t *testing.T) {
-	p := defaultPolicy(t)
+	p := orgtest.Policy(t)
 	c := example(t, p)
 	c.commit(link(admin.MemberOfGroup, "elena", "records-officers"), unlink(admin.Access, "elena", "maternity"))
 	// elena sees all patients and may delete them; ines may neither.
@@ -192,7 +193,7 @@ func TestDeleteWithACascade(t *testing.T) {
 }
 
 func TestWhatIsInUseIsNamedAsFarAsTheActorMaySee(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(patientGroup("vacant"))
 	inUse := func(actor, group string) *authz.Error {
 		_, err := c.Apply(t.Context(), organisation, member(actor), edits(remove(authz.KindPatientGroup, group)), admin.Options{})

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -78,16 +79,9 @@ func (s *Service) Apply(ctx context.Context, organisation string, actor Actor, e
 	if len(edits) == 0 {
 		return Committed{}, bad("edits", "is empty; a change has at least one edit")
 	}
-	return s.change(ctx, organisation, actor, o, func(context.Context) (*plan, error) {
+	return s.decideAndCommit(ctx, organisation, actor, o, func(context.Context) (*plan, error) {
 		return &plan{edits: edits}, nil
 	})
-}
-
-// Patch is what changes of a record. What is nil stays as it is.
-type Patch struct {
-	Fields
-	// A list replaces the whole set; CareTeam that of the manual places.
-	Groups, Access, Booking, CareTeam *[]string
 }
 
 // Change gives some fields of an entity new values, judged and committed as a Put
@@ -95,12 +89,16 @@ type Patch struct {
 // Errors are as for Apply, with Field named as in a record: groups[1]. An entity that
 // does not exist is NotFound for whoever may change it.
 func (s *Service) Change(
-	ctx context.Context, organisation string, actor Actor, key authz.Key, p Patch, o Options,
+	ctx context.Context, organisation string, actor Actor, key authz.Key, fields Fields, o Options,
 ) (Committed, error) {
-	if err := p.check(key); err != nil {
+	if err := fields.checkChange(key); err != nil {
 		return Committed{}, err
 	}
-	return s.change(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
+	written := maps.Clone(fields)
+	if written == nil {
+		written = Fields{} // nothing was written, and not all of the record
+	}
+	return s.decideAndCommit(ctx, organisation, actor, o, func(ctx context.Context) (*plan, error) {
 		records, _, err := s.records(ctx, organisation, []authz.Key{key})
 		if err != nil {
 			return nil, err
@@ -112,8 +110,8 @@ func (s *Service) Change(
 		} else {
 			was = &records[0].Record
 		}
-		out.edits = []Edit{{Op: Put, Record: p.Over(was), patch: &p}}
-		out.looked.at(key, sinceOf(records[0]))
+		out.edits = []Edit{{Op: Put, Record: written.Applied(was), written: written}}
+		out.basis.expect(key, sinceOf(records[0]))
 		return out, nil
 	})
 }
@@ -127,7 +125,7 @@ type plan struct {
 	checked bool       // what the caller wrote of them
 	floor   []question // allowed, whatever the edits are, even if there are none
 	// looked is what the edits were made from.
-	looked looked
+	basis basis
 	// outcome, when not nil, is what somebody who may make the edits is told in
 	// place of a commit.
 	outcome error
@@ -135,9 +133,9 @@ type plan struct {
 	rename func(field string) string
 }
 
-// change makes a plan, decides on it and commits it, again and again while the
+// decideAndCommit makes a plan, decides on it and commits it, again and again while the
 // facts change in between.
-func (s *Service) change(
+func (s *Service) decideAndCommit(
 	ctx context.Context, organisation string, actor Actor, o Options, planned func(context.Context) (*plan, error),
 ) (Committed, error) {
 	switch actor.Type {
@@ -149,7 +147,7 @@ func (s *Service) change(
 		return Committed{}, unsupported()
 	}
 	var committed Committed
-	err := again(ctx, func() error {
+	err := retryMoved(ctx, func() error {
 		p, err := planned(ctx)
 		if err == nil && len(p.edits) > 0 && !p.checked {
 			err = (&Change{Edits: p.edits}).Check()
@@ -170,11 +168,11 @@ func (s *Service) change(
 
 // attempt decides on a plan and commits it.
 func (s *Service) attempt(ctx context.Context, organisation string, actor Actor, p *plan, o Options) (Committed, error) {
-	d, j, err := s.draft(ctx, organisation, actor, p.edits, &p.looked)
+	d, j, err := s.draft(ctx, organisation, actor, p.edits, &p.basis)
 	if err != nil {
 		return Committed{}, err
 	}
-	if p.looked.moved { // what was read at different moments does not fit together
+	if p.basis.moved { // what was read at different moments does not fit together
 		return Committed{}, Moved()
 	}
 	for _, q := range p.floor {
@@ -193,7 +191,7 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 		return Committed{}, p.outcome
 	}
 	change := Change{
-		Edits: p.edits, Expect: p.looked.expectations(), ExpectRevision: p.looked.revision, AtLeast: o.AtLeast,
+		Edits: p.edits, Expect: p.basis.expectations(), ExpectRevision: p.basis.revision, AtLeast: o.AtLeast,
 		Author: Author{Actor: actor.String(), Via: "api", Request: o.Request},
 	}
 	for _, e := range o.IfMatch {
@@ -209,7 +207,7 @@ func (s *Service) attempt(ctx context.Context, organisation string, actor Actor,
 		return Committed{}, err
 	}
 	if len(p.edits) == 1 {
-		done.Before = p.looked.since[p.edits[0].target()]
+		done.Before = p.basis.since[p.edits[0].target()]
 	}
 	return done, nil
 }
@@ -228,9 +226,9 @@ func (s *Service) taken(ctx context.Context, organisation string, p *permit, cha
 	return p.taken
 }
 
-// again calls f until its error is not about facts that changed meanwhile, but not
+// retryMoved calls f until its error is not about facts that changed meanwhile, but not
 // too often, and within ctx.
-func again(ctx context.Context, f func() error) error {
+func retryMoved(ctx context.Context, f func() error) error {
 	for n := range attempts {
 		err := f()
 		if !errors.Is(err, ErrMoved) {
@@ -251,16 +249,16 @@ func tooLarge(field, format string, args ...any) error {
 	return authz.Errorf(authz.TooLarge, field, format, args...)
 }
 
-// looked is what was looked at for a decision. The zero value is nothing.
-type looked struct {
+// basis is what was looked at for a decision. The zero value is nothing.
+type basis struct {
 	since    map[authz.Key]authz.Revision // the zero revision for what does not exist
 	revision *authz.Revision              // when all of the organisation counts
 	moved    bool                         // two looks at the same saw different things
 }
 
-// at remembers an entity as it was seen. What no entity can be called does not
+// expect remembers an entity as it was seen. What no entity can be called does not
 // exist, and needs not be remembered.
-func (l *looked) at(key authz.Key, since authz.Revision) {
+func (l *basis) expect(key authz.Key, since authz.Revision) {
 	if !ValidID(key.ID) {
 		return
 	}
@@ -273,33 +271,33 @@ func (l *looked) at(key authz.Key, since authz.Revision) {
 	l.since[key] = since
 }
 
-// whole remembers that something was seen which is not the state of single
+// expectWhole remembers that something was seen which is not the state of single
 // entities: which ones there are.
-func (l *looked) whole(revision authz.Revision) {
+func (l *basis) expectWhole(revision authz.Revision) {
 	if l.revision != nil && *l.revision != revision {
 		l.moved = true
 	}
 	l.revision = &revision
 }
 
-// consultation remembers everything that the policy looked at.
-func (l *looked) consultation(c *authz.Consultation) {
+// expectConsultation remembers everything that the policy looked at.
+func (l *basis) expectConsultation(c *authz.Consultation) {
 	if l.revision != nil && *l.revision != c.Facts.Revision {
 		l.moved = true
 	}
 	for _, key := range c.Keys {
 		if !c.Facts.Get(key).Found {
-			l.at(key, authz.Revision{})
+			l.expect(key, authz.Revision{})
 		}
 	}
 	for _, fact := range c.Facts.All() {
 		if fact.Found {
-			l.at(fact.Key, fact.Since)
+			l.expect(fact.Key, fact.Since)
 		}
 	}
 }
 
-func (l *looked) keys() []authz.Key {
+func (l *basis) keys() []authz.Key {
 	keys := make([]authz.Key, 0, len(l.since))
 	for key := range l.since {
 		keys = append(keys, key)
@@ -307,7 +305,7 @@ func (l *looked) keys() []authz.Key {
 	return keys
 }
 
-func (l *looked) expectations() []Expectation {
+func (l *basis) expectations() []Expectation {
 	out := make([]Expectation, 0, len(l.since))
 	for key, since := range l.since {
 		out = append(out, Expectation{Key: key, Since: since})

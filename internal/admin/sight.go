@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // What an actor sees is the policy's answer to `view`, asked like any other question, and
@@ -26,22 +27,12 @@ func (a Actor) key() authz.Key {
 // viewOf returns what is asked for an entity to be read. What a booking is about has to be
 // known.
 func viewOf(key authz.Key, patient, provider string) (question, error) {
-	q := question{id: key.ID}
-	switch key.Kind {
-	case authz.KindRole:
-		q.duty = authz.ViewRole
-	case authz.KindGroup:
-		q.duty = authz.ViewGroup
-	case authz.KindTeamMember:
-		q.duty = authz.ViewTeamMember
-	case authz.KindPatientGroup:
-		q.duty = authz.ViewPatientGroup
-	case authz.KindPatient:
-		q.duty = authz.ViewPatient
-	case authz.KindBooking:
-		q.duty, q.patient, q.provider = authz.ViewBooking, patient, provider
-	default:
-		return q, UnknownKind("kind", key.Kind)
+	if !model.Has(key.Kind) {
+		return question{}, UnknownKind("kind", key.Kind)
+	}
+	q := question{duty: authz.DutyOf(key.Kind, "view"), id: key.ID}
+	if key.Kind == authz.KindBooking {
+		q.patient, q.provider = patient, provider
 	}
 	return q, nil
 }
@@ -175,23 +166,29 @@ func (j *judge) seesBookings(ctx context.Context, patient string) (bool, error) 
 
 // seesReferring reports whether the actor sees all that may refer to an entity.
 func (j *judge) seesReferring(ctx context.Context, key authz.Key) (bool, error) {
-	anyMember := func() (bool, error) { return j.allows(ctx, question{duty: authz.ViewTeamMember}) }
-	switch key.Kind {
-	case authz.KindRole, authz.KindGroup:
-		return anyMember()
-	case authz.KindPatientGroup:
-		if sees, err := anyMember(); err != nil || !sees {
+	for _, relation := range model.Relations() {
+		from, to := relation.Ends()
+		if to != key.Kind {
+			continue
+		}
+		of, sees, err := nobody, true, error(nil)
+		switch from {
+		case authz.KindTeamMember:
+			sees, err = j.allows(ctx, question{duty: authz.ViewTeamMember})
+		case authz.KindPatient:
+			if to == authz.KindPatientGroup {
+				of = key.ID
+			}
+			sees, err = j.seesGroup(ctx, of)
+		case authz.KindBooking:
+			if to == authz.KindPatient {
+				of = key.ID
+			}
+			sees, err = j.seesBookings(ctx, of)
+		}
+		if err != nil || !sees {
 			return false, err
 		}
-		return j.seesGroup(ctx, key.ID)
-	case authz.KindTeamMember:
-		if sees, err := j.seesGroup(ctx, nobody); err != nil || !sees {
-			return false, err
-		}
-		return j.seesBookings(ctx, nobody)
-	case authz.KindPatient:
-		return j.seesBookings(ctx, key.ID)
-	default:
-		return true, nil
 	}
+	return true, nil
 }

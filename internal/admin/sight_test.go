@@ -1,61 +1,12 @@
 package admin_test
 
 import (
-	"io/fs"
-	"strings"
 	"testing"
-	"testing/fstest"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/policy"
-	"github.com/caregate/caregate/policies"
+	"github.com/caregate/caregate/internal/orgtest"
 )
-
-// edited compiles the default policy with changes to files of it: from name to the
-// text of before and of after, "" for one that is appended.
-func edited(t testing.TB, file, before, after string) authz.Policy {
-	t.Helper()
-	files := fstest.MapFS{}
-	for _, from := range []fs.FS{policies.Files, data.Files()} {
-		err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			text, err := fs.ReadFile(from, name)
-			files[name] = &fstest.MapFile{Data: text}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	text := string(files[file].Data)
-	if before == "" {
-		text += "\n" + after
-	} else if text = strings.Replace(text, before, after, 1); text == string(files[file].Data) {
-		t.Fatalf("%s has no %q", file, before)
-	}
-	files[file] = &fstest.MapFile{Data: []byte(text)}
-	rules, names := fstest.MapFS{}, fstest.MapFS{}
-	for name, f := range files {
-		if strings.HasSuffix(name, "data.json") {
-			names[name] = f
-		} else {
-			rules[name] = f
-		}
-	}
-	source, err := policy.Read(rules, names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snapshot
-}
 
 const visibility = "authz/visibility/visibility.rego"
 
@@ -82,16 +33,16 @@ func administered(t testing.TB, p authz.Policy) *clinic {
 // A route that a policy adds is one by which an actor shows a patient, and the patients of a
 // group: what a check says, administration says.
 func TestA4SightIsWhatThePolicySays(t *testing.T) {
-	added := edited(t, visibility, "", `patient_visible if {
+	added := orgtest.Edited(t, orgtest.Append(visibility, `patient_visible if {
 	input.resource.type == "patient"
 	input.resource.patient_group == "maternity"
 }
-`)
+`))
 	for _, tc := range []struct {
 		name   string
 		policy authz.Policy
 		sees   bool
-	}{{"as it is", defaultPolicy(t), false}, {"with another route", added, true}} {
+	}{{"as it is", orgtest.Policy(t), false}, {"with another route", added, true}} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := administered(t, tc.policy)
 			if c.views("jordan", "p-7") != tc.sees {
@@ -120,8 +71,8 @@ func TestA4ARouteThatIsTakenAwayShowsNobody(t *testing.T) {
 		policy authz.Policy
 		sees   bool
 	}{
-		{"as it is", defaultPolicy(t), true},
-		{"without the care team", edited(t, visibility, "patient_visible if _care_team\n", ""), false},
+		{"as it is", orgtest.Policy(t), true},
+		{"without the care team", orgtest.Edited(t, orgtest.Replace(visibility, "patient_visible if _care_team\n", "")), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := administered(t, tc.policy)
@@ -137,7 +88,7 @@ func TestA4ARouteThatIsTakenAwayShowsNobody(t *testing.T) {
 		})
 	}
 	// patient:view_all makes nobody visible either, if the policy says so.
-	c := example(t, edited(t, visibility, "patient_visible if _view_all\n", ""))
+	c := example(t, orgtest.Edited(t, orgtest.Replace(visibility, "patient_visible if _view_all\n", "")))
 	c.deny(member("elena"), "edits[0].from", "does not see", link(admin.CareTeam, "p-10", "noor"))
 	c.deny(member("elena"), "edits[0].to", "does not see", link(admin.Access, "noor", "aftercare"))
 	if _, err := c.History(t.Context(), organisation, member("elena"), admin.Place{}, 10); authz.KindOf(err) != authz.Forbidden {
@@ -148,7 +99,7 @@ func TestA4ARouteThatIsTakenAwayShowsNobody(t *testing.T) {
 // The permission to view is a part of sight: who may not open a patient shows them to
 // nobody.
 func TestA4SightTakesThePermissionToView(t *testing.T) {
-	c := example(t, defaultPolicy(t))
+	c := example(t, orgtest.Policy(t))
 	c.commit(role("blind", "settings:*", "user:view"), put(admin.Record{Kind: authz.KindTeamMember, ID: "noor", Role: "blind", Access: []string{"diabetes"}}))
 	if c.views("noor", "p-1") {
 		t.Fatal("the check says otherwise")
@@ -159,8 +110,8 @@ func TestA4SightTakesThePermissionToView(t *testing.T) {
 
 // The names that administration asks by are the policy's own.
 func TestA1TheQuestionsAreThePolicys(t *testing.T) {
-	renamed := edited(t, "administration/data.json", `"role.create": {"action": "create", "resource": "user"}`,
-		`"role.create": {"action": "create", "resource": "stock"}`)
+	renamed := orgtest.Edited(t, orgtest.Replace("administration/data.json", `"role.create": {"action": "create", "resource": "user"}`,
+		`"role.create": {"action": "create", "resource": "stock"}`))
 	c := example(t, renamed)
 	c.deny(member("ines"), "edits[0]", "stock:create", role("new"))
 	c.allow(member("sam"), role("new")) // of the stockroom
@@ -170,7 +121,7 @@ func TestA1TheQuestionsAreThePolicys(t *testing.T) {
 // A policy of another kind declares none, and then nobody changes or reads anything as
 // somebody.
 func TestWithoutADeclarationNobodyAdministers(t *testing.T) {
-	c := example(t, undeclared{defaultPolicy(t)})
+	c := example(t, undeclared{orgtest.Policy(t)})
 	_, err := c.Apply(t.Context(), organisation, member("amara"), edits(role("new")), admin.Options{})
 	c.refused(err, authz.Unsupported, "", "declares no administration")
 	_, _, err = c.Get(t.Context(), organisation, member("amara"), key(authz.KindPatient, "p-1"))

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
-	"github.com/caregate/caregate/internal/policy"
-	"github.com/caregate/caregate/policies"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 )
 
 const organisation = data.ExampleOrganisation
@@ -26,28 +24,10 @@ type clinic struct {
 	answers *authz.Service
 }
 
-// defaultPolicy compiles the policy that the program comes with.
-func defaultPolicy(t testing.TB) authz.Policy {
-	t.Helper()
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snapshot
-}
-
 // empty returns a store with nothing in it.
 func empty(t testing.TB, p authz.Policy) *clinic {
 	t.Helper()
-	store, err := directory.OpenEmbedded(directory.Config{FactsTimeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := orgstore.Embedded(t)
 	answers := authz.NewService(store, p)
 	return &clinic{TB: t, Service: admin.NewService(answers, store), store: store, policy: p, answers: answers}
 }
@@ -56,14 +36,7 @@ func empty(t testing.TB, p authz.Policy) *clinic {
 func example(t testing.TB, p authz.Policy) *clinic {
 	t.Helper()
 	c := empty(t, p)
-	records, err := data.OpenExample()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer records.Close()
-	if _, err := c.store.Import(t.Context(), organisation, records, directory.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	orgstore.Example(t, c.store)
 	return c
 }
 
@@ -169,7 +142,7 @@ func cancel(id string) admin.Edit {
 }
 
 func move(patient, group string) admin.Edit {
-	return set(authz.KindPatient, patient, admin.Fields{PatientGroup: &group})
+	return set(authz.KindPatient, patient, admin.Fields{"patient_group": group})
 }
 
 func role(id string, permissions ...string) admin.Edit {

@@ -88,6 +88,10 @@ func Duties() []Duty {
 	}
 }
 
+// DutyOf returns the duty of an action on an entity of a kind: view, create, update or
+// delete. Not every kind has each of them; no policy declares one that there is not.
+func DutyOf(kind Kind, action string) Duty { return Duty(string(kind) + "." + action) }
+
 // About returns the kind of facts that a duty is asked about: the resource has the id of
 // such an entity, and its facts. It is "" for a duty that is not about one entity.
 func (d Duty) About() Kind {

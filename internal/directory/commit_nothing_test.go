@@ -14,7 +14,7 @@ import (
 // worked out to be none.
 func nothings(at authz.Revision) map[string]admin.Change {
 	return map[string]admin.Change{
-		"an edit without effect": {Edits: []admin.Edit{set(member("mark"), admin.Fields{Role: new("")})}},
+		"an edit without effect": {Edits: []admin.Edit{set(member("mark"), admin.Fields{"role": ""})}},
 		"no edit at all":         {ExpectRevision: &at},
 	}
 }
@@ -40,7 +40,7 @@ func TestNothingIsAcknowledgedByAServerThatCannotWrite(t *testing.T) {
 	if _, err := replica.Do("REPLICAOF", "127.0.0.1", "1"); err != nil { // cut off
 		t.Fatal(err)
 	}
-	s.commit(t, set(member("mark"), admin.Fields{Role: new("nurse")}))
+	s.commit(t, set(member("mark"), admin.Fields{"role": "nurse"}))
 	for name, change := range nothings(at) {
 		if done, err := behind.Commit(t.Context(), s.org, change); authz.KindOf(err) != authz.Unavailable || err == nil {
 			t.Errorf("%s, at a replica that was cut off: %+v, %v", name, done, err)
@@ -63,7 +63,7 @@ func TestNothingIsAcknowledgedByAServerThatCannotWrite(t *testing.T) {
 func TestNoEditsLookAtTheExpectations(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		first := s.load(t, clinic()...)
-		second := s.commit(t, set(member("mark"), admin.Fields{Name: new("M")}))
+		second := s.commit(t, set(member("mark"), admin.Fields{"name": "M"}))
 		before := s.dump(t)
 		done, err := s.Commit(t.Context(), s.org, admin.Change{ExpectRevision: &second})
 		if err != nil || done.Changed || done.Revision != second {

@@ -78,21 +78,21 @@ func TestEdits(t *testing.T) {
 	}{
 		{"put", []admin.Edit{put(admin.Record{Kind: authz.KindTeamMember, ID: "new", Role: "practitioner", IsProvider: true})},
 			map[string]string{"team_member:new": `"name"="" "provider"="1" "role"="practitioner"`, "role-members:practitioner": `"mark" "new"`}},
-		{"rename", []admin.Edit{set(member("new"), admin.Fields{Name: new("New")})},
+		{"rename", []admin.Edit{set(member("new"), admin.Fields{"name": "New"})},
 			map[string]string{"team_member:new": `"name"="New" "provider"="1" "role"="practitioner"`}},
-		{"take the role away", []admin.Edit{set(member("new"), admin.Fields{Role: new("")})},
+		{"take the role away", []admin.Edit{set(member("new"), admin.Fields{"role": ""})},
 			map[string]string{"team_member:new": `"name"="New" "provider"="1" "role"=""`, "role-members:practitioner": `"mark"`}},
-		{"permissions", []admin.Edit{set(role("practitioner"), admin.Fields{Permissions: []string{"user:*", "a:b"}})},
+		{"permissions", []admin.Edit{set(role("practitioner"), admin.Fields{"permissions": []string{"user:*", "a:b"}})},
 			map[string]string{"role:practitioner": `"name"="Practitioner" "permissions"="[\"a:b\",\"user:*\"]"`, "user-admins": `"role:practitioner"`}},
-		{"permissions of a group too", []admin.Edit{set(group("stock"), admin.Fields{Permissions: []string{"*:*"}}), set(role("practitioner"), admin.Fields{Permissions: []string{}})},
+		{"permissions of a group too", []admin.Edit{set(group("stock"), admin.Fields{"permissions": []string{"*:*"}}), set(role("practitioner"), admin.Fields{"permissions": []string{}})},
 			map[string]string{"role:practitioner": `"name"="Practitioner" "permissions"="[]"`, "user-admins": `"group:stock"`}},
 		{"join a group", []admin.Edit{link(admin.MemberOfGroup, "new", "clinicians")},
 			map[string]string{"group-members:clinicians": `"mark" "new"`, "team_member:new": `"g:clinicians"="" "name"="New" "provider"="1" "role"=""`}},
 		{"access and booking", []admin.Edit{link(admin.Access, "new", "aftercare"), link(admin.Booking, "new", "aftercare"), unlink(admin.MemberOfGroup, "new", "clinicians")},
 			map[string]string{"access:aftercare": `"new"`, "bookable:aftercare": `"mark" "new"`, "group-members:clinicians": `"mark"`}},
-		{"no provider, once nobody can book them", []admin.Edit{unlink(admin.Booking, "new", "aftercare"), set(member("new"), admin.Fields{IsProvider: new(false)})},
+		{"no provider, once nobody can book them", []admin.Edit{unlink(admin.Booking, "new", "aftercare"), set(member("new"), admin.Fields{"provider": false})},
 			map[string]string{"bookable:aftercare": `"mark"`, "team_member:new": `"a:aftercare"="" "name"="New" "provider"="0" "role"=""`}},
-		{"move", []admin.Edit{set(patient("p-1"), admin.Fields{PatientGroup: new("aftercare")})},
+		{"move", []admin.Edit{set(patient("p-1"), admin.Fields{"patient_group": "aftercare"})},
 			map[string]string{"patients:aftercare": `"p-1"`, "patients:diabetes": "", "patient:p-1": `"c:mark"="booking:b-1" "c:noor"="manual" "patient_group"="aftercare"`}},
 		{"by hand as well", []admin.Edit{link(admin.CareTeam, "p-1", "mark"), link(admin.CareTeam, "p-1", "new")},
 			map[string]string{"care:mark": `"p-1"`, "care:new": `"p-1"`, "patient:p-1": `"c:mark"="booking:b-1\nmanual" "c:new"="manual" "c:noor"="manual" "patient_group"="aftercare"`}},
@@ -201,14 +201,14 @@ func TestCommitRefuses(t *testing.T) {
 		"a control":        {[]admin.Edit{remove(booking("\x01"))}, authz.Malformed, "edits[0].key.id", "control"},
 		"no kind":          {[]admin.Edit{remove(authz.Key{ID: "x"})}, authz.Malformed, "edits[0].key.kind", "is missing"},
 		"unknown access":   {[]admin.Edit{put(admin.Record{Kind: authz.KindTeamMember, ID: "x", Access: []string{"diabetes", "none"}})}, authz.Malformed, "edits[0].record.access[1]", "create it first"},
-		"set unknown":      {[]admin.Edit{set(member("none"), admin.Fields{Name: new("x")})}, authz.NotFound, "edits[0].key", "does not have"},
-		"set nonsense":     {[]admin.Edit{set(patient("p-1"), admin.Fields{Name: new("x")})}, authz.Malformed, "edits[0].fields.name", "is no field"},
-		"set a bad name":   {[]admin.Edit{set(member("mark"), admin.Fields{Name: new("\n")})}, authz.Malformed, "edits[0].fields.name", "control"},
-		"set a bad role":   {[]admin.Edit{set(member("mark"), admin.Fields{Role: new("none")})}, authz.Malformed, "edits[0].fields.role", "names a role"},
-		"move to nowhere":  {[]admin.Edit{set(patient("p-1"), admin.Fields{PatientGroup: new("none")})}, authz.Malformed, "edits[0].fields.patient_group", "names a patient group"},
-		"move to nothing":  {[]admin.Edit{set(patient("p-1"), admin.Fields{PatientGroup: new("")})}, authz.Malformed, "edits[0].fields.patient_group", "is missing"},
-		"bad permissions":  {[]admin.Edit{set(role("practitioner"), admin.Fields{Permissions: []string{"x"}})}, authz.Malformed, "edits[0].fields.permissions[0]", "is not a permission"},
-		"B1 by set":        {[]admin.Edit{set(member("mark"), admin.Fields{IsProvider: new(false)})}, authz.Malformed, "edits[0].fields.provider", "Booking assignments"},
+		"set unknown":      {[]admin.Edit{set(member("none"), admin.Fields{"name": "x"})}, authz.NotFound, "edits[0].key", "does not have"},
+		"set nonsense":     {[]admin.Edit{set(patient("p-1"), admin.Fields{"name": "x"})}, authz.Malformed, "edits[0].fields.name", "is no field"},
+		"set a bad name":   {[]admin.Edit{set(member("mark"), admin.Fields{"name": "\n"})}, authz.Malformed, "edits[0].fields.name", "control"},
+		"set a bad role":   {[]admin.Edit{set(member("mark"), admin.Fields{"role": "none"})}, authz.Malformed, "edits[0].fields.role", "names a role"},
+		"move to nowhere":  {[]admin.Edit{set(patient("p-1"), admin.Fields{"patient_group": "none"})}, authz.Malformed, "edits[0].fields.patient_group", "names a patient group"},
+		"move to nothing":  {[]admin.Edit{set(patient("p-1"), admin.Fields{"patient_group": ""})}, authz.Malformed, "edits[0].fields.patient_group", "is missing"},
+		"bad permissions":  {[]admin.Edit{set(role("practitioner"), admin.Fields{"permissions": []string{"x"}})}, authz.Malformed, "edits[0].fields.permissions[0]", "is not a permission"},
+		"B1 by set":        {[]admin.Edit{set(member("mark"), admin.Fields{"provider": false})}, authz.Malformed, "edits[0].fields.provider", "Booking assignments"},
 		"B1 by link":       {[]admin.Edit{link(admin.Booking, "noor", "diabetes")}, authz.Malformed, "edits[0].from", "no provider"},
 		"B1 by put":        {[]admin.Edit{put(admin.Record{Kind: authz.KindTeamMember, ID: "noor", Booking: []string{"diabetes"}})}, authz.Malformed, "edits[0].record.provider", "must be true"},
 		"B1 by book":       {[]admin.Edit{book("x", "p-1", "noor")}, authz.Malformed, "edits[0].record.provider", "no provider"},
@@ -264,10 +264,10 @@ func lastHolder(t *testing.T, permission string, others ...string) {
 	}
 	lines = append(lines, others...)
 	losing := map[string][]admin.Edit{
-		"role and group": {set(member("a"), admin.Fields{Role: new("nurse")}), unlink(admin.MemberOfGroup, "a", "hr")},
+		"role and group": {set(member("a"), admin.Fields{"role": "nurse"}), unlink(admin.MemberOfGroup, "a", "hr")},
 		"deleted":        {remove(member("a"))},
 		"put":            {put(admin.Record{Kind: authz.KindTeamMember, ID: "a"})},
-		"permissions":    {set(role("admin"), admin.Fields{Permissions: []string{"user:view"}}), put(admin.Record{Kind: authz.KindGroup, ID: "hr"})},
+		"permissions":    {set(role("admin"), admin.Fields{"permissions": []string{"user:view"}}), put(admin.Record{Kind: authz.KindGroup, ID: "hr"})},
 		"cascade":        {cascade(role("admin")), cascade(group("hr"))},
 		"both":           {cascade(role("admin")), unlink(admin.MemberOfGroup, "a", "hr")},
 	}
@@ -284,7 +284,7 @@ func lastHolder(t *testing.T, permission string, others ...string) {
 				s.raw.FlushAll(t.Context())
 				s.load(t, lines...)
 				s.commit(t, append(slices.Clone(edits), put(admin.Record{Kind: authz.KindRole, ID: "chief", Permissions: []string{permission}}),
-					set(member("b"), admin.Fields{Role: new("chief")}))...)
+					set(member("b"), admin.Fields{"role": "chief"}))...)
 				s.raw.FlushAll(t.Context())
 				s.load(t, append(lines, `{"kind":"role","id":"chief","permissions":["`+permission+`"]}`, `{"kind":"team_member","id":"c","role":"chief"}`)...)
 				s.commit(t, edits...)

@@ -110,13 +110,13 @@ func concurrentEdit(r *rand.Rand, refusable bool) admin.Edit {
 	p, m, pg := pick(r, "p", 20), pick(r, "m", 20), pick(r, "pg", 4)
 	switch n := r.IntN(14); {
 	case n < 3:
-		return set(patient(p), admin.Fields{PatientGroup: new(pg)})
+		return set(patient(p), admin.Fields{"patient_group": pg})
 	case n < 5:
 		return put(admin.Record{Kind: authz.KindPatient, ID: p, PatientGroup: pg, CareTeam: pickSome(r, "m", 6)})
 	case n == 5:
 		return put(admin.Record{Kind: authz.KindTeamMember, ID: m, Role: pick(r, "r", 4), Groups: pickSome(r, "g", 4), IsProvider: true, Access: pickSome(r, "pg", 4), Booking: pickSome(r, "pg", 4)})
 	case n == 6:
-		return set(member(m), admin.Fields{Role: new(pick(r, "r", 4))})
+		return set(member(m), admin.Fields{"role": pick(r, "r", 4)})
 	case n < 9:
 		return link(admin.Access, m, pg)
 	case n == 9:
@@ -131,7 +131,7 @@ func concurrentEdit(r *rand.Rand, refusable bool) admin.Edit {
 		b := strconv.Itoa(r.IntN(100))
 		return []admin.Edit{
 			book(b, p, m), book(b, "p"+b, "m"+b), cancel(b, r.IntN(2) == 0), remove(booking(b)), cascade(patient(p)), remove(patientGroup(pg)),
-			put(admin.Record{Kind: authz.KindPatient, ID: p, PatientGroup: pg}), set(member(m), admin.Fields{IsProvider: new(r.IntN(3) > 0)}),
+			put(admin.Record{Kind: authz.KindPatient, ID: p, PatientGroup: pg}), set(member(m), admin.Fields{"provider": r.IntN(3) > 0}),
 		}[r.IntN(8)]
 	}
 }

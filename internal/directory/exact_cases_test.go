@@ -74,7 +74,7 @@ func access(op admin.Op, group string) admin.Edit {
 }
 
 func move(group string) admin.Edit {
-	return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-1"}, Fields: admin.Fields{PatientGroup: &group}}
+	return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: "p-1"}, Fields: admin.Fields{"patient_group": group}}
 }
 
 // The new enemy: eve's Access to a group is taken away, and then a patient is

@@ -103,26 +103,25 @@ func (c *modelClinic) put(r *admin.Record) {
 }
 
 func (c *modelClinic) set(e admin.Edit) {
-	f := e.Fields
 	switch e.Key.Kind {
 	case authz.KindRole:
-		if f.Permissions != nil {
-			c.roles[e.Key.ID] = f.Permissions
+		if permissions, given := e.Fields["permissions"]; given {
+			c.roles[e.Key.ID] = permissions.([]string)
 		}
 	case authz.KindGroup:
-		if f.Permissions != nil {
-			c.groups[e.Key.ID] = f.Permissions
+		if permissions, given := e.Fields["permissions"]; given {
+			c.groups[e.Key.ID] = permissions.([]string)
 		}
 	case authz.KindTeamMember:
-		if f.Role != nil {
-			c.members[e.Key.ID].role = *f.Role
+		if role, given := e.Fields["role"]; given {
+			c.members[e.Key.ID].role = role.(string)
 		}
-		if f.IsProvider != nil {
-			c.members[e.Key.ID].provider = *f.IsProvider
+		if provider, given := e.Fields["provider"]; given {
+			c.members[e.Key.ID].provider = provider.(bool)
 		}
 	case authz.KindPatient:
-		if f.PatientGroup != nil {
-			c.patients[e.Key.ID].group = *f.PatientGroup
+		if group, given := e.Fields["patient_group"]; given {
+			c.patients[e.Key.ID].group = group.(string)
 		}
 	}
 }

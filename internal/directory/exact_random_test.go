@@ -103,7 +103,7 @@ func someEdits(r *rand.Rand, booking string) []admin.Edit {
 	key := func(kind authz.Kind, id string) authz.Key { return authz.Key{Kind: kind, ID: id} }
 	switch r.IntN(16) {
 	case 0, 1, 2: // a move (V5)
-		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindPatient, patient), Fields: admin.Fields{PatientGroup: &group}}}
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindPatient, patient), Fields: admin.Fields{"patient_group": group}}}
 	case 3, 4, 5:
 		return []admin.Edit{{Op: op, Relation: admin.Access, From: member, To: group}}
 	case 6:
@@ -113,10 +113,10 @@ func someEdits(r *rand.Rand, booking string) []admin.Edit {
 	case 8:
 		return []admin.Edit{{Op: op, Relation: admin.MemberOfGroup, From: member, To: anyOf(r, "group", exactGroups)}}
 	case 9:
-		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindRole, anyOf(r, "role", exactRoles)), Fields: admin.Fields{Permissions: somePermissions(r)}}}
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindRole, anyOf(r, "role", exactRoles)), Fields: admin.Fields{"permissions": somePermissions(r)}}}
 	case 10:
 		role := anyOf(r, "role", exactRoles)
-		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindTeamMember, member), Fields: admin.Fields{Role: &role}}}
+		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindTeamMember, member), Fields: admin.Fields{"role": role}}}
 	case 11:
 		return []admin.Edit{{Op: admin.Book, Record: &admin.Record{Kind: authz.KindBooking, ID: booking, Patient: patient, Provider: member}}}
 	case 12:

@@ -28,31 +28,14 @@ func asEdits(edits []admin.Edit) func(*reference) (*reference, bool) {
 }
 
 // asPatch is what a patch of one record asks for.
-func asPatch(key authz.Key, p admin.Patch) func(*reference) (*reference, bool) {
+func asPatch(key authz.Key, p admin.Fields) func(*reference) (*reference, bool) {
 	return func(before *reference) (*reference, bool) {
 		r, there := before.records[key]
 		if !there {
 			return before, false
 		}
 		r.CareTeam = before.manual(key.ID)
-		for _, field := range []struct{ from, to *string }{{p.Name, &r.Name}, {p.Role, &r.Role}, {p.PatientGroup, &r.PatientGroup}} {
-			if field.from != nil {
-				*field.to = *field.from
-			}
-		}
-		for _, list := range []struct{ from, to *[]string }{
-			{p.Groups, &r.Groups}, {p.Access, &r.Access}, {p.Booking, &r.Booking}, {p.CareTeam, &r.CareTeam},
-		} {
-			if list.from != nil {
-				*list.to = *list.from
-			}
-		}
-		if p.Permissions != nil {
-			r.Permissions = p.Permissions
-		}
-		if p.IsProvider != nil {
-			r.IsProvider = *p.IsProvider
-		}
+		take(&r, p)
 		return asEdits([]admin.Edit{put(r)})(before)
 	}
 }
@@ -119,8 +102,8 @@ func ledgerEdit(r *rand.Rand) admin.Edit {
 	if e.Record != nil && e.Op == admin.Put && (e.Record.Kind == authz.KindRole || e.Record.Kind == authz.KindGroup) {
 		e.Record.Permissions = sightPermissions(r)
 	}
-	if e.Fields.Permissions != nil {
-		e.Fields.Permissions = sightPermissions(r)
+	if e.Fields["permissions"] != nil {
+		e.Fields["permissions"] = sightPermissions(r)
 	}
 	return e
 }
@@ -148,24 +131,28 @@ func someSet(r *rand.Rand) (relation admin.Relation, to string, ids []string) {
 }
 
 // somePatch makes a patch as people make them.
-func somePatch(r *rand.Rand) (authz.Key, admin.Patch) {
-	list := func(prefix string, n int) *[]string {
-		if r.IntN(2) == 0 {
-			return nil
+func somePatch(r *rand.Rand) (authz.Key, admin.Fields) {
+	fields := admin.Fields{}
+	list := func(name, prefix string, n int) {
+		if r.IntN(2) > 0 {
+			fields[name] = append([]string{}, pickSome(r, prefix, n)...)
 		}
-		ids := append([]string{}, pickSome(r, prefix, n)...)
-		return &ids
 	}
 	switch r.IntN(4) {
 	case 0:
 		key := patient(pick(r, "p", 6))
-		return key, admin.Patch{Fields: randomFields(r, key.Kind), CareTeam: list("m", 6)}
+		fields = randomFields(r, key.Kind)
+		list("care_team", "m", 6)
+		return key, fields
 	case 1:
-		return group(pick(r, "g", 3)), admin.Patch{Fields: admin.Fields{Permissions: sightPermissions(r)}}
+		return group(pick(r, "g", 3)), admin.Fields{"permissions": sightPermissions(r)}
 	case 2:
-		return member(pick(r, "m", 6)), admin.Patch{Fields: admin.Fields{Role: new([]string{"", pick(r, "r", 3)}[r.IntN(2)])}}
+		return member(pick(r, "m", 6)), admin.Fields{"role": []string{"", pick(r, "r", 3)}[r.IntN(2)]}
 	default:
-		return member(pick(r, "m", 6)), admin.Patch{Groups: list("g", 3), Access: list("pg", 4), Booking: list("pg", 4)}
+		list("groups", "g", 3)
+		list("access", "pg", 4)
+		list("booking", "pg", 4)
+		return member(pick(r, "m", 6)), fields
 	}
 }
 

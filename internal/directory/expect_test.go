@@ -16,11 +16,11 @@ import (
 func TestExpectations(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		first := s.load(t, clinic()...)
-		second := s.commit(t, set(member("mark"), admin.Fields{Name: new("M")}))
+		second := s.commit(t, set(member("mark"), admin.Fields{"name": "M"}))
 		if second.Count != first.Count+1 {
 			t.Fatalf("from %v to %v", first, second)
 		}
-		edits := []admin.Edit{set(member("mark"), admin.Fields{Name: new("N")})}
+		edits := []admin.Edit{set(member("mark"), admin.Fields{"name": "N"})}
 		expect := func(mine bool, key authz.Key, since authz.Revision) admin.Expectation {
 			return admin.Expectation{Key: key, Since: since, IfMatch: mine}
 		}
@@ -98,7 +98,7 @@ func TestTooManyTouched(t *testing.T) {
 			t.Errorf("m-7 is %s, the role has %s", got["team_member:m-7"], got["role-members:r"])
 		}
 		// A patient with as many bookings.
-		edits := []admin.Edit{set(member("m-5"), admin.Fields{IsProvider: new(true)})}
+		edits := []admin.Edit{set(member("m-5"), admin.Fields{"provider": true})}
 		for i := range admin.MaxEdits - 2 {
 			edits = append(edits, book(fmt.Sprint("b-", i), "p-5", "m-5"))
 		}
@@ -123,7 +123,7 @@ func TestNothingIsHalfWritten(t *testing.T) {
 	}
 	server.url = strings.Replace(server.url, "redis://", "redis://writer:pass@", 1)
 	s := openStore(t, server)
-	for _, edit := range []admin.Edit{put(admin.Record{Kind: authz.KindGroup, ID: "new"}), cascade(member("mark")), set(patient("p-1"), admin.Fields{PatientGroup: new("aftercare")})} {
+	for _, edit := range []admin.Edit{put(admin.Record{Kind: authz.KindGroup, ID: "new"}), cascade(member("mark")), set(patient("p-1"), admin.Fields{"patient_group": "aftercare"})} {
 		before := root.dump(t)
 		if _, err := s.Commit(t.Context(), s.org, admin.Change{Edits: []admin.Edit{edit}}); authz.KindOf(err) != authz.Unavailable {
 			t.Errorf("%v: %v", edit.Op, err)
@@ -155,7 +155,7 @@ func TestWritingUser(t *testing.T) {
 	defer closed(t, d)
 	s := &store{Directory: d, raw: root.raw, org: "riverside"}
 	s.load(t, clinic()...)
-	s.commit(t, set(role("practitioner"), admin.Fields{Permissions: []string{"user:*"}}))
+	s.commit(t, set(role("practitioner"), admin.Fields{"permissions": []string{"user:*"}}))
 	s.commit(t, put(admin.Record{Kind: authz.KindTeamMember, ID: "noor", Role: "practitioner"}))
 	s.commit(t, cascade(member("mark")))
 	s.commit(t, cascade(patientGroup("diabetes")))

@@ -163,7 +163,7 @@ func busyEdit(r *rand.Rand, patients int) admin.Edit {
 		}
 		return admin.Edit{Op: admin.Cancel, Key: keys[2], Release: r.IntN(2) == 0}
 	case 2:
-		return admin.Edit{Op: admin.Set, Key: keys[0], Fields: admin.Fields{PatientGroup: new(pick("pg", 4))}}
+		return admin.Edit{Op: admin.Set, Key: keys[0], Fields: admin.Fields{"patient_group": pick("pg", 4)}}
 	case 3:
 		return admin.Edit{Op: admin.Book, Record: &admin.Record{Kind: authz.KindBooking, ID: pick("b", patients), Patient: pick("p", patients), Provider: pick("m", 6)}}
 	case 4:

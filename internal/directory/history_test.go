@@ -24,9 +24,9 @@ func TestHistory(t *testing.T) {
 		start := time.Now().Add(-time.Minute)
 		author := admin.Author{Actor: "team_member:amara", Via: "api", Request: "r-1"}
 		done, err := s.Commit(t.Context(), s.org, admin.Change{Author: author, Edits: []admin.Edit{
-			set(member("mark"), admin.Fields{Name: new("M"), Role: new("")}),
+			set(member("mark"), admin.Fields{"name": "M", "role": ""}),
 			link(admin.MemberOfGroup, "noor", "stock"), unlink(admin.MemberOfGroup, "mark", "stock"),
-			set(role("practitioner"), admin.Fields{Permissions: []string{"patient:create"}}),
+			set(role("practitioner"), admin.Fields{"permissions": []string{"patient:create"}}),
 			cascade(booking("b-1")), link(admin.CareTeam, "p-1", "mark"),
 		}})
 		if err != nil {

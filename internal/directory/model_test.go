@@ -152,31 +152,34 @@ func (m *reference) source(patient, member, source string, held bool) {
 	}
 }
 
+// take gives a record new values.
+func take(r *admin.Record, f admin.Fields) {
+	for name, value := range f {
+		switch value := value.(type) {
+		case string:
+			*map[string]*string{"name": &r.Name, "role": &r.Role, "patient_group": &r.PatientGroup}[name] = value
+		case bool:
+			*map[string]*bool{"provider": &r.IsProvider}[name] = value
+		case []string:
+			*map[string]*[]string{
+				"permissions": &r.Permissions, "groups": &r.Groups, "access": &r.Access, "booking": &r.Booking, "care_team": &r.CareTeam,
+			}[name] = value
+		}
+	}
+}
+
 func (m *reference) set(key authz.Key, f admin.Fields) authz.ErrorKind {
 	r, ok := m.records[key]
+	role, moved := f["role"], f["patient_group"]
 	switch {
 	case !ok:
 		return authz.NotFound
-	case f.Role != nil && *f.Role != "" && !m.has(authz.KindRole, *f.Role), f.PatientGroup != nil && !m.has(authz.KindPatientGroup, *f.PatientGroup):
+	case role != nil && role != "" && !m.has(authz.KindRole, role.(string)), moved != nil && !m.has(authz.KindPatientGroup, moved.(string)):
 		return authz.Malformed
-	case f.IsProvider != nil && !*f.IsProvider && len(r.Booking) > 0: // B1
+	case f["provider"] == false && len(r.Booking) > 0: // B1
 		return authz.Malformed
 	}
-	if f.Name != nil {
-		r.Name = *f.Name
-	}
-	if f.Permissions != nil {
-		r.Permissions = f.Permissions
-	}
-	if f.Role != nil {
-		r.Role = *f.Role
-	}
-	if f.IsProvider != nil {
-		r.IsProvider = *f.IsProvider
-	}
-	if f.PatientGroup != nil {
-		r.PatientGroup = *f.PatientGroup
-	}
+	take(&r, f)
 	m.records[key] = r
 	return fits
 }

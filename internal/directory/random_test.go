@@ -121,24 +121,24 @@ func randomLink(r *rand.Rand, op admin.Op) admin.Edit {
 }
 
 func randomFields(r *rand.Rand, kind authz.Kind) admin.Fields {
-	var f admin.Fields
+	f := admin.Fields{}
 	switch kind {
 	case authz.KindRole, authz.KindGroup:
-		f.Permissions = pickPermissions(r)
+		f["permissions"] = pickPermissions(r)
 	case authz.KindTeamMember:
 		if r.IntN(2) == 0 {
-			f.Role = new([]string{"", pick(r, "r", 3)}[r.IntN(2)])
+			f["role"] = []string{"", pick(r, "r", 3)}[r.IntN(2)]
 		} else {
-			f.IsProvider = new(r.IntN(2) == 0)
+			f["provider"] = r.IntN(2) == 0
 		}
 	case authz.KindPatient:
-		f.PatientGroup = new(pick(r, "pg", 4))
+		f["patient_group"] = pick(r, "pg", 4)
 		return f
 	case authz.KindBooking:
 		return f
 	}
 	if r.IntN(2) == 0 {
-		f.Name = new(pick(r, "n", 2))
+		f["name"] = pick(r, "n", 2)
 	}
 	return f
 }

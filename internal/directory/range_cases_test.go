@@ -140,7 +140,7 @@ func TestRangeEndsEarly(t *testing.T) {
 func TestRangeBasis(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		first, second := ward(t, s)
-		third := s.commit(t, set(member("noor"), admin.Fields{Name: new("Noor")}))
+		third := s.commit(t, set(member("noor"), admin.Fields{"name": "Noor"}))
 		holds := []admin.Expectation{
 			{Key: member("mark"), Since: first}, {Key: member("noor"), Since: third}, {Key: patient("p-1"), Since: second},
 			{Key: member("nobody")}, {Key: member("")}, {Key: member("a\nb")}, {Key: patient("mark")},

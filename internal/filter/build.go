@@ -65,8 +65,10 @@ func (b *builder) exists(s *source, typ string) (node, error) {
 	if id := s.table.columns[authz.FactID]; id != "" && s == b.outer {
 		all = append(all, null{column: column{s, id}, not: true})
 	}
-	if group := s.table.columns[authz.FactPatientGroup]; group != "" {
-		all = append(all, null{column: column{s, group}, not: true})
+	for _, f := range leafFields() {
+		if name := s.table.columns[f.Name]; name != "" && f.isText() && f.Always {
+			all = append(all, null{column: column{s, name}, not: true})
+		}
 	}
 	if spec.RequireProvider {
 		provider := s.table.columns[authz.FactProvider]

@@ -31,7 +31,7 @@ func (sc *scope) join(reference string) (*source, error) {
 // missing is the error about a column that the rule needs and the mapping lacks.
 func missing(t *table, fact string) error {
 	what := "the column that has it"
-	if _, set := setFacts()[fact]; set {
+	if f := fieldOf(fact); f.isSet() {
 		what = "the table that has it"
 	}
 	return authz.Errorf(authz.NotFound, below(t.path, fact), "is needed by the rule; add %s to the mapping", what)
@@ -42,8 +42,8 @@ func unwritable(l authz.Leaf, why string) error {
 	return authz.Errorf(authz.Unsupported, "", "the rule cannot be a filter: %s %s; use a search or batch checks", l, why)
 }
 
-// id returns the column that has the id of the entity that a leaf is about.
-func (sc *scope) id(l authz.Leaf) (column, error) {
+// idColumn returns the column that has the id of the entity that a leaf is about.
+func (sc *scope) idColumn(l authz.Leaf) (column, error) {
 	if l.Reference != "" {
 		if !sc.references[l.Reference] {
 			return column{}, unwritable(l, "is about what is not open")
@@ -68,19 +68,19 @@ func (sc *scope) source(l authz.Leaf) (*source, error) {
 	return sc.join(l.Reference)
 }
 
-// text returns the column of a leaf that is one text.
-func (sc *scope) text(l authz.Leaf) (column, error) {
-	switch l.Fact {
-	case authz.FactID:
-		return sc.id(l)
-	case authz.FactPatientGroup, authz.FactRole:
-		return sc.single(l)
+// textColumn returns the column of a leaf that is one text.
+func (sc *scope) textColumn(l authz.Leaf) (column, error) {
+	if l.Fact == authz.FactID {
+		return sc.idColumn(l)
 	}
-	return column{}, unwritable(l, "is not a text")
+	if f := fieldOf(l.Fact); !f.isText() {
+		return column{}, unwritable(l, "is not a text")
+	}
+	return sc.singleColumn(l)
 }
 
-// single returns the column of a leaf that is one value.
-func (sc *scope) single(l authz.Leaf) (column, error) {
+// singleColumn returns the column of a leaf that is one value.
+func (sc *scope) singleColumn(l authz.Leaf) (column, error) {
 	s, err := sc.source(l)
 	if err != nil {
 		return column{}, err
@@ -92,13 +92,13 @@ func (sc *scope) single(l authz.Leaf) (column, error) {
 	return column{s, name}, nil
 }
 
-// set returns the table of a leaf that is a set, and the column that has the id of
+// setTable returns the table of a leaf that is a set, and the column that has the id of
 // the entity whose set it is.
-func (sc *scope) set(l authz.Leaf) (related, error) {
+func (sc *scope) setTable(l authz.Leaf) (related, error) {
 	if l.Fact == authz.FactPermissions {
 		return related{}, unwritable(l, "are in no column")
 	}
-	if _, ok := setFacts()[l.Fact]; !ok {
+	if f := fieldOf(l.Fact); !f.isSet() {
 		return related{}, unwritable(l, "is not a set")
 	}
 	t := sc.table
@@ -112,7 +112,7 @@ func (sc *scope) set(l authz.Leaf) (related, error) {
 	if link == nil {
 		return related{}, missing(t, l.Fact)
 	}
-	owner, err := sc.id(l)
+	owner, err := sc.idColumn(l)
 	return related{of: t, link: link, owner: owner}, err
 }
 
@@ -120,7 +120,7 @@ func (sc *scope) set(l authz.Leaf) (related, error) {
 func (sc *scope) condition(c authz.Condition) (node, error) {
 	switch c.Op {
 	case authz.In:
-		col, err := sc.text(c.Leaf)
+		col, err := sc.textColumn(c.Leaf)
 		if err != nil {
 			return nil, err
 		}
@@ -129,10 +129,10 @@ func (sc *scope) condition(c authz.Condition) (node, error) {
 	case authz.Has:
 		return sc.has(c)
 	case authz.IsTrue:
-		if c.Leaf.Fact != authz.FactProvider {
+		if f := fieldOf(c.Leaf.Fact); !f.isFlag() {
 			return nil, unwritable(c.Leaf, "is not true or false")
 		}
-		col, err := sc.single(c.Leaf)
+		col, err := sc.singleColumn(c.Leaf)
 		return truth{column: col, not: c.Not}, err
 	case authz.Same:
 		return sc.same(c)
@@ -142,16 +142,16 @@ func (sc *scope) condition(c authz.Condition) (node, error) {
 	return nil, unwritable(c.Leaf, "is asked for something unknown")
 }
 
-// orAbsent lets a negation hold for a fact that an entity need not have: its role.
+// orAbsent lets a negation hold for a fact that an entity need not have.
 func orAbsent(n node, not bool, l authz.Leaf, c column) node {
-	if not && l.Fact == authz.FactRole {
+	if not && isOptional(l.Fact) {
 		return disjunction(null{column: c}, n)
 	}
 	return n
 }
 
 func (sc *scope) has(c authz.Condition) (node, error) {
-	r, err := sc.set(c.Leaf)
+	r, err := sc.setTable(c.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +176,11 @@ func (sc *scope) has(c authz.Condition) (node, error) {
 }
 
 func (sc *scope) same(c authz.Condition) (node, error) {
-	a, err := sc.text(c.Leaf)
+	a, err := sc.textColumn(c.Leaf)
 	if err != nil {
 		return nil, err
 	}
-	b, err := sc.text(c.Other)
+	b, err := sc.textColumn(c.Other)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (sc *scope) same(c authz.Condition) (node, error) {
 		leaf authz.Leaf
 		col  column
 	}{{c.Leaf, a}, {c.Other, b}} {
-		if side.leaf.Fact == authz.FactRole {
+		if isOptional(side.leaf.Fact) {
 			differ = append(differ, null{column: side.col})
 		} else {
 			all = append(all, null{column: side.col, not: true})
@@ -203,11 +203,11 @@ func (sc *scope) same(c authz.Condition) (node, error) {
 }
 
 func (sc *scope) within(c authz.Condition) (node, error) {
-	a, err := sc.text(c.Leaf)
+	a, err := sc.textColumn(c.Leaf)
 	if err != nil {
 		return nil, err
 	}
-	r, err := sc.set(c.Other)
+	r, err := sc.setTable(c.Other)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func decode(text []byte) (value, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	v, err := read(d, "", 0)
+	v, err := decodeValue(d, "", 0)
 	if err != nil {
 		return value{}, syntax(d, err)
 	}
@@ -68,7 +68,7 @@ func syntax(d *json.Decoder, err error) error {
 	}
 }
 
-func read(d *json.Decoder, path string, depth int) (value, error) {
+func decodeValue(d *json.Decoder, path string, depth int) (value, error) {
 	if depth > maxDepth {
 		return value{}, bad(path, "stands too deep; a mapping has no such member")
 	}
@@ -90,7 +90,7 @@ func read(d *json.Decoder, path string, depth int) (value, error) {
 			if slices.ContainsFunc(v.members, func(o member) bool { return o.name == m.name }) {
 				return value{}, bad(at, "stands there twice; take one away")
 			}
-			if m.value, err = read(d, at, depth+1); err != nil {
+			if m.value, err = decodeValue(d, at, depth+1); err != nil {
 				return value{}, err
 			}
 			v.members = append(v.members, m)
@@ -98,7 +98,7 @@ func read(d *json.Decoder, path string, depth int) (value, error) {
 		_, err = d.Token()
 	case '[':
 		for d.More() {
-			item, err := read(d, path+"["+strconv.Itoa(len(v.items))+"]", depth+1)
+			item, err := decodeValue(d, path+"["+strconv.Itoa(len(v.items))+"]", depth+1)
 			if err != nil {
 				return value{}, err
 			}

@@ -18,7 +18,7 @@ func (d Dialect) quote(name string) string {
 		return "`" + strings.ReplaceAll(name, "`", "``") + "`"
 	case SQLServer:
 		return "[" + strings.ReplaceAll(name, "]", "]]") + "]"
-	default:
+	default: // SQLite: newWriter refuses all others
 		return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 	}
 }
@@ -30,7 +30,7 @@ func (d Dialect) placeholder(n int) string {
 		return "$" + strconv.Itoa(n) + "::text"
 	case SQLServer:
 		return "@p" + strconv.Itoa(n)
-	default:
+	default: // SQLite: newWriter refuses all others
 		return "?"
 	}
 }
@@ -56,7 +56,7 @@ func (d Dialect) exact(text string) string {
 		return "CAST(CONVERT(" + text + " USING utf8mb4) AS BINARY)"
 	case SQLServer:
 		return "CONVERT(VARBINARY(8000), CONVERT(NVARCHAR(4000), " + text + "))"
-	default:
+	default: // SQLite: newWriter refuses all others
 		return "CAST(" + text + " AS TEXT) COLLATE BINARY"
 	}
 }
@@ -93,7 +93,7 @@ func (d Dialect) elements(parameter, alias string, exactly bool) string {
 			value = d.exact(alias + ".v")
 		}
 		return "SELECT " + value + " FROM OPENJSON(" + parameter + ") WITH (v NVARCHAR(4000) '$') AS " + alias
-	default:
+	default: // SQLite: newWriter refuses all others
 		return "SELECT " + alias + ".value FROM json_each(" + parameter + ") AS " + alias
 	}
 }
@@ -143,7 +143,7 @@ func (d Dialect) truth(column string, not bool) string {
 		return column + " IS TRUE"
 	case not:
 		return "(" + column + " IS NULL OR " + column + " <> 1)"
-	default:
+	default: // SQLite: newWriter refuses all others
 		return column + " = 1"
 	}
 }

@@ -98,7 +98,7 @@ func (s *Service) Filter(
 	if !slices.Contains(Dialects(), string(q.Dialect)) {
 		return nil, stated, authz.Errorf(authz.Malformed, "dialect", "must be one of %s", strings.Join(Dialects(), ", "))
 	}
-	open, err := s.open(q.Request)
+	open, err := s.tableFor(q.Request)
 	if err != nil {
 		return nil, stated, err
 	}
@@ -149,7 +149,10 @@ func (p *plan) write(lists map[string][]string, q *Question) (*Filter, error) {
 		f.UCAST, err = writeUCAST(clause, b.outer)
 		return f, err
 	}
-	w := &writer{dialect: q.Dialect, first: max(q.First, 1), outer: b.outer, names: map[*source]string{}}
+	w, err := newWriter(q.Dialect, max(q.First, 1), b.outer)
+	if err != nil {
+		return nil, err
+	}
 	if err := w.clause(clause); err != nil {
 		return nil, err
 	}

@@ -28,8 +28,8 @@ type asked struct {
 // references returns the references that are open.
 func (a *asked) references() []string { return slices.Concat(a.required, a.optional, a.unmapped) }
 
-// open finds the table for a question and what is open in it.
-func (s *Service) open(r *authz.Request) (*asked, error) {
+// tableFor finds the table for a question and what is open in it.
+func (s *Service) tableFor(r *authz.Request) (*asked, error) {
 	if s.tables == nil {
 		return nil, authz.Errorf(authz.NotFound, "tables", "no tables are configured; start with --filters and a mapping of types to tables")
 	}
@@ -100,7 +100,7 @@ func (s *Service) plan(ctx context.Context, a *asked, survey *authz.Survey) (*pl
 	residuals := make([]*authz.Residual, 1<<len(optional))
 	for given := range residuals {
 		var err error
-		if residuals[given], err = s.rules.Residual(ctx, survey.Question, a.with(optional, given)); err != nil {
+		if residuals[given], err = s.rules.Residual(ctx, survey.Question, a.openWith(optional, given)); err != nil {
 			return nil, outside(err)
 		}
 	}
@@ -149,9 +149,9 @@ func (s *Service) plan(ctx context.Context, a *asked, survey *authz.Survey) (*pl
 	return p, s.mask(ctx, p, survey)
 }
 
-// with returns what is open when those optional references are given whose bits are
+// openWith returns what is open when those optional references are given whose bits are
 // set.
-func (a *asked) with(optional []string, given int) authz.Open {
+func (a *asked) openWith(optional []string, given int) authz.Open {
 	open := authz.Open{References: slices.Clone(a.required)}
 	for i, name := range optional {
 		if given&(1<<i) != 0 {
@@ -167,7 +167,7 @@ func (s *Service) mask(ctx context.Context, p *plan, survey *authz.Survey) error
 	first := true
 	for _, b := range p.branches {
 		for given := range 1 << len(p.indifferent) {
-			open := p.with(p.indifferent, given)
+			open := p.openWith(p.indifferent, given)
 			open.References = append(open.References, b.given...)
 			masks, err := s.rules.Masks(ctx, survey.Question, open)
 			if err != nil {

@@ -3,37 +3,17 @@ package filter_test
 import (
 	"testing"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/filter"
-	"github.com/caregate/caregate/internal/policy"
-	"github.com/caregate/caregate/policies"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 )
 
 // TestTheDefaultPolicyBecomesFilters asks for the filters of the example organisation,
 // with the mapping of the document.
 func TestTheDefaultPolicyBecomesFilters(t *testing.T) {
-	store, err := directory.OpenEmbedded(directory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	example, err := data.OpenExample()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Import(t.Context(), "riverside", example, directory.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store, snapshot := orgstore.Embedded(t), orgtest.Policy(t)
+	orgstore.Example(t, store)
 	tables, _ := documented(t)
 	if err := tables.Check(snapshot.Catalogue()); err != nil {
 		t.Error(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/caregate/caregate/internal/authz"
 )
 
 // writer writes a clause in SQL. Parameters are appended in the order in which they
@@ -17,6 +19,17 @@ type writer struct {
 	names   map[*source]string // of the tables that the clause brings itself
 	named   int
 	inside  bool // of a query of the clause
+}
+
+// newWriter returns a writer in a dialect of SQL. Those that dialect.go has nothing of are
+// refused here: it would write them as SQLite.
+func newWriter(dialect Dialect, first int, outer *source) (*writer, error) {
+	switch dialect {
+	case PostgreSQL, MySQL, SQLite, SQLServer:
+		return &writer{dialect: dialect, first: first, outer: outer, names: map[*source]string{}}, nil
+	default:
+		return nil, authz.Errorf(authz.Internal, "", "no SQL is written in the dialect %q", dialect)
+	}
 }
 
 // clause writes a whole clause, in brackets.
@@ -45,9 +58,9 @@ func (w *writer) put(parts ...string) {
 func (w *writer) node(n node) error {
 	switch n := n.(type) {
 	case allOf:
-		return w.each(n, " AND ", "(1=1)")
+		return w.writeNodes(n, " AND ", "(1=1)")
 	case anyOf:
-		return w.each(n, " OR ", "(1=0)")
+		return w.writeNodes(n, " OR ", "(1=0)")
 	case null:
 		w.put(w.column(n.column), " IS ", not(n.not), "NULL")
 	case among:
@@ -73,8 +86,8 @@ func not(is bool) string {
 	return ""
 }
 
-// each writes nodes one after the other, in brackets where they are of the other kind.
-func (w *writer) each(nodes []node, by, none string) error {
+// writeNodes writes nodes one after the other, in brackets where they are of the other kind.
+func (w *writer) writeNodes(nodes []node, by, none string) error {
 	if len(nodes) == 0 {
 		w.put(none)
 	}
@@ -267,7 +280,7 @@ func (w *writer) joined(n joined) error {
 	if !isTrue(n.holds) {
 		w.put(" AND ")
 		w.inside = true
-		err := w.each([]node{n.holds}, "", "")
+		err := w.writeNodes([]node{n.holds}, "", "")
 		w.inside = false
 		if err != nil {
 			return err

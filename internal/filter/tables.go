@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // Tables is the mapping of types of resources to a host's own tables. It comes from
@@ -22,8 +23,8 @@ type table struct {
 	name     []string // the parts of its name
 	alias    string   // by which name a query that has the filter in it knows it
 	resolved bool
-	columns  map[string]string // by fact: id, patient_group, role, provider
-	links    map[string]*link  // by fact: care_team, groups, access, booking
+	columns  map[string]string // by fact: the id, and those that are one column
+	links    map[string]*link  // by fact: those that are sets
 	// references are the columns that have the ids of other entities, by name. One
 	// without a column says that no row has such a reference.
 	references map[string]*reference
@@ -39,22 +40,6 @@ type link struct {
 type reference struct {
 	column   string
 	resolved bool
-}
-
-// setFacts are the facts that are sets, with the names of the two columns of a
-// table of theirs.
-func setFacts() map[string][2]string {
-	return map[string][2]string{
-		authz.FactCareTeam: {"patient", "member"},
-		authz.FactGroups:   {"member", "group"},
-		authz.FactAccess:   {"member", "patient_group"},
-		authz.FactBooking:  {"member", "patient_group"},
-	}
-}
-
-// textFacts are the facts that are one column.
-func textFacts() []string {
-	return []string{authz.FactID, authz.FactPatientGroup, authz.FactRole, authz.FactProvider}
 }
 
 // ParseTables reads a mapping in JSON (see docs/filters.md). It is decoded strictly; the
@@ -89,8 +74,7 @@ func ParseTables(text []byte) (*Tables, error) {
 }
 
 func parseTable(v value) (*table, error) {
-	known := append([]string{"table", "alias", "resolved", "references"}, textFacts()...)
-	known = append(known, slices.Sorted(maps.Keys(setFacts()))...)
+	known := append([]string{"table", "alias", "resolved", "references", authz.FactID}, leafNames()...)
 	members, err := v.object(known...)
 	if err != nil {
 		return nil, err
@@ -110,23 +94,22 @@ func parseTable(v value) (*table, error) {
 			return nil, err
 		}
 	}
-	for _, fact := range textFacts() {
+	for _, fact := range columnFacts() {
 		if column, given := members[fact]; given {
 			if t.columns[fact], err = column.identifier(); err != nil {
 				return nil, err
 			}
 		}
 	}
-	sets := setFacts()
-	for _, fact := range slices.Sorted(maps.Keys(sets)) {
-		set, given := members[fact]
-		if !given {
+	for _, f := range leafFields() {
+		set, given := members[f.Name]
+		if !given || !f.isSet() {
 			continue
 		}
 		if t.columns[authz.FactID] == "" {
-			return nil, bad(v.path+".id", "is missing; %s goes by it", fact)
+			return nil, bad(v.path+".id", "is missing; %s goes by it", f.Name)
 		}
-		if t.links[fact], err = parseLink(set, fact, sets[fact]); err != nil {
+		if t.links[f.Name], err = parseLink(set, &f); err != nil {
 			return nil, err
 		}
 	}
@@ -144,14 +127,15 @@ func parseTable(v value) (*table, error) {
 	return t, nil
 }
 
-func parseLink(v value, fact string, columns [2]string) (*link, error) {
-	if fact == authz.FactCareTeam && v.scalar != nil {
+func parseLink(v value, f *leafField) (*link, error) {
+	if f.Relation == model.CareTeam && v.scalar != nil {
 		if v.scalar == "ids" {
 			return &link{}, nil
 		}
 		return nil, bad(v.path, `must be "ids" or an object with table, patient and member`)
 	}
-	members, err := v.object("table", columns[0], columns[1])
+	owner, item := f.pair()
+	members, err := v.object("table", owner, item)
 	if err != nil {
 		return nil, err
 	}
@@ -159,12 +143,15 @@ func parseLink(v value, fact string, columns [2]string) (*link, error) {
 	if l.name, err = tableName(v.path, members); err != nil {
 		return nil, err
 	}
-	for i, to := range []*string{&l.owner, &l.item} {
-		column, given := members[columns[i]]
+	for _, named := range []struct {
+		member string
+		to     *string
+	}{{owner, &l.owner}, {item, &l.item}} {
+		column, given := members[named.member]
 		if !given {
-			return nil, bad(below(v.path, columns[i]), "is missing; name the column")
+			return nil, bad(below(v.path, named.member), "is missing; name the column")
 		}
-		if *to, err = column.identifier(); err != nil {
+		if *named.to, err = column.identifier(); err != nil {
 			return nil, err
 		}
 	}
@@ -263,21 +250,10 @@ func (t *Tables) Check(c *authz.Catalogue) error {
 		}
 		facts := append(slices.Sorted(maps.Keys(table.columns)), slices.Sorted(maps.Keys(table.links))...)
 		for _, fact := range facts {
-			if kind := kindOf(fact); kind != "" && kind != spec.Facts {
+			if kind := fieldOf(fact).kind; kind != "" && kind != spec.Facts {
 				return bad(below(table.path, fact), "is no fact of this type, only of those whose facts are %s; take it away", kind)
 			}
 		}
 	}
 	return nil
-}
-
-// kindOf returns the kind of record that has a fact, "" for all kinds.
-func kindOf(fact string) authz.Kind {
-	switch fact {
-	case authz.FactPatientGroup, authz.FactCareTeam:
-		return authz.KindPatient
-	case authz.FactID:
-		return ""
-	}
-	return authz.KindTeamMember
 }

@@ -27,7 +27,7 @@ type other struct {
 // condition without parts means one thing to one library and another to the next, and some
 // leave it out: with it would go what is not to be shown.
 func writeUCAST(n node, outer *source) (json.RawMessage, error) {
-	f := &fields{names: map[string]*source{outer.table.alias: outer}}
+	f := &fieldComparison{names: map[string]*source{outer.table.alias: outer}}
 	write := f.ucast
 	if isTrue(n) || isFalse(n) {
 		write = func(n node) (condition, error) { return constant(isTrue(n), outer) }
@@ -49,7 +49,10 @@ func writeUCAST(n node, outer *source) (json.RawMessage, error) {
 // that it is both.
 func constant(holds bool, outer *source) (condition, error) {
 	t := outer.table
-	names := []string{t.columns[authz.FactID], t.columns[authz.FactPatientGroup], t.columns[authz.FactRole], t.columns[authz.FactProvider]}
+	var names []string
+	for _, fact := range columnFacts() {
+		names = append(names, t.columns[fact])
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.references)) {
 		names = append(names, t.references[name].column)
 	}
@@ -69,12 +72,12 @@ func field(operator, name string, value any) condition {
 	return condition{Type: "field", Operator: operator, Field: name, Value: value}
 }
 
-// fields writes clauses with the names of fields, each the name of its table and its own.
-type fields struct {
+// fieldComparison writes clauses with the names of fields, each the name of its table and its own.
+type fieldComparison struct {
 	names map[string]*source // who has the name of a table
 }
 
-func (f *fields) ucast(n node) (condition, error) {
+func (f *fieldComparison) ucast(n node) (condition, error) {
 	switch n := n.(type) {
 	case allOf:
 		return f.several("and", n)
@@ -103,7 +106,7 @@ func (f *fields) ucast(n node) (condition, error) {
 }
 
 // several writes nodes that there are: what has none is written by constant.
-func (f *fields) several(operator string, nodes []node) (condition, error) {
+func (f *fieldComparison) several(operator string, nodes []node) (condition, error) {
 	value := make([]any, len(nodes))
 	for i, n := range nodes {
 		var err error
@@ -130,7 +133,7 @@ func matched(n related) condition {
 
 // joined writes a condition about what is referred to. How its table is joined is known
 // to the ORM; that there is a row is said.
-func (f *fields) joined(n joined) (condition, error) {
+func (f *fieldComparison) joined(n joined) (condition, error) {
 	var value []any
 	for _, s := range n.sources {
 		if before := f.names[s.table.alias]; before != nil && before.table != s.table {

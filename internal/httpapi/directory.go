@@ -18,7 +18,7 @@ type Administration interface {
 	// Apply commits edits in one revision, or none of them.
 	Apply(ctx context.Context, organisation string, actor admin.Actor, edits []admin.Edit, options admin.Options) (admin.Committed, error)
 	// Change gives some fields and lists of one record new values.
-	Change(ctx context.Context, organisation string, actor admin.Actor, key authz.Key, patch admin.Patch, options admin.Options) (
+	Change(ctx context.Context, organisation string, actor admin.Actor, key authz.Key, patch admin.Fields, options admin.Options) (
 		admin.Committed, error)
 	// Replace makes ids all that relate to an entity. A tag that is not "" is the
 	// admin.SetTag of those that do now.

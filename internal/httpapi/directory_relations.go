@@ -61,9 +61,9 @@ func (v view) edit(here, other string, holds bool) admin.Edit {
 	}
 	switch v.relation {
 	case admin.RoleOf:
-		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: admin.Fields{Role: &to}}
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: from}, Fields: admin.Fields{"role": to}}
 	case admin.PatientGroupOf: // a move (V5)
-		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: from}, Fields: admin.Fields{PatientGroup: &to}}
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: from}, Fields: admin.Fields{"patient_group": to}}
 	}
 	op := admin.Unlink
 	if holds {
@@ -239,17 +239,7 @@ func manualPlaces(stored *admin.Stored, ids []string) []string {
 func (x *exchange) replaceList(actor admin.Actor, v view, key authz.Key, ids, list []string, options admin.Options) (
 	admin.Committed, func(string) string, error,
 ) {
-	var patch admin.Patch
-	switch v.relation {
-	case admin.MemberOfGroup:
-		patch.Groups = &list
-	case admin.Access:
-		patch.Access = &list
-	case admin.Booking:
-		patch.Booking = &list
-	case admin.CareTeam:
-		patch.CareTeam = &list
-	}
+	patch := admin.Fields{v.relation.Field().Name: list}
 	done, err := x.api.cfg.Administration.Change(x.ctx, x.organisation(), actor, key, patch, options)
 	return done, func(field string) string {
 		if n, ok := indexIn(field); ok && n < len(list) {

@@ -239,7 +239,7 @@ func (f *fields) edit(op admin.Op) (e admin.Edit, err error) {
 		e.Record, err = f.record(e.Key)
 		e.Key = authz.Key{}
 	case admin.Set:
-		e.Fields, err = f.values(), f.about(e.Key)
+		e.Fields, err = f.values(e.Key.Kind), f.about(e.Key)
 	case admin.Book:
 		e.Record, err = f.booking()
 	}

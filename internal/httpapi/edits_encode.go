@@ -44,9 +44,8 @@ func appendPut(dst []byte, r *admin.Record) []byte {
 
 // appendFields appends the fields that change.
 func appendFields(dst []byte, kind authz.Kind, fields admin.Fields) []byte {
-	patch := &admin.Patch{Fields: fields}
-	values := patch.Over(&admin.Record{})
-	for _, name := range patch.Given() {
+	values := fields.Applied(&admin.Record{Kind: kind})
+	for _, name := range fields.Names(kind) {
 		if f := model.FieldOf(kind, name); f != nil {
 			dst = appendField(dst, f, values)
 		}

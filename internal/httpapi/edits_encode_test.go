@@ -26,13 +26,6 @@ func randomEdit(r *rand.Rand) admin.Edit {
 		return out
 	}
 	flag := func() bool { return r.IntN(2) == 0 }
-	text := func() *string {
-		if flag() {
-			return nil
-		}
-		s := id()
-		return &s
-	}
 	kind := model.Kinds()[r.IntN(len(model.Kinds()))]
 	e := admin.Edit{Op: []admin.Op{admin.Put, admin.Set, admin.Link, admin.Unlink, admin.Delete, admin.Book, admin.Cancel}[r.IntN(7)]}
 	switch e.Op {
@@ -53,17 +46,20 @@ func randomEdit(r *rand.Rand) admin.Edit {
 		}
 	case admin.Set:
 		e.Key = authz.Key{Kind: kind, ID: id()}
-		switch kind {
-		case authz.KindRole, authz.KindGroup:
-			e.Fields.Name = text()
-			if flag() {
-				e.Fields.Permissions = append([]string{}, list()...) // all taken away is not the same as left alone
+		for _, f := range model.Fields(kind) {
+			if kind == authz.KindBooking || f.Type == model.IDs || flag() {
+				continue
 			}
-		case authz.KindTeamMember:
-			provider, none := flag(), ""
-			e.Fields = admin.Fields{Name: text(), Role: &none, IsProvider: &provider}
-		case authz.KindPatient:
-			e.Fields.PatientGroup = text()
+			var value any = append([]string{}, list()...) // all taken away is not the same as left alone
+			if f.Text != nil {
+				value = id()
+			} else if f.Flag != nil {
+				value = flag()
+			}
+			if e.Fields == nil {
+				e.Fields = admin.Fields{}
+			}
+			e.Fields[f.Name] = value
 		}
 	case admin.Link, admin.Unlink:
 		e.Relation = []admin.Relation{admin.MemberOfGroup, admin.Access, admin.Booking, admin.CareTeam}[r.IntN(4)]

@@ -274,36 +274,34 @@ func (f *fields) booking() (*admin.Record, error) {
 	}, nil
 }
 
-// values returns the single values of the object, for an entity that keeps the others.
-func (f *fields) values() (v admin.Fields) {
-	text := func(name string) *string {
-		if s, ok := f.texts[name]; ok {
-			return &s
+// values returns the fields of a kind that the object has, for an entity that keeps the others.
+func (f *fields) values(kind authz.Kind) admin.Fields {
+	var values admin.Fields
+	give := func(name string, value any) {
+		if values == nil {
+			values = admin.Fields{}
 		}
-		return nil
+		values[name] = value
 	}
-	v.Name, v.Role, v.PatientGroup = text("name"), text("role"), text("patient_group")
-	v.Permissions = f.lists["permissions"]
-	if flag, ok := f.flags["provider"]; ok {
-		v.IsProvider = &flag
+	for _, field := range model.Fields(kind) {
+		name := field.Name
+		if text, ok := f.texts[name]; ok && field.Text != nil {
+			give(name, text)
+		} else if flag, ok := f.flags[name]; ok && field.Flag != nil {
+			give(name, flag)
+		} else if list, ok := f.lists[name]; ok && field.List != nil {
+			give(name, list)
+		}
 	}
-	return v
+	return values
 }
 
 // patch returns the object as what changes of the record for key.
-func (f *fields) patch(key authz.Key) (p admin.Patch, err error) {
+func (f *fields) patch(key authz.Key) (admin.Fields, error) {
 	if err := f.about(key); err != nil {
-		return p, err
+		return nil, err
 	}
-	list := func(name string) *[]string {
-		if l, ok := f.lists[name]; ok {
-			return &l
-		}
-		return nil
-	}
-	p.Fields = f.values()
-	p.Groups, p.Access, p.Booking, p.CareTeam = list("groups"), list("access"), list("booking"), list("care_team")
-	return p, nil
+	return f.values(key.Kind), nil
 }
 
 // inRecord names a field of the only edit's record as it stands in the body.

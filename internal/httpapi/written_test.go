@@ -27,7 +27,7 @@ func (o *overtaken) Apply(
 }
 
 func (o *overtaken) Change(
-	ctx context.Context, organisation string, actor admin.Actor, key authz.Key, patch admin.Patch, options admin.Options,
+	ctx context.Context, organisation string, actor admin.Actor, key authz.Key, patch admin.Fields, options admin.Options,
 ) (admin.Committed, error) {
 	done, err := o.Service.Change(ctx, organisation, actor, key, patch, options)
 	o.after(ctx)
@@ -39,11 +39,11 @@ func (o *overtaken) Change(
 func TestAWriteIsAnsweredAtItsRevision(t *testing.T) {
 	service, decisions := parts(t)
 	role, spare := "doctor", "spare"
-	to := &spare
+	to := spare
 	o := &overtaken{service, func(context.Context) {}}
 	c := serve(t, newAPI(t, httpapi.Config{Service: decisions, Administration: o}).Admin())
 	give := func(ctx context.Context) {
-		edit := admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: "rita"}, Fields: admin.Fields{Role: to}}
+		edit := admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: "rita"}, Fields: admin.Fields{"role": to}}
 		if _, err := service.Apply(ctx, "riverside", admin.Actor{Type: "team_member", ID: "ada"}, []admin.Edit{edit}, admin.Options{}); err != nil {
 			t.Error(err)
 		}
@@ -63,7 +63,7 @@ func TestAWriteIsAnsweredAtItsRevision(t *testing.T) {
 		}
 		// Somebody else changes something that is not the record: the answer is the same.
 		o.after = func(ctx context.Context) {
-			edit := admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatientGroup, ID: "cardio"}, Fields: admin.Fields{Name: new(how.method)}}
+			edit := admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatientGroup, ID: "cardio"}, Fields: admin.Fields{"name": how.method}}
 			if _, err := service.Apply(ctx, "riverside", admin.Actor{Type: "team_member", ID: "ada"}, []admin.Edit{edit}, admin.Options{}); err != nil {
 				t.Error(err)
 			}
@@ -73,7 +73,7 @@ func TestAWriteIsAnsweredAtItsRevision(t *testing.T) {
 			t.Errorf("%s: at %s, not %s; now it is %s", how.method, stated, before, at())
 		}
 		// Somebody gives the member a role: that is not what this write did.
-		before, to = at(), &role
+		before, to = at(), role
 		o.after = give
 		again = c.ada(how.method, "/team-members/rita", how.body).
 			wantBody(t, 200, `{"revision":"`+before+`","changed":false}`)
@@ -81,7 +81,7 @@ func TestAWriteIsAnsweredAtItsRevision(t *testing.T) {
 			t.Errorf("%s: at %s, not %s", how.method, stated, before)
 		}
 		// And a write that does something, overtaken likewise.
-		to = &spare
+		to = spare
 		again = c.ada(how.method, "/team-members/rita", how.body).wantStatus(t, 200)
 		if stated := again.header.Get("Caregate-Revision"); stated == at() || !strings.Contains(again.body, `"`+stated+`","changed":true`) {
 			t.Errorf("%s: at %s, and now it is %s: %s", how.method, stated, at(), again.body)

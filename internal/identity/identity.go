@@ -157,12 +157,12 @@ func (v *Verifier) valid(claims jwt.Token) error {
 
 // identity reads who a token that is verified speaks for.
 func (v *Verifier) identity(claims jwt.Token) (who Identity, err error) {
-	if who.ID, err = text(claims, v.cfg.MemberClaim); err != nil {
+	if who.ID, err = textClaim(claims, v.cfg.MemberClaim); err != nil {
 		return Identity{}, err
 	}
 	who.Type = "team_member"
 	if v.cfg.TypeClaim != "" {
-		if who.Type, err = text(claims, v.cfg.TypeClaim); err != nil {
+		if who.Type, err = textClaim(claims, v.cfg.TypeClaim); err != nil {
 			return Identity{}, err
 		}
 		if who.Type != "team_member" && who.Type != "patient" {
@@ -170,15 +170,15 @@ func (v *Verifier) identity(claims jwt.Token) (who Identity, err error) {
 		}
 	}
 	if v.cfg.OrganisationClaim != "" {
-		if who.Organisation, err = text(claims, v.cfg.OrganisationClaim); err != nil {
+		if who.Organisation, err = textClaim(claims, v.cfg.OrganisationClaim); err != nil {
 			return Identity{}, err
 		}
 	}
 	return who, nil
 }
 
-// text returns a claim that must be an id.
-func text(claims jwt.Token, name string) (string, error) {
+// textClaim returns a claim that must be an id.
+func textClaim(claims jwt.Token, name string) (string, error) {
 	var value any
 	if err := claims.Get(name, &value); err != nil {
 		return "", refused("has no claim %s", name)

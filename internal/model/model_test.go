@@ -91,3 +91,24 @@ func TestFactsHaveTheLeaves(t *testing.T) {
 		}
 	}
 }
+
+// A record refers to what its fields with a relation name.
+func TestReferences(t *testing.T) {
+	for _, relation := range model.Relations() {
+		from, to := relation.Ends()
+		r, want := model.Record{Kind: from, ID: "x"}, 1
+		if f := relation.Field(); f.List != nil {
+			*f.List(&r), want = []string{"y", "z"}, 2
+		} else {
+			*f.Text(&r) = "y"
+		}
+		for by, key := range r.References() {
+			if want--; by != relation || key.Kind != to || key.ID != "y" && key.ID != "z" {
+				t.Errorf("%s refers to %v by %s", from, key, by)
+			}
+		}
+		if want != 0 {
+			t.Errorf("%s: %d references are missing", relation, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/caregate/caregate/internal/authz"
@@ -34,6 +35,28 @@ type Record struct {
 
 // Key returns the key of the entity.
 func (r *Record) Key() authz.Key { return authz.Key{Kind: r.Kind, ID: r.ID} }
+
+// References yields the keys of the entities that a record refers to, each with the relation
+// by which it does, in the order of the table. One may come twice.
+func (r *Record) References() iter.Seq2[Relation, authz.Key] {
+	return func(yield func(Relation, authz.Key) bool) {
+		for _, f := range Fields(r.Kind) {
+			var ids []string
+			switch f.Type {
+			case ID:
+				ids = []string{*f.Text(r)}
+			case IDs:
+				ids = *f.List(r)
+			}
+			_, to := f.Relation.Ends()
+			for _, id := range ids {
+				if id != "" && !yield(f.Relation, authz.Key{Kind: to, ID: id}) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // SortLists puts every list in order, for they are sets.
 func (r *Record) SortLists() {

@@ -2,32 +2,32 @@ package review_test
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
-	"github.com/caregate/caregate/policies"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestReviewsAreEnumerations reviews everybody of random organisations.
 func TestReviewsAreEnumerations(t *testing.T) {
 	for name, rules := range variants(t) {
 		t.Run(name, func(t *testing.T) {
-			t.Run("embedded", func(t *testing.T) { reviewsAreEnumerations(t, embedded(t), rules, 6) })
-			t.Run("redis", func(t *testing.T) { reviewsAreEnumerations(t, onRedis(t), rules, 25) })
+			t.Run("embedded", func(t *testing.T) { reviewsAreEnumerations(t, orgstore.Embedded(t), rules, 6) })
+			t.Run("redis", func(t *testing.T) { reviewsAreEnumerations(t, orgstore.Redis(t), rules, 25) })
 		})
 	}
 }
 
 func reviewsAreEnumerations(t *testing.T, d *directory.Directory, rules authz.Rules, organisations int) {
-	for seed := range organisations {
-		w := newWard(t, d, rules, fmt.Sprintf("reviewed-%d", seed)).seeded(uint64(seed))
+	for seed := range soak.Seeds(t, organisations) {
+		w := newWard(t, d, rules, fmt.Sprintf("reviewed-%d", seed)).seeded(seed)
 		w.fill()
 		all := w.enumerate()
 		for i := range someMembers {
@@ -129,7 +129,7 @@ func samePatient(t *testing.T, at, id string, got *review.PatientReview, all *si
 
 // TestWithoutView is about V7: a route without the permission is pointed out.
 func TestWithoutView(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(
 		`{"kind":"role","id":"scope","permissions":["patient:view_all"]}`,
 		`{"kind":"role","id":"reader","permissions":["patient:view"]}`,
@@ -152,7 +152,7 @@ func TestWithoutView(t *testing.T) {
 
 // TestWhoMayReview: administrators, and nobody else.
 func TestWhoMayReview(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(
 		`{"kind":"role","id":"owner","permissions":["settings:update","user:view","patient:view","patient:view_all"]}`,
 		`{"kind":"role","id":"reader","permissions":["patient:view","patient:view_all","user:update"]}`,
@@ -183,7 +183,7 @@ func TestWhoMayReview(t *testing.T) {
 
 // TestUnknown is about V9 and about what is not there.
 func TestUnknown(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(`{"kind":"patient_group","id":"diabetes"}`)
 	for _, id := range []string{"nobody", "", "a\nb", string(make([]byte, 300))} {
 		member, _, err := w.Member(t.Context(), w.org, id, operator, authz.Freshness{})
@@ -214,14 +214,9 @@ func TestUnknown(t *testing.T) {
 // TestRoutesAreKnownByWhatTheyStandOn renames the routes and the permission that is one: what
 // a review says of their causes comes from the rules and not from names.
 func TestRoutesAreKnownByWhatTheyStandOn(t *testing.T) {
-	text, err := fs.ReadFile(policies.Files, "authz/visibility/visibility.rego")
-	if err != nil {
-		t.Fatal(err)
-	}
-	renamed := strings.NewReplacer(
-		`"view_all_patients"`, `"everywhere"`, `"patient_group_access"`, `"wards"`, `"care_team" if`, `"own" if`, `"patient:view_all"`, `"stock:view"`,
-	).Replace(string(text))
-	w := newWard(t, embedded(t), rulesOf(t, map[string]string{"authz/visibility/visibility.rego": renamed}), "renamed")
+	renamed := orgtest.Edited(t, orgtest.Substitute("authz/visibility/visibility.rego",
+		`"view_all_patients"`, `"everywhere"`, `"patient_group_access"`, `"wards"`, `"care_team" if`, `"own" if`, `"patient:view_all"`, `"stock:view"`))
+	w := newWard(t, orgstore.Embedded(t), renamed, "renamed")
 	w.load(
 		`{"kind":"role","id":"reader","permissions":["patient:view","stock:view"]}`,
 		`{"kind":"patient_group","id":"g"}`,

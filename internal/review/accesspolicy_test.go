@@ -9,6 +9,8 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/policy"
 )
 
@@ -22,19 +24,19 @@ func small() []string {
 
 // TestPoliciesThatCannotBeReviewed are refused, with what can be done.
 func TestPoliciesThatCannotBeReviewed(t *testing.T) {
-	d := embedded(t)
+	d := orgstore.Embedded(t)
 	for name, rule := range map[string]string{
 		"outside":     `count(input.resource.care_team) > 2`,
 		"uncountable": `input.resource.id == input.resource.patient_group`,
 	} {
-		w := newWard(t, d, rulesOf(t, map[string]string{"authz/extra.rego": `package authz
+		w := newWard(t, d, orgtest.Edited(t, orgtest.Write("authz/extra.rego", `package authz
 
 allow if {
 	input.subject.type == "team_member"
 	input.resource.type == "patient"
-	` + rule + `
+	`+rule+`
 }
-`}), name)
+`)), name)
 		w.load(small()...)
 		_, _, member := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
 		_, _, preview := w.Preview(t.Context(), w.org, []admin.Edit{{Op: admin.Link, Relation: admin.Access, From: "m", To: "g"}}, operator, authz.Freshness{})
@@ -57,11 +59,7 @@ func compiled(t *testing.T, text, catalogue string) authz.Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snapshot
+	return orgtest.Compile(t, source, policy.Config{})
 }
 
 // TestWithoutRoutes: a policy that names no routes is reviewed by what it allows.
@@ -72,7 +70,7 @@ func TestWithoutRoutes(t *testing.T) {
 # entrypoint: true
 allow if input.subject.id in input.resource.care_team
 `, "")
-	w := newWard(t, embedded(t), rules, "plain")
+	w := newWard(t, orgstore.Embedded(t), rules, "plain")
 	w.load(small()...)
 	member, _, err := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
 	if err != nil || member.Patients != 1 || member.Routes != nil || member.Notes != nil {
@@ -99,7 +97,7 @@ func TestOtherCatalogues(t *testing.T) {
 # entrypoint: true
 allow if input.subject.id == input.resource.id
 `, `{"types":{"team_member":{"facts":"team_member","actions":{}},"patient":{"actions":{"view":{}}}}}`)
-	w := newWard(t, embedded(t), rules, "other")
+	w := newWard(t, orgstore.Embedded(t), rules, "other")
 	w.load(small()...)
 	_, _, err := w.Member(t.Context(), w.org, "m", operator, authz.Freshness{})
 	if err == nil || authz.KindOf(err) != authz.Unsupported {

@@ -23,7 +23,7 @@ func (s *Service) Member(
 		return err
 	})
 	if err == nil && out.Found {
-		err = s.known(organisation, viewer).inMember(ctx, member, out)
+		err = s.knowledge(organisation, viewer).inMember(ctx, member, out)
 	}
 	if err != nil {
 		return nil, stated, err
@@ -41,7 +41,7 @@ func (s *Service) Patient(
 		return err
 	})
 	if err == nil && out.Found {
-		err = s.known(organisation, viewer).inPatient(ctx, patient, out)
+		err = s.knowledge(organisation, viewer).inPatient(ctx, patient, out)
 	}
 	if err != nil {
 		return nil, stated, err
@@ -108,7 +108,7 @@ func (s *Service) administrator(ctx context.Context, organisation string, viewer
 	if viewer.Operator || viewer.Actor == (admin.Actor{}) {
 		return viewer.Operator, nil
 	}
-	administers := s.known(organisation, viewer).duty(authz.Explain, "explanations")
+	administers := s.knowledge(organisation, viewer).ask(authz.Explain, "explanations")
 	if administers == nil {
 		return false, nil
 	}
@@ -141,12 +141,12 @@ func (s *Service) member(ctx context.Context, member string, facts *authz.Facts,
 	if out.Permitted, err = c.permitted(ctx, fact, facts, grants, sight); err != nil {
 		return nil, err
 	}
-	err = c.each(ctx, apart, func(patient *authz.Fact, many int) {
-		look := lens.look(0, &authz.Candidate{Fact: patient})
+	err = c.eachPatient(ctx, apart, func(patient *authz.Fact, many int) {
+		look := lens.seenBy(0, &authz.Candidate{Fact: patient})
 		if look.allowed {
 			out.Patients += many
 		}
-		ways.add(lens, patient, many, look.routes)
+		ways.countPatient(lens, patient, many, look.routes)
 	})
 	if err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func (s *Service) patient(ctx context.Context, patient *authz.Fact, c *counter) 
 	}
 	out, all, holdings := &PatientReview{Found: true}, &tally{}, authz.NewHoldings(s.rules)
 	err = c.members(ctx, func(member *authz.Fact, facts *authz.Facts) error {
-		look := lens.look(0, holdings.Candidate(ctx, member, facts))
+		look := lens.seenBy(0, holdings.Candidate(ctx, member, facts))
 		if !look.allowed {
 			return holdings.Err()
 		}

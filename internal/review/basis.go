@@ -107,7 +107,7 @@ func (b *Blind) Member(ctx context.Context, member *authz.Fact, facts *authz.Fac
 		if grant == nil {
 			continue
 		}
-		sight := b.counter.general.settle(authz.SubjectLeaf, b.holdings.Candidate(ctx, member, facts))
+		sight := b.counter.general.evaluated(authz.SubjectLeaf, b.holdings.Candidate(ctx, member, facts))
 		if err := b.holdings.Err(); err != nil || !sight.allow.Never() {
 			return "", by, nil, err
 		}

@@ -72,7 +72,7 @@ func (c *counter) opened(ctx context.Context, before, after *authz.Residual) (in
 		return 0, err
 	}
 	was, is, n := before.Predicate(), after.Predicate(), 0
-	err = c.each(ctx, apart, func(patient *authz.Fact, many int) {
+	err = c.eachPatient(ctx, apart, func(patient *authz.Fact, many int) {
 		candidate := &authz.Candidate{Fact: patient}
 		if is.Holds(candidate) && !was.Holds(candidate) {
 			n += many
@@ -157,9 +157,9 @@ func (c *counter) exceptions(ctx context.Context, residuals ...*authz.Residual) 
 	return out, nil
 }
 
-// each visits all patients: those apart one by one, in the order of their ids, and
+// eachPatient visits all patients: those apart one by one, in the order of their ids, and
 // then the others of each group as one made-up patient who stands for many.
-func (c *counter) each(ctx context.Context, apart map[string]*authz.Fact, visit func(patient *authz.Fact, many int)) error {
+func (c *counter) eachPatient(ctx context.Context, apart map[string]*authz.Fact, visit func(patient *authz.Fact, many int)) error {
 	groups, err := c.sizes(ctx)
 	if err != nil {
 		return err

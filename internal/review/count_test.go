@@ -9,16 +9,19 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/search"
+	"github.com/caregate/caregate/internal/soak"
 )
 
 // TestOpenedIsExact counts by random residuals, of patients and of what refers to them,
 // against the predicate of each patient.
 func TestOpenedIsExact(t *testing.T) {
-	d, rules := onRedis(t), rulesOf(t, nil)
-	for seed := range 15 {
-		w := newWard(t, d, rules, fmt.Sprintf("opened-%d", seed)).seeded(uint64(seed))
+	d, rules := orgstore.Redis(t), orgtest.Policy(t)
+	for seed := range soak.Seeds(t, 15) {
+		w := newWard(t, d, rules, fmt.Sprintf("opened-%d", seed)).seeded(seed)
 		w.fill()
 		all := w.enumerate()
 		for range 40 {
@@ -77,7 +80,7 @@ func about(r *authz.Residual, reference string) *authz.Residual {
 
 // TestNotCountable: what is about anything else is not counted at all.
 func TestNotCountable(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(`{"kind":"patient_group","id":"diabetes"}`, `{"kind":"patient","id":"p-1","patient_group":"diabetes"}`)
 	group := authz.Leaf{Fact: authz.FactPatientGroup}
 	yes := &authz.Residual{Any: [][]authz.Condition{{}}}
@@ -143,7 +146,7 @@ func (r *restless) Sizes(ctx context.Context, organisation string, kind authz.Ki
 
 // TestChangesMeanwhile: an answer is of one revision, or there is none.
 func TestChangesMeanwhile(t *testing.T) {
-	w := newWard(t, embedded(t), rulesOf(t, nil), "clinic")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "clinic")
 	w.load(
 		`{"kind":"role","id":"doctor","permissions":["patient:view"]}`,
 		`{"kind":"patient_group","id":"asthma"}`,
@@ -151,7 +154,7 @@ func TestChangesMeanwhile(t *testing.T) {
 		`{"kind":"team_member","id":"carla","role":"doctor","access":["diabetes"]}`,
 		`{"kind":"patient","id":"p-1","patient_group":"asthma"}`,
 	)
-	doctors := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{Permissions: []string{}}}}
+	doctors := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{"permissions": []string{}}}}
 	made := 0
 	for every := 1; every <= 8; every++ {
 		busy := &restless{Directory: w.store, w: w, every: every, most: 3, made: &made}

@@ -142,13 +142,13 @@ func (w *ward) set() admin.Edit {
 		if w.rand.IntN(3) == 0 {
 			role = ""
 		}
-		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: w.id(authz.KindTeamMember)}, Fields: admin.Fields{Role: &role}}
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: w.id(authz.KindTeamMember)}, Fields: admin.Fields{"role": role}}
 	case 1:
 		group := w.id(authz.KindPatientGroup)
-		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: w.id(authz.KindPatient)}, Fields: admin.Fields{PatientGroup: &group}}
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: w.id(authz.KindPatient)}, Fields: admin.Fields{"patient_group": group}}
 	default:
 		kind := []authz.Kind{authz.KindRole, authz.KindGroup}[w.rand.IntN(2)]
-		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: kind, ID: w.id(kind)}, Fields: admin.Fields{Permissions: w.permissions()}}
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: kind, ID: w.id(kind)}, Fields: admin.Fields{"permissions": w.permissions()}}
 	}
 }
 

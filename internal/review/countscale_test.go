@@ -8,6 +8,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -36,7 +38,7 @@ func (l *large) accessOf(member int) []int {
 
 func largeOrganisation(t testing.TB, members, patients, groups int) *large {
 	l := &large{
-		ward: newWard(t, onRedis(t), rulesOf(t, nil), "large"), members: members, patients: patients, groups: groups,
+		ward: newWard(t, orgstore.Redis(t), orgtest.Policy(t), "large"), members: members, patients: patients, groups: groups,
 		sizes: make([]int, groups), care: map[int][]int{},
 	}
 	l.lines = append(l.lines,
@@ -99,7 +101,7 @@ func TestManyPatients(t *testing.T) {
 
 	l.rules.asked = 0
 	got, _, err := l.Preview(t.Context(), l.org, []admin.Edit{
-		{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{Permissions: []string{}}},
+		{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{"permissions": []string{}}},
 	}, operator, authz.Freshness{})
 	if err != nil {
 		t.Fatal(err)
@@ -176,11 +178,11 @@ func TestManyMembers(t *testing.T) {
 		t.Errorf("%d members are said to lose %d, and %d listed; it is %d", preview.Total, preview.Lost.Patients, len(preview.Members), sees)
 	}
 
-	role := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{Permissions: []string{}}}}
+	role := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindRole, ID: "doctor"}, Fields: admin.Fields{"permissions": []string{}}}}
 	if _, _, err = l.Preview(t.Context(), l.org, role, operator, authz.Freshness{}); authz.KindOf(err) != authz.TooLarge {
 		t.Errorf("a role of %d members: %v", members, err)
 	}
-	group := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{Permissions: []string{}}}}
+	group := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{"permissions": []string{}}}}
 	l.rules.asked = 0
 	if preview, _, err = l.Preview(t.Context(), l.org, group, operator, authz.Freshness{}); err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ type tally struct {
 	ids, groups []string
 }
 
-// add counts a patient who stands for many.
-func (t *tally) add(l *lens, patient *authz.Fact, many int, routes uint64) {
+// countPatient counts a patient who stands for many.
+func (t *tally) countPatient(l *lens, patient *authz.Fact, many int, routes uint64) {
 	t.count(l, many, routes)
 	switch {
 	case patient.ID != nobody:
@@ -82,14 +82,14 @@ func newWays(l *lens) *ways {
 	return &ways{led: make([]tally, len(l.names)), alone: make([]tally, len(l.names))}
 }
 
-func (w *ways) add(l *lens, patient *authz.Fact, many int, routes uint64) {
+func (w *ways) countPatient(l *lens, patient *authz.Fact, many int, routes uint64) {
 	for i := range w.led {
 		if routes&(1<<i) == 0 {
 			continue
 		}
-		w.led[i].add(l, patient, many, routes)
+		w.led[i].countPatient(l, patient, many, routes)
 		if routes == 1<<i {
-			w.alone[i].add(l, patient, many, routes)
+			w.alone[i].countPatient(l, patient, many, routes)
 		}
 	}
 }

@@ -2,23 +2,16 @@ package review_test
 
 import (
 	"context"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
-	"testing/fstest"
-	"time"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
-	"github.com/caregate/caregate/internal/policy"
-	"github.com/caregate/caregate/internal/redistest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
-	"github.com/caregate/caregate/policies"
 )
 
 // ward is an organisation in a store, with a policy and what reviews it.
@@ -60,66 +53,6 @@ func (r *countedRules) Permissions(ctx context.Context, m *authz.Fact, facts *au
 	return r.Rules.Permissions(ctx, m, facts)
 }
 
-// rulesOf compiles the default policy with further files laid over it. A file without
-// text takes one away.
-func rulesOf(t testing.TB, further map[string]string) authz.Rules {
-	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(policies.Files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.rego") {
-			return err
-		}
-		text, err := fs.ReadFile(policies.Files, name)
-		files[name] = &fstest.MapFile{Data: text}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range further {
-		files[name] = &fstest.MapFile{Data: []byte(text)}
-		if text == "" {
-			delete(files, name)
-		}
-	}
-	source, err := policy.Read(files, data.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return snapshot
-}
-
-// embedded opens an embedded store.
-func embedded(t testing.TB) *directory.Directory {
-	t.Helper()
-	d, err := directory.OpenEmbedded(directory.Config{FactsTimeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	return d
-}
-
-// onRedis opens a store on a real Redis.
-func onRedis(t testing.TB) *directory.Directory {
-	t.Helper()
-	server, err := redistest.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Kill)
-	d, err := directory.Open(directory.Config{URL: server.Unhurried(), FactsTimeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	return d
-}
-
 // newWard returns an organisation without facts.
 func newWard(t testing.TB, d *directory.Directory, rules authz.Rules, org string) *ward {
 	counted := &countedRules{Rules: rules}
@@ -146,9 +79,7 @@ func (w *ward) put(edits ...admin.Edit) {
 // load imports records, as they stand in a file.
 func (w *ward) load(lines ...string) {
 	w.Helper()
-	if _, err := w.store.Import(w.Context(), w.org, strings.NewReader(strings.Join(lines, "\n")), directory.ImportOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	orgstore.Load(w, w.store, w.org, lines...)
 }
 
 // pair is a member and a patient.

@@ -97,8 +97,8 @@ func (s *Service) explain(
 		return nil, stated, err
 	}
 	defer func() { end() }()
-	k, requests := s.known(organisation, viewer), []*authz.Request{r}
-	if administers := k.duty(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
+	k, requests := s.knowledge(organisation, viewer), []*authz.Request{r}
+	if administers := k.ask(authz.Explain, "explanations"); administers != nil && !viewer.Operator && viewer.Actor != (admin.Actor{}) {
 		requests = append(requests, administers)
 	}
 	e := &Explanation{}
@@ -164,7 +164,7 @@ func notThemselves() error {
 // and of a deny, for whoever does not administer, whoever else is referred to. Whether it
 // denies is looked at without the hidden ones, who are not to be told from nobody (A5).
 func (s *Service) asSeen(
-	ctx context.Context, k *known, r *authz.Request, decided authz.Considered, hidden []authz.Key, administrator bool,
+	ctx context.Context, k *viewerKnowledge, r *authz.Request, decided authz.Considered, hidden []authz.Key, administrator bool,
 ) (seen authz.Considered, err error) {
 	facts := decided.Facts
 	if seen = decided; len(hidden) > 0 {
@@ -184,7 +184,7 @@ func (s *Service) asSeen(
 func (s *Service) considerWithout(
 	ctx context.Context, organisation string, r *authz.Request, facts *authz.Facts, some []authz.Key,
 ) (considered authz.Considered, err error) {
-	over := authz.NewService(reading{without(facts, some)}, s.rules)
+	over := authz.NewService(reading{withoutFacts(facts, some)}, s.rules)
 	_, err = over.Consider(ctx, organisation, []*authz.Request{r}, authz.Freshness{}, func(all []authz.Considered) error {
 		considered = all[0]
 		return nil

@@ -8,22 +8,16 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
 // riverside is the example organisation.
 func riverside(t *testing.T, rules authz.Rules) *ward {
 	t.Helper()
-	w := newWard(t, embedded(t), rules, data.ExampleOrganisation)
-	records, err := data.OpenExample()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer records.Close()
-	if _, err := w.store.Import(t.Context(), w.org, records, directory.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	w := newWard(t, orgstore.Embedded(t), rules, data.ExampleOrganisation)
+	orgstore.Example(t, w.store)
 	return w
 }
 
@@ -58,7 +52,7 @@ func texts(remedies []review.Remedy) []string {
 
 // What opens least comes first: one patient, a group of patients, everybody.
 func TestRemediesOpenLeastFirst(t *testing.T) {
-	e := riverside(t, explainRules(t)).why(operator, "mark", "view", "p-10")
+	e := riverside(t, orgtest.Policy(t)).why(operator, "mark", "view", "p-10")
 	want := []string{
 		"put mark on the care team of patient p-10",
 		"give mark Access to patient group aftercare",
@@ -82,7 +76,7 @@ func TestRemediesOpenLeastFirst(t *testing.T) {
 
 // Everything is for administrators: operators, and whoever may update settings.
 func TestExplainForWhom(t *testing.T) {
-	w := riverside(t, explainRules(t))
+	w := riverside(t, orgtest.Policy(t))
 	for name, c := range map[string]struct {
 		viewer review.Viewer
 		admin  bool
@@ -110,7 +104,7 @@ func TestExplainForWhom(t *testing.T) {
 // V9: in an organisation that does not exist everything is denied, which is explained
 // too.
 func TestExplainV9UnknownOrganisation(t *testing.T) {
-	w := newWard(t, embedded(t), explainRules(t), "nowhere")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "nowhere")
 	for _, viewer := range []review.Viewer{operator, {}, actor("ines")} {
 		e := w.why(viewer, "mark", "view", "p-1")
 		if e.Decision.Allow || !strings.Contains(string(e.User), `["organisation_unknown"]`) || e.Remedies != nil {
@@ -125,7 +119,7 @@ func TestExplainV9UnknownOrganisation(t *testing.T) {
 // A policy without an account gives what its decision says: the reasons to everybody, the
 // rest to administrators.
 func TestExplainWithoutAnAccount(t *testing.T) {
-	w := riverside(t, rulesOf(t, map[string]string{"authz/explanation/explanation.rego": ""}))
+	w := riverside(t, orgtest.Edited(t, orgtest.Remove("authz/explanation/explanation.rego")))
 	e := w.why(operator, "mark", "view", "p-10")
 	if string(e.User) != `{"reasons":["patient_not_visible"]}` || !strings.Contains(string(e.Admin), `"granted_by"`) {
 		t.Errorf("the explanation is %s, %s", e.User, e.Admin)
@@ -138,9 +132,8 @@ func TestExplainWithoutAnAccount(t *testing.T) {
 // An account that is not of the right shape is an error, and nobody is told its half.
 func TestExplainRefusesAnotherShape(t *testing.T) {
 	for _, account := range []string{`{"user": {}}`, `{"user": "x", "admin": {}}`, `{"admin": {}}`} {
-		w := riverside(t, rulesOf(t, map[string]string{
-			"authz/explanation/explanation.rego": "# METADATA\n# title: wrong\npackage authz.explanation\n\n# METADATA\n# title: wrong\naccount := " + account + "\n",
-		}))
+		w := riverside(t, orgtest.Edited(t, orgtest.Write("authz/explanation/explanation.rego",
+			"# METADATA\n# title: wrong\npackage authz.explanation\n\n# METADATA\n# title: wrong\naccount := "+account+"\n")))
 		_, _, err := w.Explain(t.Context(), w.org, &authz.Request{}, operator, authz.Freshness{})
 		if authz.KindOf(err) != authz.Internal {
 			t.Errorf("%s: %v", account, err)
@@ -150,7 +143,7 @@ func TestExplainRefusesAnotherShape(t *testing.T) {
 
 // The last holder of user:* stays one (A4), so another role is no remedy for them.
 func TestRemediesThatTheStoreRefuses(t *testing.T) {
-	w := newWard(t, embedded(t), explainRules(t), "o")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "o")
 	w.load(
 		`{"kind":"role","id":"boss","name":"b","permissions":["user:*"]}`,
 		`{"kind":"role","id":"viewer","name":"v","permissions":["patient:view"]}`,

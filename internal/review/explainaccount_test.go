@@ -9,30 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/soak"
-	"github.com/caregate/caregate/policies"
 )
-
-// explainRules compiles the policy that the program comes with.
-func explainRules(t testing.TB) *policy.Snapshot {
-	t.Helper()
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := policy.Compile(t.Context(), source, policy.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if snapshot.General() != nil {
-		t.Fatalf("the machine does not take the policy: %v", snapshot.General())
-	}
-	return snapshot
-}
 
 // overheard keeps the account that the policy gave last.
 type overheard struct {
@@ -196,13 +177,13 @@ func (d dice) spoil(r *authz.Request) {
 func TestExplainEqualsTheModel(t *testing.T) {
 	const parts, questions = 4, 50
 	worlds := soak.Cases(500)
-	rules, types := explainRules(t), accountTypes(t)
+	rules, types := orgtest.Policy(t), accountTypes(t)
 	for part := range parts {
-		t.Run(fmt.Sprint("seed", part), func(t *testing.T) {
+		t.Run(fmt.Sprint("part", part), func(t *testing.T) {
 			t.Parallel()
-			d := dice{rand.New(rand.NewPCG(uint64(part), 42))}
 			allowed := 0
-			for range worlds {
+			for seed := range soak.Seeds(t, worlds) {
+				d := dice{rand.New(rand.NewPCG(seed, uint64(42+part)))}
 				facts := d.facts()
 				m := &accountModel{types: types, facts: map[authz.Key]*authz.Fact{}}
 				for _, f := range facts {
@@ -224,11 +205,8 @@ func TestExplainEqualsTheModel(t *testing.T) {
 					}
 					sameAccount(t, heard.account, m.account(r), r, e)
 				}
-				if t.Failed() {
-					return
-				}
 			}
-			if allowed < worlds*questions/10 {
+			if !soak.Repeats() && allowed < worlds*questions/10 {
 				t.Errorf("only %d of the questions are allowed: too few to show anything", allowed)
 			}
 		})

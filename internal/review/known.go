@@ -11,29 +11,25 @@ import (
 // maxAsked is how many questions about a viewer's sight are asked at once.
 const maxAsked = 1000
 
-// known is what a viewer may know of others than themselves: administrators are told how
+// viewerKnowledge is what a viewer may know of others than themselves: administrators are told how
 // many, and by name only of whom they may view, which is the policy's to say (A5).
-type known struct {
+type viewerKnowledge struct {
 	*Service
 	organisation string
 	viewer       Viewer
 }
 
-func (s *Service) known(organisation string, viewer Viewer) *known {
-	return &known{s, organisation, viewer}
+func (s *Service) knowledge(organisation string, viewer Viewer) *viewerKnowledge {
+	return &viewerKnowledge{s, organisation, viewer}
 }
 
 // question returns the question whether the viewer may view an entity, nil for a kind or
 // a policy that has none.
-func (k *known) question(key authz.Key) *authz.Request {
-	duties := map[authz.Kind]authz.Duty{
-		authz.KindPatient: authz.ViewPatient, authz.KindTeamMember: authz.ViewTeamMember, authz.KindRole: authz.ViewRole,
-		authz.KindGroup: authz.ViewGroup, authz.KindPatientGroup: authz.ViewPatientGroup,
-	}
-	return k.duty(duties[key.Kind], key.ID)
+func (k *viewerKnowledge) question(key authz.Key) *authz.Request {
+	return k.ask(authz.DutyOf(key.Kind, "view"), key.ID)
 }
 
-func (k *known) duty(duty authz.Duty, id string) *authz.Request {
+func (k *viewerKnowledge) ask(duty authz.Duty, id string) *authz.Request {
 	names := k.rules.Administration()
 	if names == nil || names.Questions[duty] == (authz.Ask{}) {
 		return nil
@@ -46,8 +42,8 @@ func (k *known) duty(duty authz.Duty, id string) *authz.Request {
 	}
 }
 
-// of returns those of ids of a kind whom the viewer may view now. The operator views all.
-func (k *known) of(ctx context.Context, kind authz.Kind, ids []string) (map[string]bool, error) {
+// viewable returns those of ids of a kind whom the viewer may view now. The operator views all.
+func (k *viewerKnowledge) viewable(ctx context.Context, kind authz.Kind, ids []string) (map[string]bool, error) {
 	out := make(map[string]bool, len(ids))
 	if k.viewer.Operator {
 		for _, id := range ids {
@@ -78,7 +74,7 @@ func (k *known) of(ctx context.Context, kind authz.Kind, ids []string) (map[stri
 }
 
 // views is of for one entity, by facts that are at hand.
-func (k *known) views(ctx context.Context, facts *authz.Facts, key authz.Key) (bool, error) {
+func (k *viewerKnowledge) views(ctx context.Context, facts *authz.Facts, key authz.Key) (bool, error) {
 	if k.viewer.Operator || key == k.self() {
 		return true, nil
 	}
@@ -91,14 +87,14 @@ func (k *known) views(ctx context.Context, facts *authz.Facts, key authz.Key) (b
 }
 
 // self is the key of the viewer's own facts.
-func (k *known) self() authz.Key {
+func (k *viewerKnowledge) self() authz.Key {
 	key, _ := k.decisions.Lookup(k.viewer.Actor.Type, k.viewer.Actor.ID)
 	return key
 }
 
 // hidden returns the patients in a question whom the viewer may not view, and who asks
 // in it likewise.
-func (k *known) hidden(ctx context.Context, q authz.Question) (out []authz.Key, err error) {
+func (k *viewerKnowledge) hidden(ctx context.Context, q authz.Question) (out []authz.Key, err error) {
 	if k.viewer.Actor == (admin.Actor{}) {
 		return nil, nil
 	}
@@ -125,7 +121,7 @@ func (k *known) hidden(ctx context.Context, q authz.Question) (out []authz.Key, 
 
 // referring returns the members and patient groups that a question is about or refers to and that
 // the viewer may not view, but for groups that their own record names.
-func (k *known) referring(ctx context.Context, q authz.Question) (out []authz.Key, err error) {
+func (k *viewerKnowledge) referring(ctx context.Context, q authz.Question) (out []authz.Key, err error) {
 	for _, f := range append(referred(q), q.Resource) {
 		if f == nil || !f.Found || f.Kind != authz.KindTeamMember && f.Kind != authz.KindPatientGroup {
 			continue
@@ -151,15 +147,15 @@ func referred(q authz.Question) (out []*authz.Fact) {
 	return out
 }
 
-// without returns a reading in which some do not exist.
-func without(facts *authz.Facts, hidden []authz.Key) *authz.Facts {
+// withoutFacts returns a reading in which some do not exist.
+func withoutFacts(facts *authz.Facts, hidden []authz.Key) *authz.Facts {
 	kept := slices.DeleteFunc(slices.Clone(facts.All()), func(f *authz.Fact) bool { return slices.Contains(hidden, f.Key) })
 	return authz.NewFacts(facts.Organisation, facts.Revision, kept...)
 }
 
 // named keeps the remedies that name nobody whom the viewer may not view, by facts that
 // are at hand.
-func (k *known) named(ctx context.Context, facts *authz.Facts, remedies []Remedy) ([]Remedy, error) {
+func (k *viewerKnowledge) named(ctx context.Context, facts *authz.Facts, remedies []Remedy) ([]Remedy, error) {
 	out := make([]Remedy, 0, len(remedies))
 	views := map[authz.Key]bool{}
 next:
@@ -184,39 +180,16 @@ next:
 
 // namedBy returns the entities that an edit names, but for bookings.
 func namedBy(e *admin.Edit) []authz.Key {
-	var keys []authz.Key
-	add := func(kind authz.Kind, ids ...string) {
-		for _, id := range ids {
-			if id != "" {
-				keys = append(keys, authz.Key{Kind: kind, ID: id})
-			}
+	from, to := e.Relation.Ends()
+	keys := []authz.Key{e.Key, {Kind: from, ID: e.From}, {Kind: to, ID: e.To}}
+	records := []*admin.Record{e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})}
+	if e.Record != nil {
+		keys, records = append(keys, e.Record.Key()), append(records, e.Record)
+	}
+	for _, r := range records {
+		for _, key := range r.References() {
+			keys = append(keys, key)
 		}
 	}
-	if e.Record != nil {
-		add(e.Record.Kind, e.Record.ID)
-		add(authz.KindPatient, e.Record.Patient)
-		add(authz.KindTeamMember, append(slices.Clone(e.Record.CareTeam), e.Record.Provider)...)
-		add(authz.KindPatientGroup, append(slices.Concat(e.Record.Access, e.Record.Booking), e.Record.PatientGroup)...)
-		add(authz.KindRole, e.Record.Role)
-		add(authz.KindGroup, e.Record.Groups...)
-	}
-	add(e.Key.Kind, e.Key.ID)
-	if e.Fields.Role != nil {
-		add(authz.KindRole, *e.Fields.Role)
-	}
-	if e.Fields.PatientGroup != nil {
-		add(authz.KindPatientGroup, *e.Fields.PatientGroup)
-	}
-	switch e.Relation {
-	case admin.MemberOfGroup:
-		add(authz.KindTeamMember, e.From)
-		add(authz.KindGroup, e.To)
-	case admin.Access, admin.Booking:
-		add(authz.KindTeamMember, e.From)
-		add(authz.KindPatientGroup, e.To)
-	case admin.CareTeam:
-		add(authz.KindPatient, e.From)
-		add(authz.KindTeamMember, e.To)
-	}
-	return slices.DeleteFunc(keys, func(key authz.Key) bool { return key.Kind == authz.KindBooking })
+	return slices.DeleteFunc(keys, func(key authz.Key) bool { return key.Kind == authz.KindBooking || key.ID == "" })
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -15,7 +17,7 @@ import (
 // one group only, and not who works there.
 func settled(t *testing.T) *ward {
 	t.Helper()
-	w := newWard(t, embedded(t), explainRules(t), "settled")
+	w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "settled")
 	w.load(
 		`{"kind":"role","id":"manager","permissions":["settings:update","settings:view","patient:view"]}`,
 		`{"kind":"role","id":"doctor","permissions":["patient:view","patient:update"]}`,
@@ -188,7 +190,7 @@ func TestPreviewsNameWhomTheViewerMayView(t *testing.T) {
 	key := func(kind authz.Kind, id string) authz.Key { return authz.Key{Kind: kind, ID: id} }
 	for _, edit := range []func(id string) admin.Edit{
 		func(id string) admin.Edit {
-			return admin.Edit{Op: admin.Set, Key: key(authz.KindPatient, id), Fields: admin.Fields{PatientGroup: &group}}
+			return admin.Edit{Op: admin.Set, Key: key(authz.KindPatient, id), Fields: admin.Fields{"patient_group": group}}
 		},
 		func(id string) admin.Edit {
 			return admin.Edit{Op: admin.Delete, Key: key(authz.KindPatient, id), Cascade: true}

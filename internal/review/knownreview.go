@@ -12,8 +12,8 @@ import (
 
 // inMember takes out of a review of a member whom the viewer may not view, and all of it
 // if that is the member.
-func (k *known) inMember(ctx context.Context, member string, r *MemberReview) error {
-	may, err := k.of(ctx, authz.KindTeamMember, []string{member})
+func (k *viewerKnowledge) inMember(ctx context.Context, member string, r *MemberReview) error {
+	may, err := k.viewable(ctx, authz.KindTeamMember, []string{member})
 	if err != nil {
 		return err
 	}
@@ -25,14 +25,14 @@ func (k *known) inMember(ctx context.Context, member string, r *MemberReview) er
 }
 
 // selfMember is the id of the viewer if they are a team member, else "".
-func (k *known) selfMember() string {
+func (k *viewerKnowledge) selfMember() string {
 	if key := k.self(); key.Kind == authz.KindTeamMember {
 		return key.ID
 	}
 	return ""
 }
 
-func (k *known) inRoutes(ctx context.Context, all ...[]MemberRoute) error {
+func (k *viewerKnowledge) inRoutes(ctx context.Context, all ...[]MemberRoute) error {
 	var examples []*[]string
 	for _, routes := range all {
 		for i := range routes {
@@ -43,12 +43,12 @@ func (k *known) inRoutes(ctx context.Context, all ...[]MemberRoute) error {
 }
 
 // inExamples keeps the patients whom the viewer may view.
-func (k *known) inExamples(ctx context.Context, all []*[]string) error {
+func (k *viewerKnowledge) inExamples(ctx context.Context, all []*[]string) error {
 	var ids []string
 	for _, examples := range all {
 		ids = append(ids, *examples...)
 	}
-	may, err := k.of(ctx, authz.KindPatient, ids)
+	may, err := k.viewable(ctx, authz.KindPatient, ids)
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ func (k *known) inExamples(ctx context.Context, all []*[]string) error {
 
 // inPatient takes the members out of a review of a patient whom the viewer may not view,
 // and all of it if that is the patient.
-func (k *known) inPatient(ctx context.Context, patient string, r *PatientReview) error {
-	may, err := k.of(ctx, authz.KindPatient, []string{patient})
+func (k *viewerKnowledge) inPatient(ctx context.Context, patient string, r *PatientReview) error {
+	may, err := k.viewable(ctx, authz.KindPatient, []string{patient})
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (k *known) inPatient(ctx context.Context, patient string, r *PatientReview)
 	for i := range r.Members {
 		ids[i] = r.Members[i].Member
 	}
-	if may, err = k.of(ctx, authz.KindTeamMember, ids); err != nil {
+	if may, err = k.viewable(ctx, authz.KindTeamMember, ids); err != nil {
 		return err
 	}
 	kept := r.Members[:0]
@@ -95,7 +95,7 @@ func (k *known) inPatient(ctx context.Context, patient string, r *PatientReview)
 
 // inPreview takes the members and the patients out of a preview whom the viewer may not
 // view. The counts stay.
-func (k *known) inPreview(ctx context.Context, p *Preview) error {
+func (k *viewerKnowledge) inPreview(ctx context.Context, p *Preview) error {
 	ids := make([]string, len(p.Members))
 	var examples []*[]string
 	for i := range p.Members {
@@ -106,7 +106,7 @@ func (k *known) inPreview(ctx context.Context, p *Preview) error {
 	if err := k.inExamples(ctx, examples); err != nil {
 		return err
 	}
-	may, err := k.of(ctx, authz.KindTeamMember, ids)
+	may, err := k.viewable(ctx, authz.KindTeamMember, ids)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (k *known) inPreview(ctx context.Context, p *Preview) error {
 // mayName refuses edits that name a patient whom the viewer may not view, in the words
 // for one who does not exist (A5). Whether a patient or a booking is new, only those are
 // told who may view every patient.
-func (k *known) mayName(ctx context.Context, edits []admin.Edit) (everybody bool, err error) {
+func (k *viewerKnowledge) mayName(ctx context.Context, edits []admin.Edit) (everybody bool, err error) {
 	if everybody, err = k.everybody(ctx); err != nil || everybody {
 		return everybody, err
 	}
@@ -141,7 +141,7 @@ func (k *known) mayName(ctx context.Context, edits []admin.Edit) (everybody bool
 			}
 		}
 	}
-	may, err := k.of(ctx, authz.KindPatient, patients)
+	may, err := k.viewable(ctx, authz.KindPatient, patients)
 	if err != nil {
 		return false, err
 	}
@@ -156,7 +156,7 @@ func (k *known) mayName(ctx context.Context, edits []admin.Edit) (everybody bool
 }
 
 // everybody reports whether the viewer may view every patient there is.
-func (k *known) everybody(ctx context.Context) (bool, error) {
+func (k *viewerKnowledge) everybody(ctx context.Context) (bool, error) {
 	key := k.self()
 	if k.viewer.Operator || key.Kind != authz.KindTeamMember {
 		return k.viewer.Operator, nil

@@ -73,7 +73,7 @@ func (s *Service) Preview(
 		return nil, stated, err
 	}
 	defer end()
-	k := s.known(organisation, viewer)
+	k := s.knowledge(organisation, viewer)
 	everybody, err := k.mayName(ctx, edits)
 	if err != nil {
 		return nil, stated, err
@@ -116,7 +116,7 @@ func (s *Service) preview(ctx context.Context, organisation string, previewed *a
 	if err := c.readTeams(ctx, idsOf(affected)); err != nil {
 		return nil, err
 	}
-	var outcomes []*outcome
+	var outcomes []*memberOutcome
 	for _, m := range affected {
 		if err := inTime(ctx); err != nil {
 			return nil, err
@@ -135,8 +135,8 @@ func (s *Service) preview(ctx context.Context, organisation string, previewed *a
 }
 
 // summary adds up what there is to say of each member, and lists it.
-func (c *comparison) summary(ctx context.Context, outcomes []*outcome, changes bool) (*Preview, error) {
-	outcomes = slices.DeleteFunc(outcomes, func(o *outcome) bool {
+func (c *comparison) summary(ctx context.Context, outcomes []*memberOutcome, changes bool) (*Preview, error) {
+	outcomes = slices.DeleteFunc(outcomes, func(o *memberOutcome) bool {
 		return o.Gained.Patients == 0 && o.Lost.Patients == 0 && o.Still.Patients == 0
 	})
 	out := &Preview{Changes: changes, Total: len(outcomes)}
@@ -145,7 +145,7 @@ func (c *comparison) summary(ctx context.Context, outcomes []*outcome, changes b
 		out.Lost.plus(&o.Lost)
 		out.Still.plus(&o.Still)
 	}
-	slices.SortFunc(outcomes, func(a, b *outcome) int {
+	slices.SortFunc(outcomes, func(a, b *memberOutcome) int {
 		return cmp.Or(
 			b.Lost.Patients+b.Gained.Patients-a.Lost.Patients-a.Gained.Patients,
 			strings.Compare(a.Member, b.Member),

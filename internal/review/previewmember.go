@@ -8,8 +8,8 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// outcome is what a change does to what one member sees.
-type outcome struct {
+// memberOutcome is what a change does to what one member sees.
+type memberOutcome struct {
 	MemberPreview
 	// partial is, while only the patients who change were looked at, who it is about.
 	partial *someone
@@ -23,9 +23,9 @@ type delta struct {
 	ways                *ways // after the change
 }
 
-// add compares how a patient is seen. A nil one does not exist.
-func (d *delta) add(before, after *authz.Fact, many int) {
-	was, is := d.lens.look(0, &authz.Candidate{Fact: before}), d.lens.look(1, &authz.Candidate{Fact: after})
+// comparePatient compares how a patient is seen. A nil one does not exist.
+func (d *delta) comparePatient(before, after *authz.Fact, many int) {
+	was, is := d.lens.seenBy(0, &authz.Candidate{Fact: before}), d.lens.seenBy(1, &authz.Candidate{Fact: after})
 	if was.allowed {
 		d.before += many
 	}
@@ -34,19 +34,19 @@ func (d *delta) add(before, after *authz.Fact, many int) {
 	}
 	switch {
 	case is.allowed && !was.allowed:
-		d.gained.add(d.lens, after, many, is.routes)
+		d.gained.countPatient(d.lens, after, many, is.routes)
 	case was.allowed && !is.allowed:
-		d.lost.add(d.lens, before, many, was.routes)
+		d.lost.countPatient(d.lens, before, many, was.routes)
 	case is.allowed && was.routes&^is.routes != 0:
-		d.still.add(d.lens, after, many, is.routes)
+		d.still.countPatient(d.lens, after, many, is.routes)
 	}
 	if is.routes != 0 {
-		d.ways.add(d.lens, after, many, is.routes)
+		d.ways.countPatient(d.lens, after, many, is.routes)
 	}
 }
 
 // compare works out what the change does to a member.
-func (c *comparison) compare(ctx context.Context, m *someone) (*outcome, error) {
+func (c *comparison) compare(ctx context.Context, m *someone) (*memberOutcome, error) {
 	was, err := c.ofMember(ctx, m.id, m.before, c.now)
 	if err != nil {
 		return nil, err
@@ -73,23 +73,23 @@ func (c *comparison) compare(ctx context.Context, m *someone) (*outcome, error) 
 		}
 	}
 	d := &delta{lens: l, ways: newWays(l)}
-	err = c.each(ctx, apart, func(patient *authz.Fact, many int) {
+	err = c.eachPatient(ctx, apart, func(patient *authz.Fact, many int) {
 		if !c.changed[patient.ID] {
-			d.add(patient, patient, many)
+			d.comparePatient(patient, patient, many)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range c.patients {
-		d.add(p.before, p.after, 1)
+		d.comparePatient(p.before, p.after, 1)
 	}
-	return c.outcome(ctx, m, d, apart)
+	return c.report(ctx, m, d, apart)
 }
 
-// outcome writes out what was counted, with examples and what remains.
-func (c *comparison) outcome(ctx context.Context, m *someone, d *delta, apart map[string]*authz.Fact) (*outcome, error) {
-	out := &outcome{MemberPreview: MemberPreview{Member: m.id, Before: d.before, After: d.after}}
+// report writes out what was counted, with examples and what remains.
+func (c *comparison) report(ctx context.Context, m *someone, d *delta, apart map[string]*authz.Fact) (*memberOutcome, error) {
+	out := &memberOutcome{MemberPreview: MemberPreview{Member: m.id, Before: d.before, After: d.after}}
 	for _, t := range []struct {
 		from *tally
 		to   *Tally
@@ -153,7 +153,7 @@ type class struct {
 
 // bystanders returns what the change does to the members other than those concerned:
 // they may see the changed patients otherwise.
-func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*outcome, error) {
+func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*memberOutcome, error) {
 	classes, l, err := c.classes(ctx)
 	if err != nil || len(classes) == 0 {
 		return nil, err
@@ -162,7 +162,7 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 	for _, m := range concerned {
 		done[m.id] = true
 	}
-	var out []*outcome
+	var out []*memberOutcome
 	err = c.members(ctx, func(member *authz.Fact, facts *authz.Facts) error {
 		if done[member.ID] {
 			return nil
@@ -172,13 +172,13 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 			if err := inTime(ctx); err != nil {
 				return err
 			}
-			d.addClass(&classes[i], candidate)
+			d.compareClass(&classes[i], candidate)
 		}
 		if err := c.now.Err(); err != nil {
 			return err
 		}
 		if d.gained.patients+d.lost.patients+d.still.patients > 0 {
-			out = append(out, &outcome{
+			out = append(out, &memberOutcome{
 				MemberPreview: MemberPreview{
 					Member: member.ID, Gained: d.gained.result(l), Lost: d.lost.result(l), Still: d.still.result(l),
 				},
@@ -190,9 +190,9 @@ func (c *comparison) bystanders(ctx context.Context, concerned []*someone) ([]*o
 	return out, err
 }
 
-// addClass compares how a member sees patients.
-func (d *delta) addClass(class *class, member *authz.Candidate) {
-	was, is, many := d.lens.look(class.was, member), d.lens.look(class.is, member), class.many
+// compareClass compares how a member sees patients.
+func (d *delta) compareClass(class *class, member *authz.Candidate) {
+	was, is, many := d.lens.seenBy(class.was, member), d.lens.seenBy(class.is, member), class.many
 	switch {
 	case is.allowed && !was.allowed:
 		d.gained.count(d.lens, many, is.routes)
@@ -221,11 +221,11 @@ func (c *comparison) classes(ctx context.Context) ([]class, *lens, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		before, err := was.text()
+		before, err := was.canonical()
 		if err != nil {
 			return nil, nil, err
 		}
-		after, err := is.text()
+		after, err := is.canonical()
 		if err != nil {
 			return nil, nil, err
 		}
@@ -246,8 +246,8 @@ func (c *comparison) classes(ctx context.Context) ([]class, *lens, error) {
 	return classes, l, err
 }
 
-// text writes a sight so that two that are written alike say the same.
-func (s *sight) text() (string, error) {
+// canonical writes a sight so that two that are written alike say the same.
+func (s *sight) canonical() (string, error) {
 	text, err := json.Marshal([]any{s.allow, s.routes})
 	if err != nil {
 		return "", &authz.Error{Kind: authz.Internal, Message: "what is left of the rule cannot be compared", Err: err}

@@ -137,8 +137,8 @@ func (t *trial) possible(ctx context.Context, edit admin.Edit) (bool, error) {
 	return false, err
 }
 
-// over returns a service that decides from facts as they would be.
-func (t *trial) over(facts *authz.Facts) *authz.Service {
+// decisionsFrom returns a service that decides from facts as they would be.
+func (t *trial) decisionsFrom(facts *authz.Facts) *authz.Service {
 	return authz.NewService(reading{facts}, t.rules)
 }
 

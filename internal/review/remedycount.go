@@ -201,7 +201,7 @@ func (t *trial) left(ctx context.Context, r *ranging, facts *authz.Facts) (*auth
 // residual asks the policy, nil where it cannot say.
 func (t *trial) residual(ctx context.Context, r *ranging, open authz.Open, facts *authz.Facts) (*authz.Residual, error) {
 	var residual *authz.Residual
-	_, err := t.over(facts).Survey(ctx, t.counter.organisation, r.request, open, authz.Freshness{}, func(q *authz.Survey) error {
+	_, err := t.decisionsFrom(facts).Survey(ctx, t.counter.organisation, r.request, open, authz.Freshness{}, func(q *authz.Survey) error {
 		var err error
 		residual, err = t.rules.Residual(ctx, q.Question, open)
 		return err

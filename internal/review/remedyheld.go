@@ -25,7 +25,7 @@ func (t *trial) ready(ctx context.Context) error {
 		return err
 	}
 	open := authz.Open{Subject: true}
-	_, err = t.over(t.question.Facts).Survey(ctx, t.counter.organisation, q, open, authz.Freshness{}, func(s *authz.Survey) error {
+	_, err = t.decisionsFrom(t.question.Facts).Survey(ctx, t.counter.organisation, q, open, authz.Freshness{}, func(s *authz.Survey) error {
 		left, err := t.rules.Residual(ctx, s.Question, open)
 		if err == nil {
 			t.who = left.Predicate()
@@ -86,7 +86,7 @@ func (t *trial) allows(ctx context.Context, c *candidate) (bool, error) {
 	}
 	facts := c.overlay(t.question.Facts)
 	t.seen += len(facts.All())
-	d, _, err := t.over(facts).Decide(ctx, t.counter.organisation, t.question.Request, authz.Freshness{})
+	d, _, err := t.decisionsFrom(facts).Decide(ctx, t.counter.organisation, t.question.Request, authz.Freshness{})
 	return d.Allow, err
 }
 

@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 )
 
 // What is asked of the policy for an explanation does not grow with the groups of the one
 // who asks: all of them are seen, and those that fewest members are in are tried.
 func TestExplanationsOfManyGroups(t *testing.T) {
 	for _, groups := range []int{300, 1500} {
-		w := newWard(t, embedded(t), rulesOf(t, nil), "o")
+		w := newWard(t, orgstore.Embedded(t), orgtest.Policy(t), "o")
 		lines := []string{
 			`{"kind":"role","id":"doctor","permissions":["patient:view"]}`,
 			`{"kind":"patient_group","id":"g"}`,

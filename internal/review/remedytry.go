@@ -55,8 +55,8 @@ func altered(f *authz.Fact, change func(*authz.Fact)) *authz.Fact {
 	return out
 }
 
-// with returns a set with one element more, in order.
-func with(set []string, element string) []string {
+// withElement returns a set with one element more, in order.
+func withElement(set []string, element string) []string {
 	return slices.Sorted(slices.Values(append(slices.Clip(set), element)))
 }
 
@@ -102,67 +102,58 @@ func (t *trial) concerned() *concerned {
 // thousands of groups is large. own are roles and groups of the member.
 func (t *trial) candidates(roles, groups, own []*authz.Fact) iter.Seq[candidate] {
 	return func(yield func(candidate) bool) {
-		c := t.concerned()
-		_ = t.ofProviders(c, yield) && (t.member == nil ||
-			t.ofSight(c, yield) && t.ofSources(roles, groups, yield) && t.ofPermissions(own, yield))
+		for _, c := range t.direct(t.concerned()) {
+			if !yield(c) {
+				return
+			}
+		}
+		_ = t.member == nil || t.ofSources(roles, groups, yield) && t.ofPermissions(own, yield)
 	}
 }
 
-// ofProviders yields changes of the providers in question. Like those that follow it
-// reports whether to go on.
-func (t *trial) ofProviders(c *concerned, yield func(candidate) bool) bool {
+// direct returns changes of the providers in question, and of what the member sees.
+func (t *trial) direct(c *concerned) (out []candidate) {
+	try := func(edit admin.Edit, of *authz.Fact, change func(*authz.Fact), text string, args ...any) {
+		changed := altered(of, change)
+		next := candidate{edit: edit, facts: []*authz.Fact{changed}, text: fmt.Sprintf(text, args...)}
+		if of == t.member && edit.Relation == admin.Access {
+			next.member = changed
+		}
+		out = append(out, next)
+	}
 	for _, provider := range c.providers {
-		if !provider.Provider {
-			yes := true
-			if !yield(candidate{
-				edit:  setFields(provider.Key, admin.Fields{IsProvider: &yes}),
-				facts: []*authz.Fact{altered(provider, func(f *authz.Fact) { f.Provider = true })},
-				text:  fmt.Sprintf("make %s a provider", provider.ID),
-			}) {
-				return false
-			}
-			continue // only providers have Booking assignments (B1)
-		}
-		for _, id := range c.groups {
-			if !slices.Contains(provider.Booking, id) && !yield(candidate{
-				edit:  linking(admin.Booking, provider.ID, id),
-				facts: []*authz.Fact{altered(provider, func(f *authz.Fact) { f.Booking = with(f.Booking, id) })},
-				text:  fmt.Sprintf("give %s a Booking assignment for patient group %s", provider.ID, id),
-			}) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// ofSight yields changes of what the member sees.
-func (t *trial) ofSight(c *concerned, yield func(candidate) bool) bool {
-	for _, id := range c.groups {
-		if slices.Contains(t.member.Access, id) {
+		if !provider.Provider { // only providers have Booking assignments (B1)
+			try(setFields(provider.Key, admin.Fields{authz.FactProvider: true}), provider, func(f *authz.Fact) { f.Provider = true },
+				"make %s a provider", provider.ID)
 			continue
 		}
-		member := altered(t.member, func(f *authz.Fact) { f.Access = with(f.Access, id) })
-		if !yield(candidate{
-			edit: linking(admin.Access, member.ID, id), member: member, facts: []*authz.Fact{member},
-			text: fmt.Sprintf("give %s Access to patient group %s", member.ID, id),
-		}) {
-			return false
+		for _, id := range c.groups {
+			if !slices.Contains(provider.Booking, id) {
+				try(linking(admin.Booking, provider.ID, id), provider, func(f *authz.Fact) { f.Booking = withElement(f.Booking, id) },
+					"give %s a Booking assignment for patient group %s", provider.ID, id)
+			}
+		}
+	}
+	if t.member == nil {
+		return out
+	}
+	for _, id := range c.groups {
+		if !slices.Contains(t.member.Access, id) {
+			try(linking(admin.Access, t.member.ID, id), t.member, func(f *authz.Fact) { f.Access = withElement(f.Access, id) },
+				"give %s Access to patient group %s", t.member.ID, id)
 		}
 	}
 	for _, patient := range c.patients {
-		if !slices.Contains(patient.CareTeam, t.member.ID) && !yield(candidate{
-			edit:  linking(admin.CareTeam, patient.ID, t.member.ID),
-			facts: []*authz.Fact{altered(patient, func(f *authz.Fact) { f.CareTeam = with(f.CareTeam, t.member.ID) })},
-			text:  fmt.Sprintf("put %s on the care team of patient %s", t.member.ID, patient.ID),
-		}) {
-			return false
+		if !slices.Contains(patient.CareTeam, t.member.ID) {
+			try(linking(admin.CareTeam, patient.ID, t.member.ID), patient, func(f *authz.Fact) { f.CareTeam = withElement(f.CareTeam, t.member.ID) },
+				"put %s on the care team of patient %s", t.member.ID, patient.ID)
 		}
 	}
-	return true
+	return out
 }
 
-// ofSources yields the groups and the roles that the member does not have.
+// ofSources yields the groups and the roles that the member does not have. Like ofPermissions
+// it reports whether to go on.
 func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) bool) bool {
 	has := make(map[string]bool, len(t.member.Groups))
 	for _, id := range t.member.Groups {
@@ -186,7 +177,7 @@ func (t *trial) ofSources(roles, groups []*authz.Fact, yield func(candidate) boo
 		}
 		member := altered(t.member, func(f *authz.Fact) { f.Role = role.ID })
 		if !yield(candidate{
-			edit: setFields(member.Key, admin.Fields{Role: &role.ID}), form: anotherOne, member: member, source: role,
+			edit: setFields(member.Key, admin.Fields{authz.FactRole: role.ID}), form: anotherOne, member: member, source: role,
 			facts: []*authz.Fact{role, member}, text: fmt.Sprintf("give %s the role %s", member.ID, role.ID),
 		}) {
 			return false
@@ -206,9 +197,9 @@ func (t *trial) ofPermissions(own []*authz.Fact, yield func(candidate) bool) boo
 			if slices.Contains(source.Permissions, permission) {
 				continue
 			}
-			changed := altered(source, func(f *authz.Fact) { f.Permissions = with(f.Permissions, permission) })
+			changed := altered(source, func(f *authz.Fact) { f.Permissions = withElement(f.Permissions, permission) })
 			if !yield(candidate{
-				edit: setFields(source.Key, admin.Fields{Permissions: changed.Permissions}), form: changedOne, holders: holders,
+				edit: setFields(source.Key, admin.Fields{authz.FactPermissions: changed.Permissions}), form: changedOne, holders: holders,
 				member: t.member, source: changed, facts: []*authz.Fact{changed},
 				text: fmt.Sprintf("add %s to %s %s", permission, kind, source.ID),
 			}) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/review"
 )
 
@@ -15,7 +17,7 @@ func BenchmarkPreview(b *testing.B) {
 	for _, size := range []struct{ members, patients, groups int }{{1000, 10_000, 100}, {10_000, 100_000, 100}, {10_000, 100_000, 1000}} {
 		b.Run(fmt.Sprintf("%dmembers,%dpatients,%dgroups", size.members, size.patients, size.groups), func(b *testing.B) {
 			l := largeOrganisation(b, size.members, size.patients, size.groups)
-			edits := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{Permissions: []string{}}}}
+			edits := []admin.Edit{{Op: admin.Set, Key: authz.Key{Kind: authz.KindGroup, ID: "wide"}, Fields: admin.Fields{"permissions": []string{}}}}
 			b.ReportAllocs()
 			for b.Loop() {
 				got, _, err := l.Preview(b.Context(), l.org, edits, operator, authz.Freshness{})
@@ -32,7 +34,7 @@ func BenchmarkPreview(b *testing.B) {
 func BenchmarkExplanation(b *testing.B) {
 	for _, groups := range []int{10, 100, 1000, 3000} {
 		b.Run(fmt.Sprintf("%dgroups", groups), func(b *testing.B) {
-			w := newWard(b, onRedis(b), rulesOf(b, nil), "many")
+			w := newWard(b, orgstore.Redis(b), orgtest.Policy(b), "many")
 			lines := []string{`{"kind":"role","id":"doctor","permissions":["patient:view"]}`, `{"kind":"patient_group","id":"g"}`}
 			var all []string
 			for i := range groups {

@@ -38,7 +38,7 @@ func (c *counter) ofMember(ctx context.Context, member string, facts *authz.Fact
 	if general == nil {
 		return c.sight(ctx, member, "", authz.Open{}, facts)
 	}
-	out := general.settle(authz.SubjectLeaf, held.Candidate(ctx, fact, facts))
+	out := general.evaluated(authz.SubjectLeaf, held.Candidate(ctx, fact, facts))
 	return out, held.Err()
 }
 
@@ -55,8 +55,8 @@ func (c *counter) ofPatient(ctx context.Context, patient *authz.Fact) (*sight, e
 	if general == nil {
 		return c.sight(ctx, "", patient.ID, authz.Open{Subject: true}, authz.NewFacts(true, c.at, patient))
 	}
-	out := general.settle("", &authz.Candidate{Fact: patient})
-	for _, r := range out.all() { // what remains is asked about members, as if there were nothing else
+	out := general.evaluated("", &authz.Candidate{Fact: patient})
+	for _, r := range out.residuals() { // what remains is asked about members, as if there were nothing else
 		for _, all := range r.Any {
 			for i := range all {
 				all[i].Leaf.Reference, all[i].Other.Reference = "", ""
@@ -83,8 +83,8 @@ func (c *counter) anybodys(ctx context.Context) (*sight, error) {
 	return general, nil
 }
 
-// settle returns what is left of a sight once one of the two is known.
-func (s *sight) settle(reference string, known *authz.Candidate) *sight {
+// evaluated returns what is left of a sight once one of the two is known.
+func (s *sight) evaluated(reference string, known *authz.Candidate) *sight {
 	out := &sight{allow: s.allow.Settle(reference, known)}
 	if s.routes == nil {
 		return out
@@ -101,8 +101,8 @@ func (s *sight) settle(reference string, known *authz.Candidate) *sight {
 // names returns the names of the routes, in order.
 func (s *sight) names() []string { return slices.Sorted(maps.Keys(s.routes)) }
 
-// all returns every residual of a sight.
-func (s *sight) all() []*authz.Residual {
+// residuals returns every residual of a sight.
+func (s *sight) residuals() []*authz.Residual {
 	return append(slices.Collect(maps.Values(s.routes)), s.allow)
 }
 
@@ -274,8 +274,8 @@ func ofPatients(sights ...*sight) (*lens, error) {
 	return newLens(about...)
 }
 
-// look answers by the sight of a number. An entity that is nil is not there.
-func (l *lens) look(n int, c *authz.Candidate) seen {
+// seenBy answers by the sight of a number. An entity that is nil is not there.
+func (l *lens) seenBy(n int, c *authz.Candidate) seen {
 	if c.Fact == nil {
 		return seen{}
 	}

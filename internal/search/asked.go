@@ -120,30 +120,30 @@ func (a *asked) typ() string {
 	}
 }
 
-// open says what of the question is.
-func (a *asked) open() authz.Open { return authz.Open{Subject: a.what == subjects} }
+// openFacts says what of the question is.
+func (a *asked) openFacts() authz.Open { return authz.Open{Subject: a.what == subjects} }
 
 // listed is the member of the context in which callers name candidates. It is for the
 // search alone: a check of one of them has no list, and a list for each would be long.
 const listed = "candidates"
 
-// about returns the question about one candidate.
-func (a *asked) about(c authz.CandidateEntity) *authz.Request {
+// requestFor returns the question about one candidate.
+func (a *asked) requestFor(c authz.CandidateEntity) *authz.Request {
 	r := *a.request
 	r.Context = a.context
 	switch a.what {
 	case subjects:
-		r.Subject.ID, r.Subject.Properties = c.ID, over(c.Properties, r.Subject.Properties)
+		r.Subject.ID, r.Subject.Properties = c.ID, overlaid(c.Properties, r.Subject.Properties)
 	case resources:
-		r.Resource.ID, r.Resource.Properties = c.ID, over(c.Properties, r.Resource.Properties)
+		r.Resource.ID, r.Resource.Properties = c.ID, overlaid(c.Properties, r.Resource.Properties)
 	default:
-		r.Action.Name, r.Action.Properties = c.ID, over(c.Properties, r.Action.Properties)
+		r.Action.Name, r.Action.Properties = c.ID, overlaid(c.Properties, r.Action.Properties)
 	}
 	return &r
 }
 
-// over lays properties over those of a candidate.
-func over(candidate, given map[string]any) map[string]any {
+// overlaid lays properties over those of a candidate.
+func overlaid(candidate, given map[string]any) map[string]any {
 	if len(candidate) == 0 {
 		return given
 	}

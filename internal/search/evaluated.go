@@ -51,7 +51,7 @@ func (s *Service) decide(
 	}
 	requests := make([]*authz.Request, len(candidates))
 	for i, c := range candidates {
-		requests[i] = a.about(c)
+		requests[i] = a.requestFor(c)
 	}
 	decisions, failed, stated, err := s.decisions.DecideAll(ctx, a.organisation, requests, authz.ExecuteAll, authz.Freshness{AtLeast: at})
 	if err != nil {

@@ -42,13 +42,13 @@ func (s *Service) amongHeld(ctx context.Context, a *asked) (*Result, authz.Revis
 // exist nothing is.
 func (s *Service) survey(ctx context.Context, a *asked, fresh authz.Freshness) (*surveyed, error) {
 	var out *surveyed
-	stated, err := s.decisions.Survey(ctx, a.organisation, a.request, a.open(), fresh, func(q *authz.Survey) error {
+	stated, err := s.decisions.Survey(ctx, a.organisation, a.request, a.openFacts(), fresh, func(q *authz.Survey) error {
 		out = &surveyed{residual: &authz.Residual{}, basis: Basis(q)}
 		if !q.Facts.Organisation {
 			return nil
 		}
 		var err error
-		out.residual, err = s.rules.Residual(ctx, q.Question, a.open())
+		out.residual, err = s.rules.Residual(ctx, q.Question, a.openFacts())
 		if outside, ok := errors.AsType[*authz.Outside](err); ok {
 			out.residual, out.outside = nil, outside
 			return nil

@@ -6,12 +6,12 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/search"
 )
@@ -41,10 +41,7 @@ func (h *hospital) record(fields map[string]any) {
 
 func (h *hospital) load(lines ...string) {
 	h.Helper()
-	_, err := h.store.Import(h.Context(), h.name, strings.NewReader(strings.Join(lines, "\n")), directory.ImportOptions{})
-	if err != nil {
-		h.Fatalf("%v in %q", err, lines)
-	}
+	orgstore.Load(h, h.store, h.name, lines...)
 }
 
 func (h *hospital) some(n int, of func(int) string) []string {

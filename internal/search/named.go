@@ -78,7 +78,7 @@ func (s *Service) candidates(ctx context.Context, a *asked, fresh authz.Freshnes
 	if a.what == actions {
 		stated, err = s.decisions.Whole(ctx, a.organisation, a.request, fresh, ask)
 	} else {
-		stated, err = s.decisions.Survey(ctx, a.organisation, a.request, a.open(), fresh, ask)
+		stated, err = s.decisions.Survey(ctx, a.organisation, a.request, a.openFacts(), fresh, ask)
 	}
 	return of, stated.Revision, err
 }

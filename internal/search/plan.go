@@ -36,7 +36,7 @@ func planFor(kind authz.Kind, r *authz.Residual) plan {
 			return plan{indexes: []Index{{}}, exact: r.Always()}
 		}
 		p.exact = p.exact && len(all) == 1
-		p.add(&all[narrowest])
+		p.take(&all[narrowest])
 	}
 	slices.SortFunc(p.indexes, func(i, j Index) int {
 		if i.Relation != j.Relation {
@@ -50,9 +50,9 @@ func planFor(kind authz.Kind, r *authz.Residual) plan {
 	return p
 }
 
-// add puts what fulfils a condition into the plan. What no entity can be called is in
+// take puts what fulfils a condition into the plan. What no entity can be called is in
 // no index.
-func (p *plan) add(c *authz.Condition) {
+func (p *plan) take(c *authz.Condition) {
 	for _, v := range c.Values {
 		switch {
 		case !admin.ValidID(v):
@@ -73,25 +73,15 @@ func breadth(kind authz.Kind, c *authz.Condition) int {
 	if c.Op == authz.In && c.Leaf.Fact == authz.FactID {
 		return 1
 	}
-	from, _ := relationOf(c.Leaf.Fact).Ends()
-	if from != kind {
+	f := model.FieldOf(kind, c.Leaf.Fact)
+	if f == nil || !f.Leaf || f.Relation == "" || (c.Op == authz.Has) != (f.Type == model.IDs) || c.Op != authz.Has && c.Op != authz.In {
 		return 0
 	}
-	switch {
-	case c.Op == authz.Has && c.Leaf.Fact == authz.FactCareTeam:
-		return 2
-	case c.Op == authz.Has && c.Leaf.Fact == authz.FactBooking:
-		return 3
-	case c.Op == authz.Has && c.Leaf.Fact == authz.FactAccess:
-		return 4
-	case c.Op == authz.Has && c.Leaf.Fact == authz.FactGroups:
-		return 5
-	case c.Op == authz.In && c.Leaf.Fact == authz.FactRole:
-		return 6
-	case c.Op == authz.In && c.Leaf.Fact == authz.FactPatientGroup:
-		return 7
+	narrowest := []admin.Relation{admin.CareTeam, admin.Booking, admin.Access, admin.MemberOfGroup, admin.RoleOf, admin.PatientGroupOf}
+	if i := slices.Index(narrowest, f.Relation); i >= 0 {
+		return 2 + i
 	}
-	return 0
+	return 2 + len(narrowest)
 }
 
 // relationOf returns the relation that a fact is one side of, "" for none.

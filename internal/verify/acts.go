@@ -24,8 +24,8 @@ type act struct {
 	read  authz.Key  // its ID is "" for a list
 }
 
-// text writes an act for a reader.
-func (a *act) text() string {
+// describe writes an act for a reader.
+func (a *act) describe() string {
 	who := a.actor.Type + " " + encoded(a.actor.ID) + " "
 	e := &a.edit
 	switch e.Op {
@@ -35,21 +35,13 @@ func (a *act) text() string {
 		}
 		return who + "reads " + keyText(a.read)
 	case admin.Put, admin.Book:
-		line, err := encode(e.Record)
-		if err != nil {
-			line = err.Error()
-		}
-		return who + string(e.Op) + "s " + line
+		return who + string(e.Op) + "s " + encode(e.Record)
 	case admin.Set:
 		text := who + "sets of " + keyText(e.Key)
-		switch f := &e.Fields; {
-		case f.Role != nil:
-			return text + " role " + encoded(*f.Role)
-		case f.PatientGroup != nil:
-			return text + " patient_group " + encoded(*f.PatientGroup)
-		default:
-			return text + " permissions " + encoded(f.Permissions)
+		for _, name := range e.Fields.Names(e.Key.Kind) {
+			text += " " + name + " " + encoded(e.Fields[name])
 		}
+		return text
 	case admin.Link, admin.Unlink:
 		return fmt.Sprintf("%s%ss %s %s → %s", who, e.Op, e.Relation, encoded(e.From), encoded(e.To))
 	case admin.Delete:
@@ -63,37 +55,18 @@ func keyText(key authz.Key) string { return string(key.Kind) + " " + encoded(key
 
 // names returns the entities that have to be there for the act to mean anything.
 func (a *act) names() []authz.Key {
-	e := &a.edit
-	member := func(kind authz.Kind, ids ...string) (keys []authz.Key) {
-		for _, id := range ids {
-			if id != "" {
-				keys = append(keys, authz.Key{Kind: kind, ID: id})
-			}
-		}
-		return keys
+	from, to := a.edit.Relation.Ends()
+	keys := []authz.Key{a.read, a.edit.Key, {Kind: from, ID: a.edit.From}, {Kind: to, ID: a.edit.To}}
+	records := []*admin.Record{a.edit.Fields.Applied(&admin.Record{Kind: a.edit.Key.Kind})}
+	if a.edit.Record != nil {
+		records = append(records, a.edit.Record)
 	}
-	switch e.Op {
-	case "":
-		return member(a.read.Kind, a.read.ID)
-	case admin.Put:
-		return member(authz.KindPatientGroup, e.Record.PatientGroup)
-	case admin.Book:
-		return append(member(authz.KindPatient, e.Record.Patient), member(authz.KindTeamMember, e.Record.Provider)...)
-	case admin.Link, admin.Unlink:
-		from, to := e.Relation.Ends()
-		return append(member(from, e.From), member(to, e.To)...)
-	case admin.Set:
-		keys := []authz.Key{e.Key}
-		if e.Fields.Role != nil {
-			keys = append(keys, member(authz.KindRole, *e.Fields.Role)...)
+	for _, r := range records {
+		for _, key := range r.References() {
+			keys = append(keys, key)
 		}
-		if e.Fields.PatientGroup != nil {
-			keys = append(keys, member(authz.KindPatientGroup, *e.Fields.PatientGroup)...)
-		}
-		return keys
-	default:
-		return []authz.Key{e.Key}
 	}
+	return slices.DeleteFunc(keys, func(key authz.Key) bool { return key.ID == "" })
 }
 
 // acts draws acts of the people of a scene, most of them about what is there.
@@ -174,7 +147,7 @@ func (d *acting) edit(a *act, n int) admin.Edit {
 	case 1:
 		return link(admin.Access, member, ward)
 	case 2:
-		providers := slices.DeleteFunc(slices.Clone(d.records), func(r admin.Record) bool { return !r.IsProvider }).ids(authz.KindTeamMember)
+		providers := d.records.providers()
 		if len(providers) == 0 {
 			return admin.Edit{}
 		}
@@ -182,15 +155,15 @@ func (d *acting) edit(a *act, n int) admin.Edit {
 	case 3, 4:
 		return link(admin.CareTeam, patient, member)
 	case 5:
-		return set(authz.KindTeamMember, member, admin.Fields{Role: &role})
+		return set(authz.KindTeamMember, member, admin.Fields{"role": role})
 	case 6:
 		if d.one(2) {
-			return set(authz.KindRole, role, admin.Fields{Permissions: d.granted()})
+			return set(authz.KindRole, role, admin.Fields{"permissions": d.granted()})
 		}
-		return set(authz.KindGroup, group, admin.Fields{Permissions: d.granted()})
+		return set(authz.KindGroup, group, admin.Fields{"permissions": d.granted()})
 	case 7:
 		if patient != "" && d.one(2) {
-			return set(authz.KindPatient, patient, admin.Fields{PatientGroup: &ward})
+			return set(authz.KindPatient, patient, admin.Fields{"patient_group": ward})
 		}
 		if ward == "" {
 			return admin.Edit{}
@@ -234,12 +207,11 @@ func (n rename) act(a *act) {
 		n.record(&r)
 		e.Record = &r
 	}
-	if e.Fields.Role != nil {
-		role := n.id(authz.KindRole, *e.Fields.Role)
-		e.Fields.Role = &role
+	renamed := e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})
+	n.record(renamed)
+	fields := admin.Fields{}
+	for _, name := range e.Fields.Names(e.Key.Kind) {
+		fields.Take(name, renamed)
 	}
-	if e.Fields.PatientGroup != nil {
-		ward := n.id(authz.KindPatientGroup, *e.Fields.PatientGroup)
-		e.Fields.PatientGroup = &ward
-	}
+	e.Fields = fields
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/verify"
 )
@@ -41,7 +42,7 @@ func (b both) Administration() *authz.Administration { return b.reference.Admini
 func administered(t *testing.T, s *policy.Source, oracle func(*policy.Snapshot) authz.Policy) *verify.Report {
 	t.Helper()
 	r, err := verify.Run(t.Context(), verify.Config{
-		Rules: compiled(t, s, policy.Config{}), Oracle: oracle(compiled(t, s, plain())), Constants: s.Constants(), Organisations: 12, Questions: 1, Seed: 4000,
+		Rules: orgtest.Compile(t, s, policy.Config{}), Oracle: oracle(orgtest.Compile(t, s, plain())), Constants: s.Constants(), Organisations: 12, Questions: 1, Seed: 4000,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 	})
 	if err != nil {

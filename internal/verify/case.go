@@ -18,9 +18,9 @@ type row struct {
 	Lacks string
 }
 
-// about returns the question about a row: with what the question gives, and the references
+// requestFor returns the question about a row: with what the question gives, and the references
 // that the row has.
-func (r *row) about(q *authz.Request) *authz.Request {
+func (r *row) requestFor(q *authz.Request) *authz.Request {
 	out := *q
 	out.Resource.ID = r.ID
 	if len(r.References) > 0 {
@@ -35,8 +35,8 @@ func (r *row) about(q *authz.Request) *authz.Request {
 	return &out
 }
 
-// text writes a row for a reader.
-func (r *row) text() string {
+// describe writes a row for a reader.
+func (r *row) describe() string {
 	columns := map[string]any{"id": r.ID}
 	if r.Lacks != "" {
 		columns[r.Lacks] = nil
@@ -77,8 +77,8 @@ type question struct {
 	acts    []act           // of administration
 }
 
-// text writes a question for a reader.
-func (q *question) text() string {
+// describe writes a question for a reader.
+func (q *question) describe() string {
 	switch q.sought {
 	case nothing:
 		return "each of:"
@@ -142,6 +142,6 @@ func (s *scene) copied() *scene {
 func (s *scene) earlier(catalogue *authz.Catalogue) *scene {
 	out := s.copied()
 	out.before, out.records = nil, out.before
-	out.settle(catalogue)
+	out.dropGone(catalogue)
 	return out
 }

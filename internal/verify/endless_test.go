@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/verify"
 )
@@ -25,7 +26,7 @@ func TestARuleThatTakesForEverIsNamed(t *testing.T) {
 		s := source(t, edits...)
 		began := time.Now()
 		_, err := verify.Run(t.Context(), verify.Config{
-			Rules: compiled(t, s, policy.Config{}), Oracle: compiled(t, s, plain()), Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
+			Rules: orgtest.Compile(t, s, policy.Config{}), Oracle: orgtest.Compile(t, s, plain()), Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 			Organisations: 3, Seed: 1, Patience: time.Second,
 		})
 		if err == nil || !strings.Contains(err.Error(), "it was in the rule data.authz.") || !strings.Contains(err.Error(), ".rego:") {

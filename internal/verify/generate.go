@@ -1,12 +1,14 @@
 package verify
 
 import (
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // generator makes random organisations for a catalogue.
@@ -62,54 +64,60 @@ func (g *generator) granted() []string {
 
 // organisation makes one.
 func (g *generator) organisation() records {
+	// How many there are of each kind: at least fewest, and fewer than fewest+further.
+	counts := map[authz.Kind]struct {
+		prefix          string
+		fewest, further int
+	}{
+		authz.KindRole: {"r", 1, 3}, authz.KindGroup: {"g", 0, 4}, authz.KindPatientGroup: {"w", 1, 5},
+		authz.KindTeamMember: {"m", 2, 7}, authz.KindPatient: {"p", 3, 23}, authz.KindBooking: {"b", 0, 6},
+	}
 	var rs records
-	of := func(ordinary string, count int) []string {
-		n := newNames(g.random, g.constants)
-		for range count {
-			n.next(ordinary)
+	for _, kind := range model.Kinds() {
+		n, of := newNames(g.random, g.constants), counts[kind]
+		for range of.fewest + g.random.IntN(of.further) {
+			r := admin.Record{Kind: kind, ID: n.next(of.prefix)}
+			for _, f := range model.Fields(kind) {
+				g.draw(&f, &r, rs)
+			}
+			if kind != authz.KindBooking || r.Provider != "" {
+				rs = append(rs, r)
+			}
 		}
-		return n.drawn
-	}
-	roles, groups := of("r", 1+g.random.IntN(3)), of("g", g.random.IntN(4))
-	for _, id := range roles {
-		rs = append(rs, admin.Record{Kind: authz.KindRole, ID: id, Permissions: g.granted()})
-	}
-	for _, id := range groups {
-		rs = append(rs, admin.Record{Kind: authz.KindGroup, ID: id, Permissions: g.granted()})
-	}
-	wards := of("w", 1+g.random.IntN(5))
-	for _, id := range wards {
-		rs = append(rs, admin.Record{Kind: authz.KindPatientGroup, ID: id})
-	}
-	members := of("m", 2+g.random.IntN(7))
-	var providers []string
-	for _, id := range members {
-		m := admin.Record{Kind: authz.KindTeamMember, ID: id, Groups: g.some(groups, 2), Access: g.some(wards, 3)}
-		if !g.one(6) {
-			m.Role = g.pick(roles)
-		}
-		if m.IsProvider = g.one(2); m.IsProvider {
-			m.Booking = g.some(wards, 2)
-			providers = append(providers, id)
-		}
-		rs = append(rs, m)
-	}
-	patients := of("p", 3+g.random.IntN(23))
-	for _, id := range patients {
-		rs = append(rs, admin.Record{
-			Kind: authz.KindPatient, ID: id, PatientGroup: g.pick(wards), CareTeam: g.some(members, 6),
-		})
-	}
-	if len(providers) == 0 {
-		return rs
-	}
-	for _, id := range of("b", g.random.IntN(6)) {
-		rs = append(rs, admin.Record{
-			Kind: authz.KindBooking, ID: id, Patient: g.pick(patients), Provider: g.pick(providers),
-			State: []admin.State{admin.Booked, admin.Cancelled, admin.Released}[g.random.IntN(3)],
-		})
 	}
 	return rs
+}
+
+// draw gives a field of a record a random value, out of what records there are.
+func (g *generator) draw(f *model.Field, r *admin.Record, rs records) {
+	_, to := f.Relation.Ends()
+	ids := rs.ids(to)
+	if f.Relation == admin.BookingsWith { // B1
+		ids = rs.providers()
+	}
+	switch f.Type {
+	case model.ID:
+		if len(ids) > 0 && (f.Always || !g.one(6)) {
+			*f.Text(r) = g.pick(ids)
+		}
+	case model.IDs:
+		n := map[admin.Relation]int{admin.Access: 3, admin.CareTeam: 6}[f.Relation]
+		if f.Relation != admin.Booking || r.IsProvider { // B1
+			*f.List(r) = g.some(ids, cmp.Or(n, 2))
+		}
+	case model.Flag:
+		n := map[string]int{authz.FactProvider: 2}[f.Name]
+		*f.Flag(r) = g.one(cmp.Or(n, 6))
+	case model.Permissions:
+		*f.List(r) = g.granted()
+	case model.State:
+		*f.Text(r) = string([]admin.State{admin.Booked, admin.Cancelled, admin.Released}[g.random.IntN(3)])
+	}
+}
+
+// providers returns the ids of the members who can be booked.
+func (rs records) providers() []string {
+	return slices.DeleteFunc(slices.Clone(rs), func(r admin.Record) bool { return !r.IsProvider }).ids(authz.KindTeamMember)
 }
 
 // changed returns the facts of the same entities as they may be later. Where nobody would
@@ -140,33 +148,20 @@ func (rs records) administered(permissions []string) bool {
 	return false
 }
 
+// redrawn draws fields of about half of the records again: what members hold only if
+// permissions says so, and nothing that bookings and assignments rest on.
 func (g *generator) redrawn(rs records, permissions bool) records {
 	out := slices.Clone(rs)
-	roles, groups := rs.ids(authz.KindRole), rs.ids(authz.KindGroup)
-	wards, members := rs.ids(authz.KindPatientGroup), rs.ids(authz.KindTeamMember)
 	for i := range out {
 		r := &out[i]
-		if g.one(2) {
+		if r.Kind == authz.KindBooking || g.one(2) {
 			continue
 		}
-		switch r.Kind {
-		case authz.KindRole, authz.KindGroup:
-			if permissions {
-				r.Permissions = g.granted()
+		for _, f := range model.Fields(r.Kind) {
+			holds := f.Type == model.Permissions || f.Type == model.Flag || f.Relation == admin.RoleOf || f.Relation == admin.MemberOfGroup
+			if f.Name != authz.FactProvider && (permissions || !holds) {
+				g.draw(&f, r, rs)
 			}
-		case authz.KindTeamMember:
-			if permissions && len(roles) > 0 {
-				r.Role = g.pick(roles)
-			}
-			if permissions {
-				r.Groups = g.some(groups, 2)
-			}
-			r.Access = g.some(wards, 3)
-			if r.IsProvider {
-				r.Booking = g.some(wards, 2)
-			}
-		case authz.KindPatient:
-			r.PatientGroup, r.CareTeam = g.pick(wards), g.some(members, 6)
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/verify"
 )
@@ -31,7 +32,7 @@ func imported(t *testing.T, lines string) []admin.Record {
 func wrong(t *testing.T) verify.Config {
 	t.Helper()
 	s := source(t, edit{"authz/visibility/visibility.rego", "\npatient_visible if _care_team\n", "\n"})
-	snapshot := compiled(t, s, policy.Config{})
+	snapshot := orgtest.Compile(t, s, policy.Config{})
 	return verify.Config{
 		Rules: snapshot, Oracle: reference{snapshot}, Seed: 5,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
@@ -83,7 +84,7 @@ func TestALargeOrganisationIsSampled(t *testing.T) {
 	for i := range 2500 {
 		add(`{"kind":"patient","id":"p%d","patient_group":"w%d","care_team":["m%d"]}`, i, i%5, i%300)
 	}
-	snapshot := compiled(t, source(t), policy.Config{})
+	snapshot := orgtest.Compile(t, source(t), policy.Config{})
 	r, err := verify.Run(t.Context(), verify.Config{
 		Rules: snapshot, Oracle: reference{snapshot}, Given: imported(t, strings.Join(lines, "\n")), Questions: 4,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
@@ -120,7 +121,7 @@ func TestNothingIsConcludedFromNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			snapshot := compiled(t, written(t, c.rego, c.data), policy.Config{})
+			snapshot := orgtest.Compile(t, written(t, c.rego, c.data), policy.Config{})
 			_, err := verify.Run(t.Context(), verify.Config{
 				Rules: snapshot, Oracle: snapshot, Organisations: 2, Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 			})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/internal/soak"
@@ -247,7 +248,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := source(t, m.edits...)
-			snapshot := compiled(t, s, policy.Config{})
+			snapshot := orgtest.Compile(t, s, policy.Config{})
 			config := verify.Config{
 				Rules: snapshot, Oracle: reference{snapshot}, Constants: s.Constants(), Organisations: within, Seed: 1000,
 				Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},

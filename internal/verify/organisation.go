@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 
 	"github.com/caregate/caregate/internal/admin"
@@ -11,61 +9,35 @@ import (
 	"github.com/caregate/caregate/internal/model"
 )
 
-// line is a record as an import reads it.
-type line struct {
-	Kind         authz.Kind  `json:"kind"`
-	ID           string      `json:"id"`
-	Permissions  []string    `json:"permissions,omitempty"`
-	Role         string      `json:"role,omitempty"`
-	Groups       []string    `json:"groups,omitempty"`
-	IsProvider   bool        `json:"provider,omitempty"`
-	Access       []string    `json:"access,omitempty"`
-	Booking      []string    `json:"booking,omitempty"`
-	PatientGroup string      `json:"patient_group,omitempty"`
-	CareTeam     []string    `json:"care_team,omitempty"`
-	Patient      string      `json:"patient,omitempty"`
-	State        admin.State `json:"state,omitempty"`
-}
-
-// bookingLine is one of a booking, in which provider is an id.
-type bookingLine struct {
-	Kind     authz.Kind  `json:"kind"`
-	ID       string      `json:"id"`
-	Patient  string      `json:"patient"`
-	Provider string      `json:"provider"`
-	State    admin.State `json:"state"`
-}
-
 // encode writes a record as one line of JSON, without its newline and without its name,
 // on which no rule depends.
-func encode(r *admin.Record) (string, error) {
-	var v any = line{
-		Kind: r.Kind, ID: r.ID, Permissions: r.Permissions, Role: r.Role, Groups: r.Groups, IsProvider: r.IsProvider,
-		Access: r.Access, Booking: r.Booking, PatientGroup: r.PatientGroup, CareTeam: r.CareTeam,
+func encode(r *admin.Record) string {
+	line := `{"kind":` + encoded(r.Kind) + `,"id":` + encoded(r.ID)
+	member := func(name string, value any) { line += "," + encoded(name) + ":" + encoded(value) }
+	for _, f := range model.Fields(r.Kind) {
+		switch {
+		case f.Type == model.Name:
+		case f.Text != nil && (f.Always || *f.Text(r) != ""):
+			member(f.Name, *f.Text(r))
+		case f.Flag != nil && *f.Flag(r):
+			member(f.Name, true)
+		case f.List != nil && len(*f.List(r)) > 0:
+			member(f.Name, *f.List(r))
+		}
 	}
-	if r.Kind == authz.KindBooking {
-		v = bookingLine{r.Kind, r.ID, r.Patient, r.Provider, r.State}
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), err
+	return line + "}"
 }
 
 // records are the facts of an organisation, in the order of an import.
 type records []admin.Record
 
 // lines writes records as an import reads them.
-func (rs records) lines() ([]string, error) {
+func (rs records) lines() []string {
 	out := make([]string, len(rs))
 	for i := range rs {
-		var err error
-		if out[i], err = encode(&rs[i]); err != nil {
-			return nil, err
-		}
+		out[i] = encode(&rs[i])
 	}
-	return out, nil
+	return out
 }
 
 // ids returns the ids of the records of a kind.
@@ -79,13 +51,13 @@ func (rs records) ids(kind authz.Kind) []string {
 	return out
 }
 
-// known is the facts of an organisation by key, made of its records without a store.
-type known map[authz.Key]*authz.Fact
+// factsByKey is the facts of an organisation by key, made of its records without a store.
+type factsByKey map[authz.Key]*authz.Fact
 
 // facts reads records as the rules do: a booking that was not released puts the
 // provider on the care team (B5, B6).
-func (rs records) facts() known {
-	k := known{}
+func (rs records) facts() factsByKey {
+	k := factsByKey{}
 	for i := range rs {
 		r := &rs[i]
 		if r.Kind == authz.KindBooking {
@@ -106,7 +78,7 @@ func (rs records) facts() known {
 }
 
 // Read implements authz.Directory.
-func (k known) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
+func (k factsByKey) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Freshness) (*authz.Facts, error) {
 	taken := map[authz.Key]bool{}
 	var facts []*authz.Fact
 	take := func(key authz.Key) *authz.Fact {
@@ -122,9 +94,8 @@ func (k known) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Fresh
 		if f == nil || f.Kind != authz.KindTeamMember {
 			continue
 		}
-		take(authz.Key{Kind: authz.KindRole, ID: f.Role})
-		for _, group := range f.Groups {
-			take(authz.Key{Kind: authz.KindGroup, ID: group})
+		for source := range f.Sources() {
+			take(source)
 		}
 	}
 	return authz.NewFacts(true, authz.Revision{Count: 1, Nonce: "records"}, facts...), nil
@@ -132,7 +103,7 @@ func (k known) Read(_ context.Context, _ string, keys []authz.Key, _ authz.Fresh
 
 // exists reports whether there is an entity of a type of the catalogue. Of a type
 // without facts there is always one.
-func (k known) exists(spec authz.TypeSpec, id string) bool {
+func (k factsByKey) exists(spec authz.TypeSpec, id string) bool {
 	if spec.Facts == "" {
 		return true
 	}

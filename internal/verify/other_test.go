@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/policy"
 	"github.com/caregate/caregate/internal/verify"
 )
@@ -101,7 +102,7 @@ func TestAnotherCatalogueAgrees(t *testing.T) {
 		t.Errorf("the constants are %q", s.Constants())
 	}
 	r, err := verify.Run(t.Context(), verify.Config{
-		Rules: compiled(t, s, policy.Config{}), Oracle: compiled(t, s, plain()), Constants: s.Constants(), Organisations: 30, Seed: 77,
+		Rules: orgtest.Compile(t, s, policy.Config{}), Oracle: orgtest.Compile(t, s, plain()), Constants: s.Constants(), Organisations: 30, Seed: 77,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 	})
 	if err != nil || r.Disagreement != nil {

@@ -50,7 +50,7 @@ type drawing struct {
 	*generator
 	scene           *scene
 	catalogue       *authz.Catalogue
-	known           known
+	known           factsByKey
 	types, subjects []string // to draw from
 }
 
@@ -81,7 +81,7 @@ func (d *drawing) single() *authz.Request {
 		r.Resource.ID = "nobody"
 		return r
 	}
-	return rows[d.random.IntN(len(rows))].about(r)
+	return rows[d.random.IntN(len(rows))].requestFor(r)
 }
 
 // subject draws who asks: now and then nobody there is.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // plainNames gives what has a strange id a plain one, where that makes no difference.
@@ -24,7 +25,7 @@ func (s *shrinking) plainNames(ctx context.Context) {
 		if !plain.MatchString(key.ID) {
 			name := short[key.Kind] + "-" + strconv.Itoa(count[key.Kind])
 			sc, q := s.best.scene.copied(), s.best.question
-			rename{s.Rules.Catalogue(), key, name}.all(sc, &q)
+			rename{s.Rules.Catalogue(), key, name}.scene(sc, &q)
 			s.try(ctx, sc, q)
 		}
 	}
@@ -37,7 +38,7 @@ type rename struct {
 	name      string
 }
 
-func (n rename) all(sc *scene, q *question) {
+func (n rename) scene(sc *scene, q *question) {
 	for i := range sc.records {
 		n.record(&sc.records[i])
 	}
@@ -84,10 +85,15 @@ func (n rename) list(kind authz.Kind, ids []string) []string {
 
 func (n rename) record(r *admin.Record) {
 	r.ID = n.id(r.Kind, r.ID)
-	r.Role, r.PatientGroup = n.id(authz.KindRole, r.Role), n.id(authz.KindPatientGroup, r.PatientGroup)
-	r.Patient, r.Provider = n.id(authz.KindPatient, r.Patient), n.id(authz.KindTeamMember, r.Provider)
-	r.Groups, r.CareTeam = n.list(authz.KindGroup, r.Groups), n.list(authz.KindTeamMember, r.CareTeam)
-	r.Access, r.Booking = n.list(authz.KindPatientGroup, r.Access), n.list(authz.KindPatientGroup, r.Booking)
+	for _, f := range model.Fields(r.Kind) {
+		_, to := f.Relation.Ends()
+		switch f.Type {
+		case model.ID:
+			*f.Text(r) = n.id(to, *f.Text(r))
+		case model.IDs:
+			*f.List(r) = n.list(to, *f.List(r))
+		}
+	}
 }
 
 func (n rename) request(r *authz.Request) {

@@ -77,24 +77,20 @@ func (r *Report) allowed() int {
 }
 
 // disagreement writes a counterexample.
-func (c *counterexample) disagreement(what string, seed uint64) (*Disagreement, error) {
-	d := &Disagreement{What: what, Seed: seed, Repeated: c.repeated, Question: c.question.text()}
-	var err error
-	if d.Organisation, err = c.scene.records.lines(); err != nil {
-		return nil, err
-	}
-	if d.Before, err = c.scene.before.lines(); err != nil {
-		return nil, err
+func (c *counterexample) disagreement(what string, seed uint64) *Disagreement {
+	d := &Disagreement{
+		What: what, Seed: seed, Repeated: c.repeated, Question: c.question.describe(),
+		Organisation: c.scene.records.lines(), Before: c.scene.before.lines(),
 	}
 	switch c.question.sought {
 	case resources:
 		rows := c.scene.rows[c.question.request.Resource.Type]
 		for i := range rows {
-			d.Numbered = append(d.Numbered, number(i)+" "+rows[i].text())
+			d.Numbered = append(d.Numbered, number(i)+" "+rows[i].describe())
 		}
 	case administering:
 		for i := range c.question.acts {
-			d.Numbered = append(d.Numbered, number(i)+" "+c.question.acts[i].text())
+			d.Numbered = append(d.Numbered, number(i)+" "+c.question.acts[i].describe())
 		}
 	case nothing:
 		for i := range c.question.batch {
@@ -112,7 +108,7 @@ func (c *counterexample) disagreement(what string, seed uint64) (*Disagreement, 
 		}
 		d.Answers = append(d.Answers, s)
 	}
-	return d, nil
+	return d
 }
 
 func orEmpty(list []string) []string { return append([]string{}, list...) }

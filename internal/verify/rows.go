@@ -49,7 +49,7 @@ func (g *generator) scene(rs records, catalogue *authz.Catalogue) *scene {
 }
 
 // references draws what a row refers to.
-func (g *generator) references(s *scene, k known, spec authz.TypeSpec, catalogue *authz.Catalogue) map[string]string {
+func (g *generator) references(s *scene, k factsByKey, spec authz.TypeSpec, catalogue *authz.Catalogue) map[string]string {
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(spec.References)) {
 		if g.one(5) { // NULL, in a column that is required as well
@@ -64,7 +64,7 @@ func (g *generator) references(s *scene, k known, spec authz.TypeSpec, catalogue
 
 // referred draws an id of what a reference can name: mostly of what there is. A reference
 // is to a type that has facts.
-func (g *generator) referred(s *scene, k known, spec authz.TypeSpec, exists bool) (string, bool) {
+func (g *generator) referred(s *scene, k factsByKey, spec authz.TypeSpec, exists bool) (string, bool) {
 	named := s.records.ids(spec.Facts)
 	there := slices.DeleteFunc(slices.Clone(named), func(id string) bool { return !k.exists(spec, id) })
 	if len(there) > 0 && (exists || !g.one(6)) {
@@ -84,7 +84,7 @@ func (g *generator) referred(s *scene, k known, spec authz.TypeSpec, exists bool
 // expected reports whether a filter has to show a row if the rule allows it: it stands
 // for something, and what it refers to is there. A reference that the question gives is
 // asked of the row too.
-func (s *scene) expected(k known, r *row, q *authz.Request, catalogue *authz.Catalogue) (shown, dangling bool) {
+func (s *scene) expected(k factsByKey, r *row, q *authz.Request, catalogue *authz.Catalogue) (shown, dangling bool) {
 	spec := catalogue.Types[q.Resource.Type]
 	if r.Lacks != "" || !k.exists(spec, r.ID) {
 		return false, false

@@ -70,57 +70,45 @@ func (v *verifier) samples() []sample {
 		keep(authz.KindPatient, patients, samplePatients/2)
 		needed := map[authz.Key]bool{}
 		for j := range given {
-			m := &given[j]
-			switch {
-			case !kept[m.Key()]:
-			case m.Kind == authz.KindTeamMember:
-				needed[authz.Key{Kind: authz.KindRole, ID: m.Role}] = true
-				for _, id := range m.Groups {
-					needed[authz.Key{Kind: authz.KindGroup, ID: id}] = true
+			if !kept[given[j].Key()] {
+				continue
+			}
+			for relation, key := range given[j].References() {
+				if relation != admin.CareTeam {
+					needed[key] = true
 				}
-				for _, id := range slices.Concat(m.Access, m.Booking) {
-					needed[authz.Key{Kind: authz.KindPatientGroup, ID: id}] = true
-				}
-			case m.Kind == authz.KindPatient:
-				needed[authz.Key{Kind: authz.KindPatientGroup, ID: m.PatientGroup}] = true
 			}
 		}
 		out[i] = sample{questions: 2 * v.Questions, seed: seed, what: fmt.Sprintf("sample %d of the given organisation", i+1)}
-		out[i].records = given.without(func(r *admin.Record) bool {
+		out[i].records = given.remaining(func(r *admin.Record) bool {
 			return !kept[r.Key()] && !needed[r.Key()] && r.Kind != authz.KindBooking
 		})
 	}
 	return out
 }
 
-// without returns the records that are not dropped, and of those what still refers to
+// remaining returns the records that are not dropped, and of those what still refers to
 // something.
-func (rs records) without(drop func(*admin.Record) bool) records {
+func (rs records) remaining(drop func(*admin.Record) bool) records {
 	there := map[authz.Key]bool{}
-	still := func(kind authz.Kind, ids []string) []string {
-		return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !there[authz.Key{Kind: kind, ID: id}] })
-	}
 	var out records
+next:
 	for i := range rs {
 		r := rs[i]
 		if drop(&r) {
 			continue
 		}
-		switch r.Kind {
-		case authz.KindTeamMember:
-			if !there[authz.Key{Kind: authz.KindRole, ID: r.Role}] {
-				r.Role = ""
-			}
-			r.Groups = still(authz.KindGroup, r.Groups)
-			r.Access, r.Booking = still(authz.KindPatientGroup, r.Access), still(authz.KindPatientGroup, r.Booking)
-		case authz.KindPatient:
-			if !there[authz.Key{Kind: authz.KindPatientGroup, ID: r.PatientGroup}] {
-				continue
-			}
-			r.CareTeam = still(authz.KindTeamMember, r.CareTeam)
-		case authz.KindBooking:
-			if !there[authz.Key{Kind: authz.KindPatient, ID: r.Patient}] || !there[authz.Key{Kind: authz.KindTeamMember, ID: r.Provider}] {
-				continue
+		for _, f := range model.Fields(r.Kind) {
+			_, to := f.Relation.Ends()
+			gone := func(id string) bool { return !there[authz.Key{Kind: to, ID: id}] }
+			switch {
+			case f.Type == model.IDs:
+				*f.List(&r) = slices.DeleteFunc(slices.Clone(*f.List(&r)), gone)
+			case f.Type != model.ID || !gone(*f.Text(&r)):
+			case f.Always:
+				continue next
+			default:
+				*f.Text(&r) = ""
 			}
 		}
 		there[r.Key()] = true

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // counterexample is a question about a scene to which shapes answer differently.
@@ -55,7 +56,7 @@ func (s *shrinking) try(ctx context.Context, sc *scene, q question) bool {
 	if !s.time(ctx) && s.best.repeated {
 		return false
 	}
-	sc.settle(s.Rules.Catalogue())
+	sc.dropGone(s.Rules.Catalogue())
 	organisation := s.fresh()
 	if sc.before != nil {
 		if _, err := s.answers(ctx, sc.earlier(s.Rules.Catalogue()), organisation, &q); err != nil {
@@ -71,15 +72,15 @@ func (s *shrinking) try(ctx context.Context, sc *scene, q question) bool {
 }
 
 func (s *shrinking) answers(ctx context.Context, sc *scene, organisation string, q *question) ([]answer, error) {
-	w, err := s.open(ctx, sc, organisation)
+	w, err := s.newWorld(ctx, sc, organisation)
 	if err != nil {
 		return nil, err
 	}
 	return w.ask(ctx, q)
 }
 
-// settle takes away the rows of what there is no more.
-func (sc *scene) settle(catalogue *authz.Catalogue) {
+// dropGone takes away the rows of what there is no more.
+func (sc *scene) dropGone(catalogue *authz.Catalogue) {
 	k := sc.records.facts()
 	for typ, rows := range sc.rows {
 		spec := catalogue.Types[typ]
@@ -93,7 +94,7 @@ func (sc *scene) settle(catalogue *authz.Catalogue) {
 }
 
 // resolves reports whether a row and all that it refers to are in the directory.
-func (k known) resolves(spec authz.TypeSpec, r *row, catalogue *authz.Catalogue) bool {
+func (k factsByKey) resolves(spec authz.TypeSpec, r *row, catalogue *authz.Catalogue) bool {
 	for name, id := range r.References {
 		if !k.exists(catalogue.Types[name], id) {
 			return false
@@ -102,11 +103,16 @@ func (k known) resolves(spec authz.TypeSpec, r *row, catalogue *authz.Catalogue)
 	return k.exists(spec, r.ID)
 }
 
-// drop tries to take away parts of n things, large parts first.
+// drop tries to take away parts of n things, large parts first. Two or three that are next to
+// each other are tried wherever they begin: without only one of them pages may end elsewhere.
 func (s *shrinking) drop(ctx context.Context, n int, without func(from, to int) (*scene, question)) bool {
 	dropped := false
 	for size := n; size > 0; size /= 2 {
-		for from := n - size; from >= 0 && s.time(ctx); from -= size {
+		step := size
+		if size <= 3 {
+			step = 1
+		}
+		for from := n - size; from >= 0 && s.time(ctx); from -= step {
 			if sc, q := without(from, from+size); s.try(ctx, sc, q) {
 				dropped = true
 				n -= size
@@ -153,9 +159,9 @@ func (s *shrinking) records(ctx context.Context) bool {
 	return s.drop(ctx, len(s.best.scene.records), func(from, to int) (*scene, question) {
 		sc := s.best.scene.copied()
 		place := -1
-		sc.records = sc.records.without(func(*admin.Record) bool { place++; return place >= from && place < to })
+		sc.records = sc.records.remaining(func(*admin.Record) bool { place++; return place >= from && place < to })
 		if sc.before != nil {
-			sc.before = sc.before.without(func(r *admin.Record) bool { return !sc.records.has(r.Key()) })
+			sc.before = sc.before.remaining(func(r *admin.Record) bool { return !sc.records.has(r.Key()) })
 		}
 		return sc, s.best.question
 	})
@@ -185,28 +191,30 @@ func (s *shrinking) before(ctx context.Context) bool {
 func (s *shrinking) lists(ctx context.Context) bool {
 	shorter := false
 	for i := 0; i < len(s.best.scene.records); i++ {
-		for _, of := range []func(*admin.Record) *[]string{
-			func(r *admin.Record) *[]string { return &r.Permissions },
-			func(r *admin.Record) *[]string { return &r.Groups },
-			func(r *admin.Record) *[]string { return &r.Access },
-			func(r *admin.Record) *[]string { return &r.Booking },
-			func(r *admin.Record) *[]string { return &r.CareTeam },
-		} {
-			shorter = s.drop(ctx, len(*of(&s.best.scene.records[i])), func(from, to int) (*scene, question) {
-				return s.changed(i, func(r *admin.Record) {
-					list := slices.Clone(*of(r))
-					*of(r) = slices.Delete(list, min(from, len(list)), min(to, len(list)))
-				})
-			}) || shorter
-		}
-		if r := &s.best.scene.records[i]; r.Role != "" {
-			shorter = s.tryChanged(ctx, i, func(r *admin.Record) { r.Role = "" }) || shorter
-		}
-		if r := &s.best.scene.records[i]; r.IsProvider && len(r.Booking) == 0 {
-			shorter = s.tryChanged(ctx, i, func(r *admin.Record) { r.IsProvider = false }) || shorter
+		for _, f := range model.Fields(s.best.scene.records[i].Kind) {
+			shorter = s.field(ctx, i, &f) || shorter
 		}
 	}
 	return shorter
+}
+
+// field tries to take away what a record says in a field.
+func (s *shrinking) field(ctx context.Context, i int, f *model.Field) bool {
+	r := &s.best.scene.records[i]
+	switch {
+	case f.List != nil:
+		return s.drop(ctx, len(*f.List(r)), func(from, to int) (*scene, question) {
+			return s.changed(i, func(r *admin.Record) {
+				list := slices.Clone(*f.List(r))
+				*f.List(r) = slices.Delete(list, min(from, len(list)), min(to, len(list)))
+			})
+		})
+	case f.Type == model.ID && !f.Always && *f.Text(r) != "":
+		return s.tryChanged(ctx, i, func(r *admin.Record) { *f.Text(r) = "" })
+	case f.Flag != nil && *f.Flag(r):
+		return s.tryChanged(ctx, i, func(r *admin.Record) { *f.Flag(r) = false }) // an error for a provider with assignments
+	}
+	return false
 }
 
 func (s *shrinking) changed(i int, change func(*admin.Record)) (*scene, question) {

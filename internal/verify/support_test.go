@@ -3,17 +3,15 @@ package verify_test
 import (
 	"context"
 	"io"
-	"io/fs"
 	"strings"
 	"testing"
-	"testing/fstest"
-	"time"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/orgtest"
+	"github.com/caregate/caregate/internal/orgtest/orgstore"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/soak"
 	"github.com/caregate/caregate/internal/verify"
-	"github.com/caregate/caregate/policies"
 )
 
 // edit replaces a text in one file of the policy, or of its data.
@@ -22,50 +20,11 @@ type edit struct{ file, old, replacement string }
 // source reads the policy that the program comes with, edited.
 func source(t *testing.T, edits ...edit) *policy.Source {
 	t.Helper()
-	rego, documents := tree(t, policies.Files), tree(t, data.Files())
+	var all []orgtest.Edit
 	for _, e := range edits {
-		files := documents
-		if rego[e.file] != nil {
-			files = rego
-		}
-		text := string(files[e.file].Data)
-		if strings.Count(text, e.old) != 1 {
-			t.Fatalf("%s has %q %d times", e.file, e.old, strings.Count(text, e.old))
-		}
-		files[e.file] = &fstest.MapFile{Data: []byte(strings.Replace(text, e.old, e.replacement, 1))}
+		all = append(all, orgtest.Replace(e.file, e.old, e.replacement))
 	}
-	s, err := policy.Read(rego, documents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// tree copies files so that they can be edited.
-func tree(t *testing.T, from fs.FS) fstest.MapFS {
-	t.Helper()
-	files := fstest.MapFS{}
-	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(from, name)
-		files[name] = &fstest.MapFile{Data: text}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
-
-func compiled(t *testing.T, s *policy.Source, config policy.Config) *policy.Snapshot {
-	t.Helper()
-	p, err := policy.Compile(t.Context(), s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return orgtest.Source(t, all...)
 }
 
 // plain is how the oracle evaluates.
@@ -81,12 +40,7 @@ func (s store) Import(ctx context.Context, organisation string, records io.Reade
 
 func embedded(t *testing.T) verify.NamedStore {
 	t.Helper()
-	d, err := directory.OpenEmbedded(directory.Config{FactsTimeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	return verify.NamedStore{Name: "embedded", Store: store{d}}
+	return verify.NamedStore{Name: "embedded", Store: store{orgstore.Embedded(t)}}
 }
 
 func sqlite(t *testing.T) verify.Database {
@@ -109,4 +63,13 @@ func printed(t *testing.T, r *verify.Report) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// again returns how a disagreement is repeated.
+func again(t *testing.T, r *verify.Report) string {
+	t.Helper()
+	if r.Disagreement == nil {
+		return ""
+	}
+	return "repeat it with\n\t" + soak.Command(t.Name(), r.Disagreement.Seed)
 }

@@ -6,9 +6,11 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // Column is a column of a table of a host.
@@ -48,25 +50,24 @@ func newLayout(catalogue *authz.Catalogue) *layout {
 }
 
 // link is a set of an entity, kept in a table of pairs.
-type link struct {
-	fact, owner, item string
-	of                func(*authz.Fact) []string
-}
+type link struct{ fact, owner, item string }
 
 // links returns the sets that the facts of a kind have; their names are those of the
 // mapping, too.
 func links(kind authz.Kind) []link {
-	switch kind {
-	case authz.KindPatient:
-		return []link{{authz.FactCareTeam, "patient", "member", func(f *authz.Fact) []string { return f.CareTeam }}}
-	case authz.KindTeamMember:
-		return []link{
-			{authz.FactGroups, "member", "group", func(f *authz.Fact) []string { return f.Groups }},
-			{authz.FactAccess, "member", "patient_group", func(f *authz.Fact) []string { return f.Access }},
-			{authz.FactBooking, "member", "patient_group", func(f *authz.Fact) []string { return f.Booking }},
+	name := func(kind authz.Kind) string { return strings.TrimPrefix(string(kind), "team_") }
+	var out []link
+	for _, f := range model.Fields(kind) {
+		if from, to := f.Relation.Ends(); f.Leaf && f.Type == model.IDs {
+			out = append(out, link{f.Name, name(from), name(to)})
 		}
 	}
-	return nil
+	return out
+}
+
+// singles returns the facts of a kind that are one column each.
+func singles(kind authz.Kind) []model.Field {
+	return slices.DeleteFunc(slices.Clone(model.Fields(kind)), func(f model.Field) bool { return !f.Leaf || f.Type == model.IDs })
 }
 
 // column is the name of the column that has the id of a reference: another one than that
@@ -83,11 +84,8 @@ func (l *layout) mapping(h hosting) (*filter.Tables, error) {
 		if h.resolved {
 			t["resolved"] = true
 		}
-		switch spec.Facts {
-		case authz.KindPatient:
-			t["patient_group"] = "patient_group"
-		case authz.KindTeamMember:
-			t["role"], t["provider"] = "role", "provider"
+		for _, f := range singles(spec.Facts) {
+			t[f.Name] = f.Name
 		}
 		for _, of := range links(spec.Facts) {
 			t[of.fact] = map[string]any{"table": l.linkTable(typ, of), of.owner: of.owner, of.item: of.item}
@@ -118,16 +116,13 @@ func (l *layout) mapping(h hosting) (*filter.Tables, error) {
 }
 
 // tables returns the tables with the rows of a scene.
-func (l *layout) tables(s *scene, k known) []Table {
+func (l *layout) tables(s *scene, k factsByKey) []Table {
 	var out []Table
 	for _, typ := range slices.Sorted(maps.Keys(l.catalogue.Types)) {
 		spec := l.catalogue.Types[typ]
 		t := Table{Name: l.names[typ], Columns: []Column{{Name: RowNumber}, {Name: "id"}}}
-		switch spec.Facts {
-		case authz.KindPatient:
-			t.Columns = append(t.Columns, Column{Name: "patient_group"})
-		case authz.KindTeamMember:
-			t.Columns = append(t.Columns, Column{Name: "role"}, Column{Name: "provider", Bool: true})
+		for _, f := range singles(spec.Facts) {
+			t.Columns = append(t.Columns, Column{Name: f.Name, Bool: f.Type == model.Flag})
 		}
 		references := slices.Sorted(maps.Keys(spec.References))
 		for i := range references {
@@ -142,7 +137,7 @@ func (l *layout) tables(s *scene, k known) []Table {
 			pairs := Table{Name: l.linkTable(typ, of), Columns: []Column{{Name: RowNumber}, {Name: of.owner}, {Name: of.item}}}
 			for _, r := range s.rows[typ] {
 				if f := k[authz.Key{Kind: spec.Facts, ID: r.ID}]; f != nil {
-					for _, item := range of.of(f) {
+					for _, item := range f.Set(of.fact) {
 						pairs.Rows = append(pairs.Rows, []any{len(pairs.Rows), r.ID, item})
 					}
 				}
@@ -154,7 +149,7 @@ func (l *layout) tables(s *scene, k known) []Table {
 }
 
 // values returns a row as a table has it.
-func (r *row) values(number int, k known, kind authz.Kind, references []string) []any {
+func (r *row) values(number int, k factsByKey, kind authz.Kind, references []string) []any {
 	text := func(v string, has bool) any {
 		if !has {
 			return nil
@@ -166,13 +161,15 @@ func (r *row) values(number int, k known, kind authz.Kind, references []string) 
 	if f == nil {
 		f = &authz.Fact{}
 	}
-	switch kind {
-	case authz.KindPatient:
-		out = append(out, text(f.PatientGroup, r.Lacks != authz.FactPatientGroup))
-	case authz.KindTeamMember:
-		out = append(out, text(f.Role, f.Role != ""), any(f.Provider))
-		if !f.Provider && number%2 == 0 { // not said is no
-			out[len(out)-1] = nil
+	for _, single := range singles(kind) {
+		value, has := f.Text(single.Name)
+		switch {
+		case single.Type != model.Flag:
+			out = append(out, text(value, has && r.Lacks != single.Name))
+		case !f.Flag(single.Name) && number%2 == 0: // not said is no
+			out = append(out, nil)
+		default:
+			out = append(out, f.Flag(single.Name))
 		}
 	}
 	for _, name := range references {

@@ -114,7 +114,7 @@ func (v *verifier) verify(ctx context.Context, of *sample) error {
 	first := g.scene(of.records, catalogue)
 	later := first.copied()
 	later.before, later.records = of.records, g.changed(of.records)
-	later.settle(catalogue)
+	later.dropGone(catalogue)
 	organisation := v.fresh()
 	v.report.Organisations++
 	questions := g.questions(first, catalogue, of.questions)
@@ -124,7 +124,7 @@ func (v *verifier) verify(ctx context.Context, of *sample) error {
 		}
 	}
 	for _, s := range []*scene{first, later} {
-		w, err := v.open(ctx, s, organisation)
+		w, err := v.newWorld(ctx, s, organisation)
 		if err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (v *verifier) verify(ctx context.Context, of *sample) error {
 			}
 			smallest, err := v.shrink(ctx, &counterexample{scene: s, question: q, answers: answers})
 			if err == nil {
-				v.report.Disagreement, err = smallest.disagreement(of.what, of.seed)
+				v.report.Disagreement = smallest.disagreement(of.what, of.seed)
 			}
 			return err
 		}

@@ -13,16 +13,16 @@ import (
 // oracle's Administration, asked of the oracle.
 type warden struct {
 	*world
-	actor admin.Actor
-	over  *authz.Service
-	names *authz.Administration
+	actor     admin.Actor
+	decisions *authz.Service
+	names     *authz.Administration
 }
 
 // madeUp is the id of a patient who stands for any of a group.
 const madeUp = "\x00"
 
 func (w *world) warden(actor admin.Actor) *warden {
-	return &warden{world: w, actor: actor, over: w.oracle, names: w.Oracle.Administration()}
+	return &warden{world: w, actor: actor, decisions: w.oracle, names: w.Oracle.Administration()}
 }
 
 func (a *warden) member() *authz.Fact {
@@ -34,10 +34,10 @@ func (a *warden) member() *authz.Fact {
 
 // may asks the oracle about a duty.
 func (a *warden) may(ctx context.Context, duty authz.Duty, id, patient, provider string) (bool, error) {
-	return a.mayOver(ctx, a.over, duty, id, patient, provider)
+	return a.mayBy(ctx, a.decisions, duty, id, patient, provider)
 }
 
-func (a *warden) mayOver(ctx context.Context, over *authz.Service, duty authz.Duty, id, patient, provider string) (bool, error) {
+func (a *warden) mayBy(ctx context.Context, over *authz.Service, duty authz.Duty, id, patient, provider string) (bool, error) {
 	ask, declared := a.names.Question(duty)
 	if !declared {
 		return false, nil
@@ -64,12 +64,8 @@ func (a *warden) mayOver(ctx context.Context, over *authz.Service, duty authz.Du
 
 // sees reports whether the actor sees an entity.
 func (a *warden) sees(ctx context.Context, key authz.Key) (bool, error) {
-	duty := map[authz.Kind]authz.Duty{
-		authz.KindRole: authz.ViewRole, authz.KindGroup: authz.ViewGroup, authz.KindTeamMember: authz.ViewTeamMember,
-		authz.KindPatientGroup: authz.ViewPatientGroup, authz.KindPatient: authz.ViewPatient, authz.KindBooking: authz.ViewBooking,
-	}[key.Kind]
 	b := a.booking(key)
-	return a.may(ctx, duty, key.ID, b.Patient, b.Provider)
+	return a.may(ctx, authz.DutyOf(key.Kind, "view"), key.ID, b.Patient, b.Provider)
 }
 
 // booking returns a booking, the zero one for what is none.
@@ -87,7 +83,7 @@ func (a *warden) seesAnyOf(ctx context.Context, group string) (bool, error) {
 	with := maps.Clone(a.known)
 	key := authz.Key{Kind: authz.KindPatient, ID: madeUp}
 	with[key] = &authz.Fact{Key: key, Found: true, PatientGroup: group}
-	return a.mayOver(ctx, authz.NewService(with, a.Oracle), authz.ViewPatient, madeUp, "", "")
+	return a.mayBy(ctx, authz.NewService(with, a.Oracle), authz.ViewPatient, madeUp, "", "")
 }
 
 // reads says what should be shown.
@@ -130,12 +126,8 @@ func (a *warden) mayChange(ctx context.Context, e *admin.Edit) (bool, error) {
 	case admin.Link, admin.Unlink:
 		return a.links(ctx, e)
 	case admin.Delete:
-		duty := map[authz.Kind]authz.Duty{
-			authz.KindRole: authz.DeleteRole, authz.KindGroup: authz.DeleteGroup, authz.KindTeamMember: authz.DeleteTeamMember,
-			authz.KindPatient: authz.DeletePatient, authz.KindBooking: authz.DeleteBooking,
-		}[e.Key.Kind]
-		return all(
-			func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+		return allOf(
+			func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "delete"), e.Key.ID, "", "") },
 			func() (bool, error) { return a.knows(ctx, e.Key) },
 		)
 	case admin.Book: // B3, B4
@@ -166,8 +158,8 @@ func (a *warden) knows(ctx context.Context, key authz.Key) (bool, error) {
 	return a.may(ctx, authz.CancelBooking, b.ID, b.Patient, "")
 }
 
-// all reports whether each of several questions, asked in order, is answered with yes.
-func all(questions ...func() (bool, error)) (bool, error) {
+// allOf reports whether each of several questions, asked in order, is answered with yes.
+func allOf(questions ...func() (bool, error)) (bool, error) {
 	for _, ask := range questions {
 		if yes, err := ask(); err != nil || !yes {
 			return false, err
@@ -177,21 +169,18 @@ func all(questions ...func() (bool, error)) (bool, error) {
 }
 
 func (a *warden) sets(ctx context.Context, e *admin.Edit) (bool, error) {
-	duty := map[authz.Kind]authz.Duty{
-		authz.KindRole: authz.UpdateRole, authz.KindGroup: authz.UpdateGroup, authz.KindTeamMember: authz.UpdateTeamMember,
-		authz.KindPatient: authz.UpdatePatient,
-	}[e.Key.Kind]
-	return all(
-		func() (bool, error) { return a.may(ctx, duty, e.Key.ID, "", "") },
+	return allOf(
+		func() (bool, error) { return a.may(ctx, authz.DutyOf(e.Key.Kind, "update"), e.Key.ID, "", "") },
 		func() (bool, error) { return a.knows(ctx, e.Key) },
 		func() (bool, error) {
-			was := a.known[e.Key]
+			was, said := a.known[e.Key], e.Fields.Applied(&admin.Record{Kind: e.Key.Kind})
+			now := e.Fields.Applied(&admin.Record{Kind: e.Key.Kind, Role: was.Role, Permissions: was.Permissions})
 			switch e.Key.Kind {
 			case authz.KindRole, authz.KindGroup:
-				now := grants{{e.Key, e.Fields.Permissions}}
-				return a.gives(ctx, e.Key, grants{{e.Key, was.Permissions}}, now, now)
+				lists := grants{{e.Key, now.Permissions}}
+				return a.gives(ctx, e.Key, grants{{e.Key, was.Permissions}}, lists, lists)
 			case authz.KindTeamMember:
-				return a.gives(ctx, e.Key, a.grantsOf(was.Role, was.Groups), a.grantsOf(*e.Fields.Role, was.Groups), a.grantsOf(*e.Fields.Role, nil))
+				return a.gives(ctx, e.Key, a.grantsOf(was.Role, was.Groups), a.grantsOf(now.Role, was.Groups), a.grantsOf(said.Role, nil))
 			}
 			return true, nil
 		},
@@ -204,7 +193,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 	}[e.Relation]
 	kind, _ := e.Relation.Ends()
 	from := authz.Key{Kind: kind, ID: e.From}
-	return all(
+	return allOf(
 		func() (bool, error) { return a.may(ctx, duty, e.From, "", "") },
 		func() (bool, error) { return a.sees(ctx, from) },
 		func() (bool, error) {
@@ -230,8 +219,7 @@ func (a *warden) links(ctx context.Context, e *admin.Edit) (bool, error) {
 // linked reports whether an edge is there already, a manual place on a care team for one.
 func (a *warden) linked(e *admin.Edit) bool {
 	return slices.ContainsFunc(a.scene.records, func(r admin.Record) bool {
-		list := map[admin.Relation][]string{admin.MemberOfGroup: r.Groups, admin.Access: r.Access, admin.CareTeam: r.CareTeam}[e.Relation]
 		kind, _ := e.Relation.Ends()
-		return r.Kind == kind && r.ID == e.From && slices.Contains(list, e.To)
+		return r.Kind == kind && r.ID == e.From && slices.Contains(*e.Relation.Field().List(&r), e.To)
 	})
 }

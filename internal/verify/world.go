@@ -63,7 +63,7 @@ type shelf struct {
 type world struct {
 	*verifier
 	scene        *scene
-	known        known
+	known        factsByKey
 	organisation string
 	oracle       *authz.Service
 	shelves      []*shelf
@@ -83,14 +83,11 @@ func (v *verifier) fresh() string {
 	return "verify-" + strconv.Itoa(v.opened)
 }
 
-// open makes an organisation as a scene has it, or changes it to that.
-func (v *verifier) open(ctx context.Context, s *scene, organisation string) (*world, error) {
+// newWorld makes an organisation as a scene has it, or changes it to that.
+func (v *verifier) newWorld(ctx context.Context, s *scene, organisation string) (*world, error) {
 	w := &world{verifier: v, scene: s, known: s.records.facts(), verdicts: map[string]verdict{}, organisation: organisation}
 	w.oracle = authz.NewService(w.known, v.Oracle)
-	lines, err := s.records.lines()
-	if err != nil {
-		return nil, err
-	}
+	lines := s.records.lines()
 	mapping, err := v.layout.mapping(s.hosting)
 	if err != nil {
 		return nil, fmt.Errorf("the mapping for the catalogue: %w", err)
@@ -195,7 +192,7 @@ func (w *world) askOf(ctx context.Context, sh *shelf, q *question) ([]answer, er
 		rows := w.scene.rows[q.request.Resource.Type]
 		requests := make([]*authz.Request, len(rows))
 		for i := range rows {
-			requests[i] = rows[i].about(&q.request)
+			requests[i] = rows[i].requestFor(&q.request)
 		}
 		out, err := w.checks(ctx, sh, requests)
 		if err == nil {

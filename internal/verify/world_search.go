@@ -12,13 +12,13 @@ import (
 
 // searches asks a search for all its pages, small ones and large ones.
 func (w *world) searches(ctx context.Context, sh *shelf, q *question) ([]answer, error) {
-	over, searchable, err := w.over(ctx, sh, q)
+	over, searchable, err := w.searchRange(ctx, sh, q)
 	if err != nil || !searchable {
 		return nil, err
 	}
 	var against []string
 	for _, c := range over {
-		v, err := w.judge(ctx, q.about(&c))
+		v, err := w.judge(ctx, q.requestFor(&c))
 		if err != nil {
 			return nil, err
 		}
@@ -35,9 +35,9 @@ func (w *world) searches(ctx context.Context, sh *shelf, q *question) ([]answer,
 	return out, nil
 }
 
-// over returns what a search ranges over, in order: what the policy names, or what there
+// searchRange returns what a search ranges over, in order: what the policy names, or what there
 // is in the directory, or the actions of the catalogue.
-func (w *world) over(ctx context.Context, sh *shelf, q *question) (over []authz.CandidateEntity, searchable bool, err error) {
+func (w *world) searchRange(ctx context.Context, sh *shelf, q *question) (over []authz.CandidateEntity, searchable bool, err error) {
 	catalogue := w.Rules.Catalogue()
 	request := q.request
 	typ := request.Resource.Type
@@ -74,9 +74,9 @@ func (w *world) over(ctx context.Context, sh *shelf, q *question) (over []authz.
 	return over, true, nil
 }
 
-// about returns the question about one candidate; what the question says of it is laid
+// requestFor returns the question about one candidate; what the question says of it is laid
 // over what the policy says.
-func (q *question) about(c *authz.CandidateEntity) *authz.Request {
+func (q *question) requestFor(c *authz.CandidateEntity) *authz.Request {
 	r := q.request
 	laid := func(given map[string]any) map[string]any {
 		if len(c.Properties) == 0 {

@@ -117,8 +117,7 @@ func (c *changeArgs) put(r *admin.Record) error {
 }
 
 func (c *changeArgs) set(kind authz.Kind, fields admin.Fields) error {
-	patch := &admin.Patch{Fields: fields}
-	names, values := patch.Given(), patch.Over(&admin.Record{})
+	names, values := fields.Names(kind), fields.Applied(&admin.Record{Kind: kind})
 	c.args = append(c.args, len(names))
 	for _, name := range names {
 		value, err := layout.StoredValue(model.FieldOf(kind, name), values)
