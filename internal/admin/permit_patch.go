@@ -10,36 +10,49 @@ import (
 	"github.com/caregate/caregate/internal/model"
 )
 
-// change is what a patch does to one field.
-type change struct {
+// slot is where a patch, and where a record, has the value of one field.
+type slot struct {
 	name  string
 	given bool
-	apply func(*Record)
+	apply func() // gives the record what the patch has
+	take  func() // and the patch what the record has
 }
 
-// changes returns what a patch does to each field that can be given.
-func (p *Patch) changes() []change {
-	list := func(name string, items *[]string, of func(*Record) *[]string) change {
-		return change{name, items != nil, func(r *Record) { *of(r) = *items }}
+// slotOf is the slot of a value of any type.
+func slotOf[T any](name string, patch **T, record *T) slot {
+	return slot{name, *patch != nil, func() { *record = **patch }, func() { *patch = new(*record) }}
+}
+
+// slots returns the slots of each field that can be given, between a patch and a record.
+func (p *Patch) slots(r *Record) []slot {
+	return []slot{
+		slotOf("name", &p.Name, &r.Name),
+		{"permissions", p.Permissions != nil, func() { r.Permissions = p.Permissions }, func() { p.Permissions = r.Permissions }},
+		slotOf("role", &p.Role, &r.Role),
+		slotOf("provider", &p.IsProvider, &r.IsProvider),
+		slotOf("patient_group", &p.PatientGroup, &r.PatientGroup),
+		slotOf("groups", &p.Groups, &r.Groups),
+		slotOf("access", &p.Access, &r.Access),
+		slotOf("booking", &p.Booking, &r.Booking),
+		slotOf("care_team", &p.CareTeam, &r.CareTeam),
 	}
-	return []change{
-		{"name", p.Name != nil, func(r *Record) { r.Name = *p.Name }},
-		{"permissions", p.Permissions != nil, func(r *Record) { r.Permissions = p.Permissions }},
-		{"role", p.Role != nil, func(r *Record) { r.Role = *p.Role }},
-		{"provider", p.IsProvider != nil, func(r *Record) { r.IsProvider = *p.IsProvider }},
-		{"patient_group", p.PatientGroup != nil, func(r *Record) { r.PatientGroup = *p.PatientGroup }},
-		list("groups", p.Groups, func(r *Record) *[]string { return &r.Groups }),
-		list("access", p.Access, func(r *Record) *[]string { return &r.Access }),
-		list("booking", p.Booking, func(r *Record) *[]string { return &r.Booking }),
-		list("care_team", p.CareTeam, func(r *Record) *[]string { return &r.CareTeam }),
+}
+
+// Take makes a patch change a field to what a record has in it. A field that cannot be
+// given is left out.
+func (p *Patch) Take(field string, from *Record) {
+	for _, s := range p.slots(from) {
+		if s.name == field {
+			s.take()
+		}
 	}
 }
 
 // Given returns the names of the fields that a patch changes.
 func (p *Patch) Given() (names []string) {
-	for _, c := range p.changes() {
-		if c.given {
-			names = append(names, c.name)
+	for _, s := range p.slots(&Record{}) {
+		if s.given {
+			names = append(names, s.name)
 		}
 	}
 	return names
@@ -48,9 +61,9 @@ func (p *Patch) Given() (names []string) {
 // Over returns the record with what the patch changes.
 func (p *Patch) Over(r *Record) *Record {
 	out := *r
-	for _, c := range p.changes() {
-		if c.given {
-			c.apply(&out)
+	for _, s := range p.slots(&out) {
+		if s.given {
+			s.apply()
 		}
 	}
 	return &out

@@ -68,14 +68,14 @@ func (a *API) governing(h handler) handler {
 	}
 }
 
-// reading makes a handler know who acts. What it does not look at is refused.
-func (a *API) reading(h administering, l looks) handler {
+// reading makes a handler know who acts. What a request may not have is refused.
+func (a *API) reading(h administering, may accepted) handler {
 	return func(x *exchange) error {
 		actor, err := a.actor(x)
 		if err != nil {
 			return err
 		}
-		if err := x.only(l); err != nil {
+		if err := x.accepts(may); err != nil {
 			return err
 		}
 		return h(x, actor)
@@ -83,14 +83,14 @@ func (a *API) reading(h administering, l looks) handler {
 }
 
 // writing is reading for what changes something: nobody may (A1, A3).
-func (a *API) writing(h administering, l looks) handler {
+func (a *API) writing(h administering, may accepted) handler {
 	return a.reading(func(x *exchange, actor admin.Actor) error {
 		if actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
 				"the operator reads, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
 		}
 		return h(x, actor)
-	}, l)
+	}, may)
 }
 
 // caller makes sure that whoever sent a request is known: by a signed token, which

@@ -242,9 +242,9 @@ func (a *API) route() {
 			d.post(base+"/v1/filters", a.filter)
 		}
 		if a.cfg.Reviewer != nil {
-			d.postLooking(base+"/v1/explanations", a.looking(a.explain))
-			d.postLooking(base+"/v1/reviews", a.administrator(a.review))
-			d.postLooking(base+"/v1/previews", a.administrator(a.preview))
+			d.postAccount(base+"/v1/explanations", a.looking(a.explain))
+			d.postAccount(base+"/v1/reviews", a.administrator(a.review))
+			d.postAccount(base+"/v1/previews", a.administrator(a.preview))
 		}
 	}
 	d.getOpen("/.well-known/authzen-configuration", a.configuration)
@@ -285,10 +285,10 @@ func (s *surface) post(path string, h handler) {
 	s.add(path, h, true, http.MethodPost)
 }
 
-// postLooking registers a route whose handler asks who looks.
-func (s *surface) postLooking(path string, h handler) {
+// postAccount registers a route of accounts, whose handler asks who looks.
+func (s *surface) postAccount(path string, h handler) {
 	rt := newRoute(http.MethodPost, path, true)
-	rt.looks = true
+	rt.account = true
 	s.echo.Add(http.MethodPost, path, s.edge(rt, h))
 	s.options(path, []string{http.MethodPost})
 }
