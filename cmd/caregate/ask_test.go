@@ -57,7 +57,7 @@ func TestAnExplanationInAnotherForm(t *testing.T) {
 	edit := admin.Edit{Op: admin.Delete, Key: authz.Key{Kind: authz.KindGroup, ID: "ward"}}
 	for want, why := range map[string]review.Explanation{
 		"deny\n  {\"routes\":\"none\"}\n  at revision 7.ab\n": {User: raw(`{"routes":"none"}`)},
-		"allow  \n\nat revision 7.ab\n":                         {Decision: authz.Decision{Allow: true}},
+		"allow  \n\nat revision 7.ab\n":                       {Decision: authz.Decision{Allow: true}},
 		"deny  a b\n  No.\n\nwhat would allow it\n" +
 			"  adds 1 patient                        t\n" +
 			"  adds 18,204 patients for 2 members    u\n" +

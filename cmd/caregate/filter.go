@@ -16,8 +16,8 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
-	"github.com/caregate/caregate/internal/wire"
 	"github.com/caregate/caregate/internal/plaintext"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // filtering is the settings of caregate filter.

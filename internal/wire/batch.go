@@ -163,7 +163,7 @@ func (d *Decoder) items(limit int) ([]item, error) {
 // oneItem consumes one item to its end, whatever is wrong inside of it.
 func (d *Decoder) oneItem(q *question) error {
 	depth := d.tokens.StackDepth()
-	wrong := d.object("", "")
+	wrong := d.object("")
 	if wrong == nil {
 		wrong = d.rest(q)
 	}
@@ -182,7 +182,7 @@ func (d *Decoder) options() (semantic authz.Semantic, err error) {
 	if given, err := d.notNull(); err != nil || !given {
 		return semantic, err
 	}
-	if err := d.object("options", ""); err != nil {
+	if err := d.object("options"); err != nil {
 		return semantic, err
 	}
 	err = d.members(func(name []byte) (err error) {

@@ -62,7 +62,7 @@ func (d *Decoder) Input(body []byte) (*authz.Request, error) {
 		if string(name) != "input" {
 			return d.skip()
 		}
-		if err := d.object("input", ""); err != nil {
+		if err := d.object("input"); err != nil {
 			return err
 		}
 		found, d.base = true, "input"
@@ -185,7 +185,7 @@ func (d *Decoder) unknown(known string) error {
 // beside them can never be taken for a fact. What is open has no id: one that is
 // given all the same is not looked at. Lacks names a missing member.
 func (d *Decoder) entity(e *authz.Entity, parent string) (lacks string, err error) {
-	if err := d.object(parent, ""); err != nil {
+	if err := d.object(parent); err != nil {
 		return "", err
 	}
 	open := d.sought != none && d.sought.String() == parent
@@ -226,7 +226,7 @@ func (d *Decoder) entity(e *authz.Entity, parent string) (lacks string, err erro
 
 // action consumes an action (AuthZEN 1.0, section 5.3).
 func (d *Decoder) action(a *authz.Action) (lacks string, err error) {
-	if err := d.object("action", ""); err != nil {
+	if err := d.object("action"); err != nil {
 		return "", err
 	}
 	for {

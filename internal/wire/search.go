@@ -45,7 +45,7 @@ func (d *Decoder) page() (p Page, err error) {
 	if given, err := d.notNull(); err != nil || !given {
 		return p, err
 	}
-	if err := d.object("page", ""); err != nil {
+	if err := d.object("page"); err != nil {
 		return p, err
 	}
 	err = d.members(func(name []byte) (err error) {

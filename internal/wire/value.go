@@ -105,10 +105,11 @@ func (d *Decoder) members(decode func(name []byte) error) error {
 	}
 }
 
-// object consumes the beginning of an object that is the member child of parent.
-func (d *Decoder) object(parent, child string) error {
+// object consumes the beginning of an object that is the member of a question, or an item of
+// a batch where the member is "".
+func (d *Decoder) object(name string) error {
 	if k := d.tokens.PeekKind(); k != '{' {
-		return d.mismatch(k, "an object", parent, child)
+		return d.mismatch(k, "an object", name, "")
 	}
 	return d.token()
 }
