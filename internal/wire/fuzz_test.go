@@ -143,3 +143,31 @@ func FuzzDecodeSearch(f *testing.F) {
 		}
 	})
 }
+
+// Edits that are accepted can be written, and are the same again.
+func FuzzDecodeEdits(f *testing.F) {
+	seeds(f)
+	for _, s := range []string{
+		`{"edits":[{"put":{"kind":"team_member","id":"a","provider":true,"access":["b"]}},{"set":{"kind":"role","id":"a","permissions":[]},"if_match":"1.x"}]}`,
+		`{"edits":[{"link":{"relation":"access","from":"a","to":"b"}},{"delete":{"kind":"group","id":"a","cascade":true}}]}`,
+		`{"edits":[{"book":{"id":"a","patient":"b","provider":"c"}},{"cancel":{"id":"a","release":true}},{"make":{}}]}`, `{"edits":[{"put":null}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		edits, _, err := DecodeEdits(body)
+		if err != nil {
+			refused(t, err)
+			return
+		}
+		for i := range edits {
+			text, err := appendEdit([]byte(`{"edits":[`), &edits[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := DecodePreview(append(text, `]}`...)); err != nil || again[0].Op != edits[i].Op || again[0].Key != edits[i].Key {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+	})
+}
