@@ -66,12 +66,6 @@ func pathOf(kind authz.Kind) string {
 	return ""
 }
 
-// verb is a method of a path, and what answers it.
-type verb struct {
-	method string
-	answer handler
-}
-
 // routeDirectory registers the Directory API under base.
 func (a *API) routeDirectory(base string) {
 	s := a.admin
@@ -122,20 +116,4 @@ func (a *API) routeView(base string, v view) {
 	if len(one) > 0 {
 		a.admin.resource(path+"/:other", one...)
 	}
-}
-
-// resource registers everything that a path answers. What answers GET answers HEAD.
-func (s *surface) resource(path string, verbs ...verb) {
-	var methods []string
-	for _, v := range verbs {
-		names := []string{v.method}
-		if v.method == http.MethodGet {
-			names = append(names, http.MethodHead)
-		}
-		for _, name := range names {
-			s.echo.Add(name, path, s.edge(newRoute(name, path, true), v.answer))
-		}
-		methods = append(methods, names...)
-	}
-	s.options(path, methods)
 }

@@ -103,8 +103,8 @@ func started(t *testing.T, cfg httpapi.ServerConfig, h http.Handler, config *tls
 	return server, l
 }
 
-// over returns a client whose every connection goes to l.
-func over(t *testing.T, l net.Listener) *http.Client {
+// clientOf returns a client whose every connection goes to l.
+func clientOf(t *testing.T, l net.Listener) *http.Client {
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
 	}}
@@ -137,7 +137,7 @@ func TestServerFinishesWhatIsInFlight(t *testing.T) {
 	answers := make(chan string)
 	for _, l := range listeners {
 		go func() {
-			w, err := over(t, l).Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(good))
+			w, err := clientOf(t, l).Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(good))
 			if err != nil {
 				answers <- err.Error()
 				return
@@ -189,7 +189,7 @@ func TestServerCutsOffAtTheDeadline(t *testing.T) {
 		<-leave
 	}), nil)
 	go func() {
-		if w, err := over(t, l).Get("http://localhost/"); err == nil {
+		if w, err := clientOf(t, l).Get("http://localhost/"); err == nil {
 			_ = w.Body.Close()
 		}
 	}()
