@@ -57,7 +57,7 @@ func (x *exchange) changesPage(actor admin.Actor, after string, limit wire.Numbe
 	return x.history(actor, place, cmp.Or(n, defaultLimit))
 }
 
-// placeOf reads where changes begin: a token, the count of a revision alone, or
+// placeOf returns where changes begin: a token, only the count of a revision, or
 // nothing for the oldest change that is remembered.
 func placeOf(after string) (admin.Place, error) {
 	if after == "" {

@@ -11,7 +11,7 @@ import (
 )
 
 // metadata makes AuthZEN's metadata document (section 9) from the configured
-// URL alone: what a request says of its host is the caller's word.
+// URL only: what a request says of its host is the caller's word.
 type metadata struct {
 	base   string
 	search bool // searches are answered

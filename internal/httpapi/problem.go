@@ -130,7 +130,7 @@ func describe(err error) *wire.Problem {
 	}
 	p.Type, p.Title, p.Status, p.Detail = "urn:caregate:problem:"+t.code, t.title, t.status, cmp.Or(detail, t.remedy)
 	if p.Field != "" {
-		p.Detail = p.Field + ": " + p.Detail // whoever reads the detail alone should know what it is about
+		p.Detail = p.Field + ": " + p.Detail // a reader of the detail only should know what it is about
 	}
 	return p
 }

@@ -26,7 +26,7 @@ type item struct {
 }
 
 // Evaluations decodes a batch (AuthZEN 1.0, section 7.1) of at most limit
-// items. What is wrong inside one item fails that item alone; what is wrong with
+// items. What is wrong inside one item fails only that item; what is wrong with
 // a default fails the batch, but a default may lack members that no item needs.
 func (d *Decoder) Evaluations(body []byte, limit int) (*Batch, error) {
 	if err := d.begin(body); err != nil {
