@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/caregate/caregate/data"
+	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
+	"github.com/caregate/caregate/internal/review"
 )
 
 // What a policy costs is said once, however often it is asked.
@@ -49,23 +52,31 @@ func TestTheExamplesMapping(t *testing.T) {
 
 // A policy of somebody else's explains itself in a form of its own.
 func TestAnExplanationInAnotherForm(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"decision":false,"context":{"routes":"none"}}`: "deny\n  {\"routes\":\"none\"}\n  at revision 7.ab\n",
-		`{"decision":true,"context":{}}`:                 "allow  \n\nat revision 7.ab\n",
-		`{"decision":false,"context":{"reasons":["a","b"],"reason_user":{"en":"No."},"remedies":[{"text":"t","members":1,"patients":1},` +
-			`{"text":"u","members":2,"patients":18204},{"text":"v","members":1,"patients":null}],"more_remedies":true}}`: "deny  a b\n  No.\n\nwhat would allow it\n" +
+	stated := authz.Stated{Revision: authz.Revision{Count: 7, Nonce: "ab"}}
+	raw := func(text string) json.RawMessage { return json.RawMessage(text) }
+	edit := admin.Edit{Op: admin.Delete, Key: authz.Key{Kind: authz.KindGroup, ID: "ward"}}
+	for want, why := range map[string]review.Explanation{
+		"deny\n  {\"routes\":\"none\"}\n  at revision 7.ab\n": {User: raw(`{"routes":"none"}`)},
+		"allow  \n\nat revision 7.ab\n":                       {Decision: authz.Decision{Allow: true}},
+		"deny  a b\n  No.\n\nwhat would allow it\n" +
 			"  adds 1 patient                        t\n" +
 			"  adds 18,204 patients for 2 members    u\n" +
 			"  adds patients that cannot be counted  v\n" +
-			"  and there is more that was not tried\n\nat revision 7.ab\n",
+			"  and there is more that was not tried\n\nat revision 7.ab\n": {
+			User: raw(`{"reasons":["a","b"],"reason_user":{"en":"No."}}`), More: true,
+			Remedies: []review.Remedy{
+				{Edit: edit, Text: "t", Members: 1, Patients: 1}, {Edit: edit, Text: "u", Members: 2, Patients: 18204},
+				{Edit: edit, Text: "v", Members: 1, Patients: -1},
+			},
+		},
 	} {
 		var b strings.Builder
-		err := printExplanation(&b, []byte(text), authz.Stated{Revision: authz.Revision{Count: 7, Nonce: "ab"}})
-		if err != nil || b.String() != want {
+		if err := (&explaining{app: &app{stdout: &b}}).print(&why, stated); err != nil || b.String() != want {
 			t.Errorf("%v\n got %q\nwant %q", err, b.String(), want)
 		}
 	}
-	if err := printExplanation(io.Discard, []byte(`[]`), authz.Stated{}); err == nil {
+	none := &review.Explanation{User: raw(`[]`)}
+	if err := (&explaining{app: &app{stdout: io.Discard}}).print(none, stated); err == nil {
 		t.Error("what is no explanation is printed")
 	}
 	for n, want := range map[int]string{0: "0 patients", 1: "1 patient", 999: "999 patients", 1000: "1,000 patients", 1234567: "1,234,567 patients"} {

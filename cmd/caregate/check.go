@@ -18,6 +18,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/plaintext"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // checking is the settings of caregate check.
@@ -112,7 +113,7 @@ func (c *checking) ask(ctx context.Context, request *authz.Request) (answer, err
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := json.Marshal(wireRequest(request))
+	body, err := wire.Append(nil, wire.RequestOf(request))
 	if err != nil {
 		return answer{}, err
 	}
@@ -144,7 +145,7 @@ func (c *checking) ask(ctx context.Context, request *authz.Request) (answer, err
 		return answer{}, fmt.Errorf("--server: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		var problem struct{ Title, Detail string }
+		var problem wire.Problem
 		_ = json.Unmarshal(text, &problem) // a body that is no problem document says nothing
 		return answer{}, fmt.Errorf("--server: %s: %s", response.Status, cmp.Or(problem.Detail, problem.Title, "no reason given"))
 	}
@@ -153,22 +154,6 @@ func (c *checking) ask(ctx context.Context, request *authz.Request) (answer, err
 		return answer{}, fmt.Errorf("--server: the answer is not AuthZEN's: %w", err)
 	}
 	return got, nil
-}
-
-// wireRequest is a request in AuthZEN's JSON.
-func wireRequest(r *authz.Request) map[string]any {
-	entity := func(e authz.Entity) map[string]any {
-		m := map[string]any{"type": e.Type, "id": e.ID}
-		if e.Properties != nil {
-			m["properties"] = e.Properties
-		}
-		return m
-	}
-	m := map[string]any{"subject": entity(r.Subject), "action": map[string]any{"name": r.Action.Name}, "resource": entity(r.Resource)}
-	if r.Context != nil {
-		m["context"] = r.Context
-	}
-	return m
 }
 
 // clientFor returns a client for the sidecar at an address, and the URL that

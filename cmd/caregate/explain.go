@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // explaining is the settings of caregate explain.
@@ -68,20 +68,23 @@ func (e *explaining) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := httpapi.AppendExplanation(nil, why)
-	if err != nil {
-		return err
-	}
-	if e.asJSON {
-		_, err = e.app.stdout.Write(append(text, '\n'))
-	} else {
-		err = printExplanation(e.app.stdout, text, stated)
-	}
-	if err != nil {
+	if err := e.print(why, stated); err != nil {
 		return err
 	}
 	if !why.Decision.Allow {
 		return answeredNo{}
 	}
 	return nil
+}
+
+// print prints an explanation for a reader, or as /v1/explanations answers it.
+func (e *explaining) print(why *review.Explanation, stated authz.Stated) error {
+	answer, err := wire.NewExplanation(why)
+	if err != nil {
+		return err
+	}
+	if e.asJSON {
+		return e.app.printJSON(answer)
+	}
+	return printExplanation(e.app.stdout, why, answer, stated)
 }

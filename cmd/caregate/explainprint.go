@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,37 +13,32 @@ import (
 	"text/tabwriter"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/wire"
 )
 
-// account is an explanation as far as it is laid out for a reader; a policy may say
-// other things, which follow as they are.
+// account is what a policy says of a decision as far as it is laid out for a reader; a policy
+// may say other things, which follow as they are.
 type account struct {
-	Reasons     []string `json:"reasons"`
-	ReasonUser  sentence `json:"reason_user"`
-	ReasonAdmin sentence `json:"reason_admin"`
-	Permission  *struct {
+	reasons                 []string
+	reasonUser, reasonAdmin sentence
+	permission              *struct {
 		Name    string        `json:"name"`
 		Held    bool          `json:"held"`
 		Sources []grantSource `json:"sources"`
-	} `json:"permission"`
-	Routes []struct {
+	}
+	routes []struct {
 		Route   string         `json:"route"`
 		To      map[string]any `json:"to"`
 		Holds   bool           `json:"holds"`
 		By      any            `json:"by"`
 		Missing any            `json:"missing"`
-	} `json:"routes"`
-	Requirements []struct {
+	}
+	requirements []struct {
 		Requirement string `json:"requirement"`
 		Met         bool   `json:"met"`
 		Missing     any    `json:"missing"`
-	} `json:"requirements"`
-	Remedies []struct {
-		Text     string `json:"text"`
-		Members  int    `json:"members"`
-		Patients *int   `json:"patients"`
-	} `json:"remedies"`
-	More bool `json:"more_remedies"`
+	}
 }
 
 type sentence struct {
@@ -54,45 +51,55 @@ type grantSource struct {
 	Grants bool   `json:"grants"`
 }
 
-// printExplanation prints an explanation, as /v1/explanations has it, for a reader.
-func printExplanation(w io.Writer, text []byte, stated authz.Stated) error {
-	var answered struct {
-		Decision bool            `json:"decision"`
-		Context  json.RawMessage `json:"context"`
+// accountOf returns what the policy says in an explanation.
+func accountOf(e *wire.Explanation) (a account, err error) {
+	for name, into := range map[string]any{
+		"reasons": &a.reasons, "reason_user": &a.reasonUser, "reason_admin": &a.reasonAdmin,
+		"permission": &a.permission, "routes": &a.routes, "requirements": &a.requirements,
+	} {
+		if said := e.Said(name); said != nil {
+			err = errors.Join(err, json.Unmarshal(said, into))
+		}
 	}
-	var a account
-	if err := json.Unmarshal(text, &answered); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(answered.Context, &a); err != nil {
-		// A policy of somebody else's has forms of its own.
-		_, err = fmt.Fprintf(w, "%s\n  %s\n  at revision %s\n", word(answered.Decision), answered.Context, stated.Revision)
+	return a, err
+}
+
+// printExplanation prints an explanation for a reader: as it is answered, where the policy has
+// a form of its own.
+func printExplanation(w io.Writer, why *review.Explanation, answer *wire.Explanation, stated authz.Stated) error {
+	verdict := word(why.Decision.Allow)
+	a, err := accountOf(answer)
+	if err != nil {
+		context, err := wire.Append(nil, answer.Context)
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s\n  %s\n  at revision %s\n", verdict, context, stated.Revision)
+		}
 		return err
 	}
 	var b bytes.Buffer
-	_, _ = fmt.Fprintf(&b, "%s  %s\n", word(answered.Decision), strings.Join(a.Reasons, " "))
-	for _, s := range []string{a.ReasonAdmin.EN, a.ReasonUser.EN} {
-		if s != "" {
-			_, _ = fmt.Fprintf(&b, "  %s\n", s)
-			break
-		}
+	_, _ = fmt.Fprintf(&b, "%s  %s\n", verdict, strings.Join(a.reasons, " "))
+	if s := cmp.Or(a.reasonAdmin.EN, a.reasonUser.EN); s != "" {
+		_, _ = fmt.Fprintf(&b, "  %s\n", s)
 	}
-	a.print(&b, answered.Decision)
+	a.print(&b)
+	if !why.Decision.Allow {
+		printRemedies(&b, why)
+	}
 	_, _ = fmt.Fprintf(&b, "\nat revision %s\n", stated.Revision)
-	_, err := io.Copy(w, &b)
+	_, err = io.Copy(w, &b)
 	return err
 }
 
-// print prints the tables: what decides, what would change it.
-func (a *account) print(w io.Writer, allowed bool) {
-	if len(a.Requirements) > 0 {
+// print prints the tables of what decides.
+func (a *account) print(w io.Writer) {
+	if len(a.requirements) > 0 {
 		t := table(w, "what it takes")
-		for _, r := range a.Requirements {
+		for _, r := range a.requirements {
 			row(t, r.Met, r.Requirement, needs(r.Missing))
 		}
 		_ = t.Flush()
 	}
-	if p := a.Permission; p != nil {
+	if p := a.permission; p != nil {
 		t := table(w, "permission "+p.Name)
 		for _, s := range p.Sources {
 			kind, name := "role", s.Role
@@ -106,9 +113,9 @@ func (a *account) print(w io.Writer, allowed bool) {
 		}
 		_ = t.Flush()
 	}
-	if len(a.Routes) > 0 {
+	if len(a.routes) > 0 {
 		t := table(w, "routes")
-		for _, r := range a.Routes {
+		for _, r := range a.routes {
 			said := facts(r.By)
 			if !r.Holds {
 				said = needs(r.Missing)
@@ -117,27 +124,25 @@ func (a *account) print(w io.Writer, allowed bool) {
 		}
 		_ = t.Flush()
 	}
-	if !allowed {
-		a.printRemedies(w)
-	}
 }
 
-func (a *account) printRemedies(w io.Writer) {
+// printRemedies prints the table of what would change a deny.
+func printRemedies(w io.Writer, why *review.Explanation) {
 	t := table(w, "what would allow it")
-	for _, r := range a.Remedies {
+	for _, r := range why.Remedies {
 		adds := "adds patients that cannot be counted"
-		if r.Patients != nil {
-			adds = "adds " + count(*r.Patients, "patient")
+		if r.Patients >= 0 {
+			adds = "adds " + count(r.Patients, "patient")
 		}
 		if r.Members != 1 {
 			adds += " for " + count(r.Members, "member")
 		}
 		_, _ = fmt.Fprintf(t, "  %s\t%s\n", adds, r.Text)
 	}
-	if len(a.Remedies) == 0 {
+	if len(why.Remedies) == 0 {
 		_, _ = fmt.Fprintf(t, "  no single change\n")
 	}
-	if a.More {
+	if why.More {
 		_, _ = fmt.Fprintf(t, "  and there is more that was not tried\n")
 	}
 	_ = t.Flush()

@@ -16,8 +16,8 @@ import (
 	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/filter"
-	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/plaintext"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // filtering is the settings of caregate filter.
@@ -158,12 +158,11 @@ func (f *filtering) run(ctx context.Context) error {
 // print prints a filter for a reader, or as JSON.
 func (f *filtering) print(made *filter.Filter, stated authz.Stated) error {
 	if f.asJSON {
-		text, err := httpapi.AppendFilter(nil, made, filter.Dialect(f.dialect))
+		answer, err := wire.NewFilter(made, filter.Dialect(f.dialect))
 		if err != nil {
 			return err
 		}
-		_, err = f.app.stdout.Write(append(text, '\n'))
-		return err
+		return f.app.printJSON(answer)
 	}
 	var b bytes.Buffer
 	_, _ = fmt.Fprintf(&b, "%s\n", made.Matches)

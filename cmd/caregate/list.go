@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/search"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // listing is the settings of caregate list.
@@ -158,24 +158,11 @@ func (l *listing) note(format string, args ...any) {
 // print prints what was found: ids, or names of actions.
 func (l *listing) print(out *bufio.Writer, found *search.Result) error {
 	for _, id := range found.IDs {
-		line := id
+		line := []byte(id)
 		if l.asJSON {
-			var what any = struct {
-				Type string `json:"type"`
-				ID   string `json:"id"`
-			}{found.Type, id}
-			if found.Type == "" {
-				what = struct {
-					Name string `json:"name"`
-				}{id}
-			}
-			b, err := json.Marshal(what)
-			if err != nil {
-				return err
-			}
-			line = string(b)
+			line = wire.AppendOneFound(nil, found.Type, id)
 		}
-		if _, err := out.WriteString(line + "\n"); err != nil {
+		if _, err := out.Write(append(line, '\n')); err != nil {
 			return err
 		}
 	}

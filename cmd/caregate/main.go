@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/caregate/caregate/internal/telemetry"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 func main() {
@@ -70,3 +71,13 @@ func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
 
 // getenv returns the value of an environment variable, "" when it is not set.
 func (a *app) getenv(name string) string { return a.environ[name] }
+
+// printJSON prints an answer as the APIs give it.
+func (a *app) printJSON(answer any) error {
+	text, err := wire.Append(nil, answer)
+	if err != nil {
+		return err
+	}
+	_, err = a.stdout.Write(append(text, '\n'))
+	return err
+}

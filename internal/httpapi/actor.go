@@ -40,9 +40,9 @@ const (
 // service that acts for nobody: on the admin listener it is the operator's.
 type administering func(x *exchange, actor admin.Actor) error
 
-// lookingOn is a handler of the decisions listener that knows who looks. The zero viewer is
+// viewing is a handler of the decisions listener that knows who looks. The zero viewer is
 // a service that looks for nobody.
-type lookingOn func(x *exchange, viewer review.Viewer) error
+type viewing func(x *exchange, viewer review.Viewer) error
 
 // governing makes a handler of the admin listener answer a trusted service, and whoever
 // administers by the policy. All others are refused in the same words (A5).
@@ -68,14 +68,14 @@ func (a *API) governing(h handler) handler {
 	}
 }
 
-// reading makes a handler know who acts. What it does not look at is refused.
-func (a *API) reading(h administering, l looks) handler {
+// reading makes a handler know who acts. What a request may not have is refused.
+func (a *API) reading(h administering, may accepted) handler {
 	return func(x *exchange) error {
 		actor, err := a.actor(x)
 		if err != nil {
 			return err
 		}
-		if err := x.only(l); err != nil {
+		if err := x.accepts(may); err != nil {
 			return err
 		}
 		return h(x, actor)
@@ -83,14 +83,14 @@ func (a *API) reading(h administering, l looks) handler {
 }
 
 // writing is reading for what changes something: nobody may (A1, A3).
-func (a *API) writing(h administering, l looks) handler {
+func (a *API) writing(h administering, may accepted) handler {
 	return a.reading(func(x *exchange, actor admin.Actor) error {
 		if actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
 				"the operator reads, and a change needs somebody who may make it; send the id of the acting team member, or their own signed token")
 		}
 		return h(x, actor)
-	}, l)
+	}, may)
 }
 
 // caller makes sure that whoever sent a request is known: by a signed token, which
@@ -127,12 +127,12 @@ func (a *API) callerBy(x *exchange, tokens *Tokens) (bearer Bearer, signed bool,
 	return Bearer{}, false, &authz.Error{Kind: authz.Unauthenticated}
 }
 
-// looking makes a handler of the decisions listener know who looks. Whoever may ask for
+// asViewer makes a handler of the decisions listener know who looks. Whoever may ask for
 // decisions may ask here too, as one who acts for nobody; they may say for whom they act,
 // and a signed token says it as well, both as on the admin listener: where signed tokens
 // are taken and callers bear no others, nothing else counts. Only a service that bears a
 // token asks about everybody in somebody's name; whom others name asks for themselves.
-func (a *API) looking(h lookingOn) handler {
+func (a *API) asViewer(h viewing) handler {
 	return func(x *exchange) error {
 		tokens := a.cfg.Tokens
 		_, claims := signedToken(x.request.Header["Authorization"])
@@ -157,10 +157,10 @@ func (a *API) looking(h lookingOn) handler {
 	}
 }
 
-// administrator is looking for what administrators alone are told. Whether somebody is
+// asAdministrator is asViewer for what only administrators are told. Whether somebody is
 // one is decided behind it.
-func (a *API) administrator(h lookingOn) handler {
-	return a.looking(func(x *exchange, viewer review.Viewer) error {
+func (a *API) asAdministrator(h viewing) handler {
+	return a.asViewer(func(x *exchange, viewer review.Viewer) error {
 		if viewer.Actor == (admin.Actor{}) {
 			return authz.Errorf(authz.Forbidden, headerActor,
 				"nobody is named, and administrators alone are told; send the id of the team member who asks, or their own signed token")

@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -242,9 +240,9 @@ func (a *API) route() {
 			d.post(base+"/v1/filters", a.filter)
 		}
 		if a.cfg.Reviewer != nil {
-			d.postLooking(base+"/v1/explanations", a.looking(a.explain))
-			d.postLooking(base+"/v1/reviews", a.administrator(a.review))
-			d.postLooking(base+"/v1/previews", a.administrator(a.preview))
+			d.postAccount(base+"/v1/explanations", a.asViewer(a.explain))
+			d.postAccount(base+"/v1/reviews", a.asAdministrator(a.review))
+			d.postAccount(base+"/v1/previews", a.asAdministrator(a.preview))
 		}
 	}
 	d.getOpen("/.well-known/authzen-configuration", a.configuration)
@@ -258,75 +256,6 @@ func (a *API) route() {
 		a.routeDirectory("")
 		a.routeDirectory("/organisations/:organisation")
 	}
-}
-
-// surface is what one listener answers: its routes, its callers and its limit.
-type surface struct {
-	api      *API
-	echo     *echo.Echo
-	tokens   *Tokens
-	asksWho  bool // whoever asks here has to say who they are
-	inFlight atomic.Int64
-	arriving atomic.Int64 // large bodies
-}
-
-func (a *API) newSurface(tokens *Tokens, asksWho bool) *surface {
-	s := &surface{api: a, echo: echo.New(), tokens: tokens, asksWho: asksWho}
-	s.echo.HideBanner = true
-	s.echo.HidePort = true
-	s.echo.Logger.SetOutput(io.Discard) // the exchange logs
-	s.echo.IPExtractor = echo.ExtractIPDirect()
-	s.echo.HTTPErrorHandler = s.unrouted
-	return s
-}
-
-// post registers a guarded route.
-func (s *surface) post(path string, h handler) {
-	s.add(path, h, true, http.MethodPost)
-}
-
-// postLooking registers a route whose handler asks who looks.
-func (s *surface) postLooking(path string, h handler) {
-	rt := newRoute(http.MethodPost, path, true)
-	rt.looks = true
-	s.echo.Add(http.MethodPost, path, s.edge(rt, h))
-	s.options(path, []string{http.MethodPost})
-}
-
-// get registers a guarded route, for HEAD too.
-func (s *surface) get(path string, h handler) {
-	s.add(path, h, true, http.MethodGet, http.MethodHead)
-}
-
-// getOpen registers a route that asks nobody who they are and that no limit
-// keeps from answering.
-func (s *surface) getOpen(path string, h handler) {
-	s.add(path, h, false, http.MethodGet, http.MethodHead)
-}
-
-func (s *surface) add(path string, h handler, guarded bool, methods ...string) {
-	for _, method := range methods {
-		s.echo.Add(method, path, s.edge(newRoute(method, path, guarded), h))
-	}
-	s.options(path, methods)
-}
-
-// options answers OPTIONS, which Echo would by itself, without a request id.
-func (s *surface) options(path string, methods []string) {
-	allow := []string{allowed(methods)}
-	s.echo.OPTIONS(path, s.edge(newRoute(http.MethodOptions, path, false), func(x *exchange) error {
-		x.header()["Allow"] = allow
-		x.send(http.StatusNoContent, nil, nil)
-		return nil
-	}))
-}
-
-func allowed(methods []string) string {
-	allow := http.MethodOptions
-	for _, m := range methods {
-		allow += ", " + m
-	}
-	return allow
 }
 
 type noObserver struct{}

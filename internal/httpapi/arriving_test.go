@@ -42,15 +42,8 @@ func answered(t *testing.T, conn net.Conn) int {
 // A body that does not come takes no place in flight from those that do. Of bodies that are
 // large so many may arrive at once as may be in flight, and those that wait take nothing from others.
 func TestBodiesThatDoNotComeTakeNoPlaceInFlight(t *testing.T) {
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	api := newAPI(t, httpapi.Config{MaxInFlight: 2, RequestTimeout: time.Minute, MaxBody: 1 << 20})
-	server := httpapi.NewServer(httpapi.ServerConfig{ReadTimeout: time.Minute})
-	server.Add("d", l, api.Decisions(), nil)
-	go func() { _ = server.Serve() }()
-	t.Cleanup(func() { _ = server.Shutdown(t.Context()) })
+	_, l := started(t, httpapi.ServerConfig{ReadTimeout: time.Minute}, api.Decisions(), nil)
 	address := l.Addr().String()
 
 	var slow, large []net.Conn

@@ -94,7 +94,7 @@ func (t *Tokens) refresh() {
 }
 
 func (t *Tokens) load() error {
-	b, err := t.file.read()
+	b, err := t.file.content()
 	if err != nil {
 		return fmt.Errorf("tokens: %w", err)
 	}

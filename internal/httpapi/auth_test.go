@@ -47,9 +47,7 @@ func TestTokens(t *testing.T) {
 			c.get("/v1/permissions/mark", "Authorization", h),
 			c.post("/v1/data/authz/allow", `{}`, "Authorization", h),
 		} {
-			if code, _, _ := ask.problem(t); ask.status != 401 || code != "unauthenticated" {
-				t.Errorf("%q: %d %s", h, ask.status, ask.body)
-			}
+			ask.refused(t, 401, "unauthenticated", "")
 			if !strings.HasPrefix(ask.header.Get("WWW-Authenticate"), "Bearer") {
 				t.Errorf("WWW-Authenticate %q", ask.header.Get("WWW-Authenticate"))
 			}

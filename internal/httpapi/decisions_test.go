@@ -196,9 +196,7 @@ func TestEvaluationsWithoutItemsIsAnEvaluation(t *testing.T) {
 	for _, evaluations := range []string{``, `,"evaluations":[]`, `,"evaluations":null`} {
 		c.post("/access/v1/evaluations", `{`+mark+`,`+view+`,`+p1+evaluations+`}`).want(t, 200, yes)
 	}
-	if code, field, _ := c.post("/access/v1/evaluations", `{`+mark+`,`+view+`,"evaluations":[]}`).problem(t); code != "malformed" || field != "resource" {
-		t.Errorf("got %s %s", code, field)
-	}
+	c.post("/access/v1/evaluations", `{`+mark+`,`+view+`,"evaluations":[]}`).refused(t, 400, "malformed", "resource")
 }
 
 // AuthZEN 1.0, section 7.1.1: defaults are whole objects, and may follow the items.
@@ -257,10 +255,7 @@ func TestEvaluationsLimit(t *testing.T) {
 		return `{` + mark + `,` + view + `,` + p1 + `,"evaluations":[` + strings.TrimSuffix(strings.Repeat(`{},`, n), ",") + `]}`
 	}
 	c.post("/access/v1/evaluations", body(3)).want(t, 200, `{"evaluations":[`+yes+`,`+yes+`,`+yes+`]}`)
-	got := c.post("/access/v1/evaluations", body(4))
-	if code, field, detail := got.problem(t); got.status != 413 || code != "too-large" || field != "evaluations" || !strings.Contains(detail, "3 items") {
-		t.Errorf("got %d %s", got.status, got.body)
-	}
+	c.post("/access/v1/evaluations", body(4)).refused(t, 413, "too-large", "evaluations", "3 items")
 }
 
 // A caller who saw a revision is never answered from before it.

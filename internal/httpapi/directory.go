@@ -66,26 +66,20 @@ func pathOf(kind authz.Kind) string {
 	return ""
 }
 
-// verb is a method of a path, and what answers it.
-type verb struct {
-	method string
-	answer handler
-}
-
 // routeDirectory registers the Directory API under base.
 func (a *API) routeDirectory(base string) {
 	s := a.admin
 	base += "/directory/v1"
-	ofPage, ofVersion := pageParameters(), looks{conditions: []string{ifMatch}}
+	ofPage, ofVersion := pageParameters(), accepted{conditions: []string{ifMatch}}
 	for _, c := range collections() {
 		all := []verb{{http.MethodGet, a.reading(a.listRecords(c.kind), ofPage)}}
-		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind), looks{conditions: []string{ifNoneMatch}})}}
+		one := []verb{{http.MethodGet, a.reading(a.getRecord(c.kind), accepted{conditions: []string{ifNoneMatch}})}}
 		if c.kind == authz.KindBooking { // made and ended, and never written over (B5, B6)
-			all = append(all, verb{http.MethodPost, a.writing(a.book, looks{})})
+			all = append(all, verb{http.MethodPost, a.writing(a.book, accepted{})})
 		} else {
-			one = append(one, verb{http.MethodPut, a.writing(a.putRecord(c.kind), looks{conditions: []string{ifMatch, ifNoneMatch}})}, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind), ofVersion)})
+			one = append(one, verb{http.MethodPut, a.writing(a.putRecord(c.kind), accepted{conditions: []string{ifMatch, ifNoneMatch}})}, verb{http.MethodPatch, a.writing(a.patchRecord(c.kind), ofVersion)})
 		}
-		one = append(one, verb{http.MethodDelete, a.writing(a.deleteRecord(c.kind), looks{query: []string{"cascade"}, conditions: []string{ifMatch}, noBody: true})})
+		one = append(one, verb{http.MethodDelete, a.writing(a.deleteRecord(c.kind), accepted{query: []string{"cascade"}, conditions: []string{ifMatch}, noBody: true})})
 		s.resource(base+"/"+c.path, all...)
 		s.resource(base+"/"+c.path+"/:id", one...)
 	}
@@ -93,49 +87,33 @@ func (a *API) routeDirectory(base string) {
 	for _, v := range views() {
 		a.routeView(base, v)
 	}
-	s.resource(base+"/edits", verb{http.MethodPost, a.writing(a.edits, looks{})})
-	s.resource(base+"/records", verb{http.MethodPost, a.reading(a.recordByBody, looks{})})
-	s.resource(base+"/lists", verb{http.MethodPost, a.reading(a.listByBody, looks{})})
-	s.resource(base+"/relations", verb{http.MethodPost, a.reading(a.relationByBody, looks{})})
-	s.resource(base+"/changes", verb{http.MethodGet, a.reading(a.changes, ofPage)}, verb{http.MethodPost, a.reading(a.changesByBody, looks{})})
+	s.resource(base+"/edits", verb{http.MethodPost, a.writing(a.edits, accepted{})})
+	s.resource(base+"/records", verb{http.MethodPost, a.reading(a.recordByBody, accepted{})})
+	s.resource(base+"/lists", verb{http.MethodPost, a.reading(a.listByBody, accepted{})})
+	s.resource(base+"/relations", verb{http.MethodPost, a.reading(a.relationByBody, accepted{})})
+	s.resource(base+"/changes", verb{http.MethodGet, a.reading(a.changes, ofPage)}, verb{http.MethodPost, a.reading(a.changesByBody, accepted{})})
 }
 
 // routeView registers what can be done with a relationship as seen from one end.
 func (a *API) routeView(base string, v view) {
-	ofPage, ofVersion := pageParameters(), looks{conditions: []string{ifMatch}}
+	ofPage, ofVersion := pageParameters(), accepted{conditions: []string{ifMatch}}
 	path := base + "/" + pathOf(v.seenFrom()) + "/:id/" + v.path
-	set := []verb{{http.MethodGet, a.reading(a.getSet(v), looks{query: ofPage.query, conditions: []string{ifNoneMatch}})}}
+	set := []verb{{http.MethodGet, a.reading(a.getSet(v), accepted{query: ofPage.query, conditions: []string{ifNoneMatch}})}}
 	var one []verb
 	if v.can&replaceSet != 0 {
 		set = append(set, verb{http.MethodPut, a.writing(a.putSet(v), ofVersion)})
 	}
 	if v.can&(addToSet|removeFromSet) != 0 {
-		set = append(set, verb{http.MethodPost, a.writing(a.editSet(v), looks{})})
+		set = append(set, verb{http.MethodPost, a.writing(a.editSet(v), accepted{})})
 	}
 	if v.can&addToSet != 0 {
-		one = append(one, verb{http.MethodPut, a.writing(a.linkOne(v), looks{noBody: true})})
+		one = append(one, verb{http.MethodPut, a.writing(a.linkOne(v), accepted{noBody: true})})
 	}
 	if v.can&removeFromSet != 0 {
-		one = append(one, verb{http.MethodDelete, a.writing(a.unlinkOne(v), looks{noBody: true})})
+		one = append(one, verb{http.MethodDelete, a.writing(a.unlinkOne(v), accepted{noBody: true})})
 	}
 	a.admin.resource(path, set...)
 	if len(one) > 0 {
 		a.admin.resource(path+"/:other", one...)
 	}
-}
-
-// resource registers everything that a path answers. What answers GET answers HEAD.
-func (s *surface) resource(path string, verbs ...verb) {
-	var methods []string
-	for _, v := range verbs {
-		names := []string{v.method}
-		if v.method == http.MethodGet {
-			names = append(names, http.MethodHead)
-		}
-		for _, name := range names {
-			s.echo.Add(name, path, s.edge(newRoute(name, path, true), v.answer))
-		}
-		methods = append(methods, names...)
-	}
-	s.options(path, methods)
 }

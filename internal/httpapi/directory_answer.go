@@ -3,11 +3,11 @@ package httpapi
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // key returns the key of the entity that the path names.
@@ -28,9 +28,9 @@ func (x *exchange) pathID(name string) (string, error) {
 	return id, nil
 }
 
-// at states the revision that an answer is of, which must be as late as the caller
+// stateIncluded states the revision that an answer is of, which must be as late as the caller
 // asks for.
-func (x *exchange) at(revision authz.Revision) error {
+func (x *exchange) stateIncluded(revision authz.Revision) error {
 	fresh, err := x.freshness()
 	if err != nil {
 		return err
@@ -77,6 +77,14 @@ func (x *exchange) ifMatch() (string, error) {
 	return tag[1 : len(tag)-1], nil
 }
 
+// target returns the key of the record that the path names, and what a write of it depends on.
+func (x *exchange) target(kind authz.Kind, mayCreate bool) (key authz.Key, options admin.Options, err error) {
+	if key, err = x.key(kind); err == nil {
+		options, err = x.conditions(key, mayCreate)
+	}
+	return key, options, err
+}
+
 // conditions reads what a write of the record for key depends on: for one that may create it, also
 // that it must not exist yet.
 func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Options, err error) {
@@ -104,10 +112,19 @@ func (x *exchange) conditions(key authz.Key, mayCreate bool) (options admin.Opti
 	return options, nil
 }
 
+// apply commits an edit of the record that the path or the body is about.
+func (x *exchange) apply(actor admin.Actor, options admin.Options, edit admin.Edit) (admin.Committed, error) {
+	done, err := x.api.cfg.Administration.Apply(x.ctx, x.organisation(), actor, []admin.Edit{edit}, options)
+	if err != nil {
+		err = unwritten(err, wire.InOnlyEdit)
+	}
+	return done, err
+}
+
 // unwritten returns the error that a write is answered with. When nobody can say
 // whether it was committed it says so.
-func (x *exchange) unwritten(err error, place func(field string) string) error {
-	e, ok := errors.AsType[*authz.Error](placed(err, place))
+func unwritten(err error, place func(field string) string) error {
+	e, ok := errors.AsType[*authz.Error](wire.Placed(err, place))
 	if !ok {
 		e = &authz.Error{Kind: authz.KindOf(err), Err: err}
 	}
@@ -122,34 +139,19 @@ func (x *exchange) unwritten(err error, place func(field string) string) error {
 	return &told
 }
 
-// placed returns an error with its field named as it stands in the body.
-func placed(err error, place func(field string) string) error {
-	e, ok := errors.AsType[*authz.Error](err)
-	if !ok {
-		return err
-	}
-	told := *e
-	if e.Kind != authz.Behind { // which is about a header
-		told.Field = place(e.Field)
-	}
-	return &told
-}
-
 // asIs leaves a field as it is named.
 func asIs(field string) string { return field }
 
 // outcome answers a write that has no one record to show.
-func (x *exchange) outcome(status int, done admin.Committed) {
+func (x *exchange) outcome(status int, done admin.Committed) error {
 	x.stateRevision(done.Revision)
-	b := appendString(append(x.out[:0], `{"revision":`...), done.Revision.String())
-	b = append(b, `,"changed":`...)
-	x.out = append(strconv.AppendBool(b, done.Changed), '}')
-	x.object(status, x.out)
+	return x.object(status, wire.Outcome{Revision: done.Revision.String(), Changed: done.Changed})
 }
 
 // nothing answers a write that leaves nothing to show.
-func (x *exchange) nothing(done admin.Committed) {
+func (x *exchange) nothing(done admin.Committed) error {
 	x.stateRevision(done.Revision)
 	x.header()["Cache-Control"] = x.api.fixed.noStore
 	x.send(http.StatusNoContent, nil, nil)
+	return nil
 }

@@ -1,14 +1,14 @@
 package httpapi
 
 import (
-	"maps"
-	"slices"
+	"cmp"
+	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // How many changes are read at a time, for a page and for each of many streams.
@@ -25,42 +25,39 @@ const maxChanges = 1<<20 - 1<<10
 // the caller accepts, as a stream.
 func (a *API) changes(x *exchange, actor admin.Actor) error {
 	given := x.echo.QueryParam("after")
-	if accepts(x.request.Header["Accept"], "text/event-stream") {
+	if acceptsMedia(x.request.Header["Accept"], "text/event-stream") {
 		after, err := x.lastSeen(given)
 		if err != nil {
 			return err
 		}
 		return a.stream(x, actor, after)
 	}
-	after, err := placeOf(given)
-	if err != nil {
-		return err
-	}
-	limit, err := limitOf(x.echo.QueryParam("limit"))
-	if err != nil {
-		return err
-	}
-	return x.history(actor, after, limit)
+	return x.changesPage(actor, given, wire.Number(x.echo.QueryParam("limit")))
 }
 
 // changesByBody answers the same page.
 func (a *API) changesByBody(x *exchange, actor admin.Actor) error {
-	f, err := x.fields(map[string]want{"after": wantText | wantNumber, "limit": wantNumber})
+	query, err := body[wire.ChangesQuery](x)
 	if err != nil {
 		return err
 	}
-	after, err := placeOf(f.texts["after"] + f.numbers["after"])
-	if err != nil {
-		return err
-	}
-	limit, err := limitOf(f.numbers["limit"])
-	if err != nil {
-		return err
-	}
-	return x.history(actor, after, limit)
+	return x.changesPage(actor, string(query.After), query.Limit)
 }
 
-// placeOf reads where changes begin: a token, the count of a revision alone, or
+// changesPage answers a page of changes, of a limit, "" for none given.
+func (x *exchange) changesPage(actor admin.Actor, after string, limit wire.Number) error {
+	place, err := placeOf(after)
+	if err != nil {
+		return err
+	}
+	n, err := limit.Whole("limit", maxLimit)
+	if err != nil {
+		return err
+	}
+	return x.history(actor, place, cmp.Or(n, defaultLimit))
+}
+
+// placeOf returns where changes begin: a token, only the count of a revision, or
 // nothing for the oldest change that is remembered.
 func placeOf(after string) (admin.Place, error) {
 	if after == "" {
@@ -94,7 +91,9 @@ func (x *exchange) history(actor admin.Actor, after admin.Place, limit int) erro
 				b = append(b, ',')
 			}
 			e, told := &h.Events[i], 0
-			b, told = appendChange(b, e, maxChanges)
+			if b, told, err = wire.AppendChange(b, e, maxChanges); err != nil {
+				return err
+			}
 			if n > 0 && (len(b) > maxChanges || e.From+told < e.Of) { // it begins the next page
 				b, full = b[:begin], true
 				break
@@ -108,95 +107,17 @@ func (x *exchange) history(actor admin.Actor, after admin.Place, limit int) erro
 	if after == (admin.Place{}) || after.Nonce == "" && after.Count == h.Newest.Count && after.Entities == 0 {
 		after = admin.After(h.Newest) // a count alone is no token, and there is nothing between
 	}
-	if err := x.at(h.Newest); err != nil {
+	if err := x.stateIncluded(h.Newest); err != nil {
 		return err
 	}
-	b = appendText(append(b, ']'), "next", after.String())
-	b = appendText(b, "oldest", h.Oldest.String())
-	b = appendText(b, "newest", h.Newest.String())
-	x.out = append(b, '}')
-	x.ok(x.out)
+	x.out = wire.AppendRange(append(b, ']'), after, h)
+	x.uncached(http.StatusOK)
 	return nil
 }
 
-// appendChange appends one change with its first entities: as many as fit before dst has
-// most bytes, and one at least. told is how many they are.
-func appendChange(dst []byte, e *admin.Event, most int) (_ []byte, told int) {
-	dst = appendString(append(dst, `{"revision":`...), e.Revision.String())
-	dst = appendText(dst, "previous", e.Previous.String())
-	dst = appendText(dst, "at", e.At.UTC().Format(time.RFC3339Nano))
-	for _, part := range [3]struct{ name, value string }{
-		{"actor", e.Author.Actor}, {"via", e.Author.Via}, {"request", e.Author.Request},
-	} {
-		if part.value != "" {
-			dst = appendText(dst, part.name, part.value)
-		}
-	}
-	dst = append(dst, `,"entities":[`...)
-	for i := range e.Entities {
-		begin := len(dst)
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if dst = appendEntityChange(dst, &e.Entities[i]); len(dst) > most && i > 0 {
-			dst = dst[:begin]
-			break
-		}
-		told++
-	}
-	dst = append(dst, ']')
-	if e.From > 0 || told < e.Of {
-		dst = strconv.AppendInt(append(dst, `,"part":{"from":`...), int64(e.From), 10)
-		dst = append(strconv.AppendInt(append(dst, `,"of":`...), int64(e.Of), 10), '}')
-	}
-	return append(dst, '}'), told
-}
-
-func appendEntityChange(dst []byte, e *admin.EntityEvent) []byte {
-	change := "updated"
-	switch {
-	case !e.Existed:
-		change = "created"
-	case !e.Exists:
-		change = "deleted"
-	}
-	dst = appendText(appendKey(append(dst, '{'), e.Key), "change", change)
-	if len(e.Before) > 0 {
-		dst = appendImage(append(dst, `,"before":`...), e.Before)
-	}
-	if len(e.After) > 0 {
-		dst = appendImage(append(dst, `,"after":`...), e.After)
-	}
-	return append(dst, '}')
-}
-
-// appendImage appends the fields of one side of a change.
-func appendImage(dst []byte, image map[string]any) []byte {
-	dst = append(dst, '{')
-	for i, name := range slices.Sorted(maps.Keys(image)) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(appendString(dst, name), ':')
-		switch value := image[name].(type) {
-		case string:
-			dst = appendString(dst, value)
-		case bool:
-			dst = strconv.AppendBool(dst, value)
-		case []string:
-			dst = appendStrings(dst, value)
-		case map[string][]string:
-			dst = appendSources(dst, value)
-		default:
-			dst = append(dst, `null`...)
-		}
-	}
-	return append(dst, '}')
-}
-
-// accepts reports whether a caller named a media type among those it takes. One that
+// acceptsMedia reports whether a caller named a media type among those it takes. One that
 // takes anything did not.
-func accepts(header []string, media string) bool {
+func acceptsMedia(header []string, media string) bool {
 	for _, list := range header {
 		for one := range strings.SplitSeq(list, ",") {
 			name, parameters, _ := strings.Cut(one, ";")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // The things that can be done with a set of ids.
@@ -72,29 +73,20 @@ func (v view) edit(here, other string, holds bool) admin.Edit {
 	return admin.Edit{Op: op, Relation: v.relation, From: from, To: to}
 }
 
-// outgoing returns where a relation goes to from a record, in order.
+// outgoing returns where a relation goes to from a record, in order: on a care team whoever is
+// on it, by hand or by a booking.
 func outgoing(r *admin.Stored, relation admin.Relation) []string {
 	var ids []string
-	switch relation {
-	case admin.MemberOfGroup:
-		ids = slices.Clone(r.Groups)
-	case admin.Access:
-		ids = slices.Clone(r.Access)
-	case admin.Booking:
-		ids = slices.Clone(r.Booking)
-	case admin.CareTeam: // by hand or by a booking
+	switch f := relation.Field(); {
+	case relation == admin.CareTeam:
 		ids = slices.Collect(maps.Keys(r.Sources))
-	case admin.RoleOf:
-		ids = []string{r.Role}
-	case admin.PatientGroupOf:
-		ids = []string{r.PatientGroup}
-	case admin.BookingOf:
-		ids = []string{r.Patient}
-	case admin.BookingsWith:
-		ids = []string{r.Provider}
+	case f.Text != nil && *f.Text(&r.Record) != "":
+		ids = []string{*f.Text(&r.Record)}
+	case f.List != nil:
+		ids = slices.Clone(*f.List(&r.Record))
 	}
 	slices.Sort(ids)
-	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+	return ids
 }
 
 // getSet answers a page of the ids at the other end.
@@ -118,18 +110,19 @@ func (x *exchange) set(actor admin.Actor, v view, key authz.Key, p page) error {
 	if err != nil {
 		return err
 	}
-	if err := x.at(got.Revision); err != nil {
+	if err := x.stateIncluded(got.Revision); err != nil {
 		return err
 	}
-	b := appendStrings(append(x.out[:0], `{"ids":`...), got.IDs)
 	last := ""
 	if n := len(got.IDs); n > 0 {
 		last = got.IDs[n-1]
 	}
-	x.out = append(x.api.pages.appendNext(b, got.More, last, got.Next), '}')
+	answer := wire.IDs{IDs: got.IDs, Next: x.api.pages.next(got.More, last, got.Next)}
 	if p.after != "" || got.More {
-		x.ok(x.out)
-		return nil
+		return x.object(http.StatusOK, answer)
+	}
+	if err := x.encode(answer); err != nil {
+		return err
 	}
 	x.tagged(http.StatusOK, `"`+admin.SetTag(got.IDs)+`"`)
 	return nil
@@ -165,23 +158,15 @@ func (a *API) putSet(v view) administering {
 		if err != nil {
 			return err
 		}
-		f, err := x.fields(map[string]want{"ids": wantTexts})
+		set, err := body[wire.Set](x)
 		if err != nil {
 			return err
 		}
-		ids, given := f.lists["ids"]
-		if !given {
-			return authz.Errorf(authz.Malformed, "ids", "is required: give all ids of the set, or an empty list")
-		}
-		if err := distinct("ids", ids); err != nil {
-			return err
-		}
-		done, place, err := x.replace(actor, v, key, ids, tag)
+		done, place, err := x.replace(actor, v, key, set.IDs, tag)
 		if err != nil {
-			return x.unwritten(err, place)
+			return unwritten(err, place)
 		}
-		x.outcome(http.StatusOK, done)
-		return nil
+		return x.outcome(http.StatusOK, done)
 	}
 }
 
@@ -242,8 +227,8 @@ func (x *exchange) replaceList(actor admin.Actor, v view, key authz.Key, ids, li
 	patch := admin.Fields{v.relation.Field().Name: list}
 	done, err := x.api.cfg.Administration.Change(x.ctx, x.organisation(), actor, key, patch, options)
 	return done, func(field string) string {
-		if n, ok := indexIn(field); ok && n < len(list) {
-			return indexed("ids", slices.Index(ids, list[n]))
+		if n, ok := wire.ItemIn(field); ok && n < len(list) {
+			return wire.Item("ids", slices.Index(ids, list[n]))
 		}
 		return field
 	}, err
@@ -256,58 +241,41 @@ func (a *API) editSet(v view) administering {
 		if err != nil {
 			return err
 		}
-		shape := map[string]want{"add": wantTexts}
-		if v.can&removeFromSet != 0 {
-			shape["remove"] = wantTexts
-		}
-		f, err := x.fields(shape)
+		change, err := x.setChange(v)
 		if err != nil {
 			return err
-		}
-		add, remove := f.lists["add"], f.lists["remove"]
-		if err := distinct("add", add); err != nil {
-			return err
-		}
-		if err := distinct("remove", remove); err != nil {
-			return err
-		}
-		edits := make([]admin.Edit, 0, len(add)+len(remove))
-		for _, id := range add {
-			edits = append(edits, v.edit(key.ID, id, true))
-		}
-		for i, id := range remove {
-			if slices.Contains(add, id) {
-				return authz.Errorf(authz.Malformed, indexed("remove", i), "is in add as well; keep one")
-			}
-			edits = append(edits, v.edit(key.ID, id, false))
-		}
-		if len(edits) == 0 {
-			return authz.Errorf(authz.Malformed, "add", "is required: give at least one id to add or remove")
 		}
 		options, err := x.options()
 		if err != nil {
 			return err
 		}
-		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
+		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, v.edits(key.ID, change), options)
 		if err != nil {
-			return x.unwritten(err, func(field string) string {
-				switch n, ok := indexIn(field); {
-				case field == "edits" && len(remove) > len(add): // too many of them
-					return "remove"
-				case field == "edits":
-					return "add"
-				case !ok:
-					return field
-				case n < len(add):
-					return indexed("add", n)
-				default:
-					return indexed("remove", n-len(add))
-				}
-			})
+			return unwritten(err, change.Place)
 		}
-		x.outcome(http.StatusOK, done)
-		return nil
+		return x.outcome(http.StatusOK, done)
 	}
+}
+
+// setChange receives what is added to a set and, where that can be, removed from it.
+func (x *exchange) setChange(v view) (change wire.SetChange, err error) {
+	if v.can&removeFromSet != 0 {
+		return body[wire.SetChange](x)
+	}
+	additions, err := body[wire.Additions](x)
+	return additions.SetChange(), err
+}
+
+// edits returns the edits that a change of the set comes down to, additions first.
+func (v view) edits(here string, change wire.SetChange) []admin.Edit {
+	edits := make([]admin.Edit, 0, len(change.Add)+len(change.Remove))
+	for _, id := range change.Add {
+		edits = append(edits, v.edit(here, id, true))
+	}
+	for _, id := range change.Remove {
+		edits = append(edits, v.edit(here, id, false))
+	}
+	return edits
 }
 
 // linkOne and unlinkOne make and end the relation to one other.
@@ -332,52 +300,22 @@ func (a *API) editOne(v view, holds bool) administering {
 		edits := []admin.Edit{v.edit(key.ID, other, holds)}
 		done, err := a.cfg.Administration.Apply(x.ctx, x.organisation(), actor, edits, options)
 		if err != nil {
-			return x.unwritten(err, func(string) string { return "" })
+			return unwritten(err, func(string) string { return "" })
 		}
-		x.nothing(done)
-		return nil
+		return x.nothing(done)
 	}
 }
 
 // relationByBody answers a page of a set, of ids that have no business in a URL.
 func (a *API) relationByBody(x *exchange, actor admin.Actor) error {
-	f, err := x.fields(map[string]want{"relation": wantText, "from": wantText, "to": wantText, "limit": wantNumber, "after": wantText})
+	query, err := body[wire.RelationQuery](x)
 	if err != nil {
 		return err
 	}
-	v := view{relation: admin.Relation(f.texts["relation"])}
-	if from, _ := v.relation.Ends(); from == "" {
-		return authz.Errorf(authz.Malformed, "relation",
-			"must be one of role, group, access, booking, patient_group, care_team, patient and provider")
-	}
-	end := "to"
-	if f.texts["from"] != "" {
-		v.from, end = true, "from"
-	}
-	if v.from && f.texts["to"] != "" {
-		return authz.Errorf(authz.Malformed, "to", "given beside from; give the end that you know")
-	}
-	if err := admin.CheckID(end, f.texts[end]); err != nil {
-		return err
-	}
-	p, err := a.pages.read(f.numbers["limit"], f.texts["after"])
+	p, err := a.pages.pageOf(query.Limit, query.After)
 	if err != nil {
 		return err
 	}
-	return x.set(actor, v, authz.Key{Kind: v.seenFrom(), ID: f.texts[end]}, p)
-}
-
-// distinct makes sure that every item of a list is an id, and stands there once.
-func distinct(field string, ids []string) error {
-	seen := make(map[string]bool, len(ids))
-	for i, id := range ids {
-		if err := admin.CheckID(indexed(field, i), id); err != nil {
-			return err
-		}
-		if seen[id] {
-			return authz.Errorf(authz.Malformed, indexed(field, i), "stands in the list twice; keep one")
-		}
-		seen[id] = true
-	}
-	return nil
+	v := view{relation: query.Relation, from: query.From != ""}
+	return x.set(actor, v, authz.Key{Kind: v.seenFrom(), ID: query.From + query.To}, p)
 }

@@ -2,8 +2,8 @@ package httpapi_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +12,11 @@ import (
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
+	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/review"
+	"github.com/caregate/caregate/internal/search"
 	"github.com/caregate/caregate/policies"
 )
 
@@ -47,28 +50,51 @@ var defaultPolicy = sync.OnceValues(func() (*policy.Snapshot, error) {
 // default policy.
 func parts(t *testing.T) (*admin.Service, *authz.Service) {
 	t.Helper()
+	store := clinics(t, "riverside", "hill/side")
+	cfg := everything(t, store, httpapi.Config{})
+	return cfg.Administration.(*admin.Service), cfg.Service.(*authz.Service)
+}
+
+// clinics is an embedded store with the clinic in each of organisations.
+func clinics(t *testing.T, organisations ...string) *directory.Directory {
+	t.Helper()
 	store, err := directory.OpenEmbedded(directory.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return partsOver(t, store)
+	return filled(t, store, organisations...)
 }
 
-// partsOver is parts over a store without facts, which it closes in the end.
-func partsOver(t *testing.T, store *directory.Directory) (*admin.Service, *authz.Service) {
+// filled puts the clinic into each of organisations of a store, which it closes in the end.
+func filled(t *testing.T, store *directory.Directory, organisations ...string) *directory.Directory {
 	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
-	for _, organisation := range []string{"riverside", "hill/side"} {
+	for _, organisation := range organisations {
 		if _, err := store.Import(t.Context(), organisation, strings.NewReader(clinic), directory.ImportOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return store
+}
+
+// everything adds to a configuration all that answers questions about a store, by the default
+// policy.
+func everything(t *testing.T, store *directory.Directory, cfg httpapi.Config) httpapi.Config {
+	t.Helper()
 	snapshot, err := defaultPolicy()
 	if err != nil {
 		t.Fatal(err)
 	}
+	tables, err := filter.ParseTables([]byte(`{"tables":{"patient":{"table":"patients","id":"id","patient_group":"patient_group","care_team":"ids"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	service := authz.NewService(store, snapshot)
-	return admin.NewService(service, store), service
+	cfg.Service, cfg.Administration = service, admin.NewService(service, store)
+	cfg.Searcher = search.NewService(service, snapshot, store, nil)
+	cfg.Filterer = filter.NewService(service, snapshot, store, tables)
+	cfg.Reviewer = review.NewService(service, snapshot, store)
+	return cfg
 }
 
 // administration serves the admin listener of a clinic.
@@ -102,7 +128,7 @@ func (c *client) read(path string, headers ...string) answer {
 func (a answer) wantStatus(t *testing.T, status int) answer {
 	t.Helper()
 	if a.status != status {
-		t.Errorf("got %d %s\nwant %d", a.status, a.body, status)
+		t.Errorf("%s\ngot %d %s\nwant %d", a.asked, a.status, a.body, status)
 	}
 	if a.status < 400 && a.status != http.StatusNoContent && a.header.Get("Caregate-Revision") == "" {
 		t.Errorf("no revision with %d %s", a.status, a.body)
@@ -120,22 +146,21 @@ func (a answer) wantBody(t *testing.T, status int, body string) answer {
 	return a
 }
 
-// refused checks a problem's code and field, and that its detail names nobody.
-func (a answer) refused(t *testing.T, status int, code, field string) {
+// refused checks a problem's status, code and field, that its detail says what it should, and
+// that it names nobody.
+func (a answer) refused(t *testing.T, status int, code, field string, says ...string) {
 	t.Helper()
-	var p struct {
-		Type, Detail, Field string
+	gotCode, gotField, detail := a.problem(t)
+	if a.status != status || gotCode != code || gotField != field {
+		t.Errorf("%s\ngot %d %s\nwant %d %s %q", a.asked, a.status, a.body, status, code, field)
 	}
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
-		t.Fatalf("%d %s: %v", a.status, a.body, err)
-	}
-	if a.status != status || p.Type != "urn:caregate:problem:"+code || p.Field != field {
-		t.Errorf("got %d %s\nwant %d %s %q", a.status, a.body, status, code, field)
-	}
-	for _, id := range []string{"mark", "rita", "p-1", "b-1", "ada"} {
-		if strings.Contains(p.Detail, id) {
-			t.Errorf("the detail names somebody: %s", p.Detail)
+	for _, text := range says {
+		if !strings.Contains(detail, text) {
+			t.Errorf("%s\nthe detail does not say %s: %s", a.asked, text, detail)
 		}
+	}
+	if regexp.MustCompile(`\b(mark|rita|p-1|b-1|ada)\b`).MatchString(detail) {
+		t.Errorf("the detail names somebody: %s", detail)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // handler answers one exchange, or returns the error that it is answered with.
@@ -23,7 +24,7 @@ type route struct {
 	method   string
 	span     string // the name of its span
 	guarded  bool   // asks who the caller is, has a deadline and counts as in flight
-	looks    bool   // but its handler asks, and has longer to answer
+	account  bool   // but its handler asks, and has longer to answer: an explanation, a review or a preview
 }
 
 func newRoute(method, template string, guarded bool) *route {
@@ -91,12 +92,11 @@ func (s *surface) begin(c echo.Context, rt *route) *exchange {
 	return x
 }
 
-// An account of many members and patients takes longer than a decision: patience is
-// how many times as long it may, and longest the most that this makes of it. WriteTimeout
-// of a server has to be longer than either.
+// An account of many members and patients takes longer than a decision: it has so many times
+// as long, and at most so long by that. WriteTimeout of a server has to be longer than either.
 const (
-	patience = 10
-	longest  = 20 * time.Second
+	accountTimes = 10
+	accountMost  = 20 * time.Second
 )
 
 // admit refuses a request before its body is read.
@@ -109,7 +109,7 @@ func (s *surface) admit(x *exchange) error {
 	if !x.route.guarded {
 		return nil
 	}
-	if s.tokens != nil && !x.route.looks {
+	if s.tokens != nil && !x.route.account {
 		if _, ok := s.tokens.Caller(x.request.Header); !ok {
 			x.header()["Www-Authenticate"] = []string{`Bearer realm="caregate"`}
 			return &authz.Error{Kind: authz.Unauthenticated}
@@ -119,12 +119,12 @@ func (s *surface) admit(x *exchange) error {
 		return err
 	}
 	limit := s.api.cfg.RequestTimeout
-	if x.route.looks {
-		limit = max(limit, min(patience*limit, longest))
+	if x.route.account {
+		limit = max(limit, min(accountTimes*limit, accountMost))
 	}
 	x.deadline = newDeadline(x.ctx, x.start.Add(limit))
 	x.ctx = x.deadline
-	if s == s.api.admin || x.route.looks {
+	if s == s.api.admin || x.route.account {
 		x.ctx = authz.WithPace(x.ctx, s.api.pace)
 	} else {
 		s.api.pace.Decision(x.start)
@@ -134,22 +134,27 @@ func (s *surface) admit(x *exchange) error {
 
 // fail answers with the problem that err is, and logs it if it is the service's.
 func (x *exchange) fail(err error) {
-	p, field, detail := describe(err)
+	p := describe(err)
 	switch {
-	case p.status == http.StatusInternalServerError:
+	case p.Status == http.StatusInternalServerError:
 		x.log(slog.LevelError, "request failed", slog.String("error", err.Error()))
-	case p.status == http.StatusServiceUnavailable && x.request.Context().Err() != nil:
+	case p.Status == http.StatusServiceUnavailable && x.request.Context().Err() != nil:
 		x.log(slog.LevelDebug, "caller left before the answer")
-	case p.status == http.StatusServiceUnavailable:
-		x.api.outages.failed(x, p.code, err)
+	case p.Status == http.StatusServiceUnavailable:
+		x.api.outages.failed(x, problemOf(authz.KindOf(err)).code, err)
 	}
-	h := x.header()
-	if p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable {
-		h["Retry-After"] = x.api.fixed.retryAfter
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		x.header()["Retry-After"] = x.api.fixed.retryAfter
 	}
-	h["Cache-Control"] = x.api.fixed.noStore
-	x.out = appendProblem(x.out[:0], p, field, detail, x.requestID())
-	x.send(p.status, x.api.fixed.problemType, x.out)
+	x.tell(p)
+}
+
+// tell sends a problem.
+func (x *exchange) tell(p *wire.Problem) {
+	p.RequestID = x.requestID()
+	x.out, _ = wire.Append(x.out[:0], p) // texts and numbers can always be encoded
+	x.header()["Cache-Control"] = x.api.fixed.noStore
+	x.send(p.Status, x.api.fixed.problemType, x.out)
 }
 
 // end closes an exchange. It must be deferred: it recovers.
@@ -193,9 +198,8 @@ func (x *exchange) panicked(v any) {
 	}
 	clear(x.header())
 	x.identify()
-	p, field, detail := describe(&authz.Error{Kind: authz.Internal})
-	x.header()["Cache-Control"] = x.api.fixed.noStore
-	x.send(p.status, x.api.fixed.problemType, appendProblem(nil, p, field, detail, x.requestID()))
+	x.out = nil
+	x.tell(describe(&authz.Error{Kind: authz.Internal}))
 }
 
 // log writes one line about the exchange: its route, never its path. The

@@ -70,9 +70,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	seen := new(observed)
 	c := decisions(t, httpapi.Config{Observer: seen, Searcher: new(searcher), Filterer: new(filterer), Reviewer: new(reviewer)})
 	for _, path := range []string{"/", "/access/v1/evaluation/", "/access/v2/evaluation", "/v1/permissions/a/b", "/organisations/x", "/health/live"} {
-		if code, _, _ := c.get(path).problem(t); code != "not-found" {
-			t.Errorf("%s is %s", path, code)
-		}
+		c.get(path).refused(t, 404, "not-found", "")
 	}
 	for path, allow := range map[string]string{
 		"/access/v1/evaluation":                  "OPTIONS, POST",
@@ -86,9 +84,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		"/v1/explanations":                       "OPTIONS, POST",
 	} {
 		got := c.do(http.MethodDelete, path, "")
-		if code, _, detail := got.problem(t); got.status != 405 || code != "method-not-allowed" || !strings.Contains(detail, allow) {
-			t.Errorf("%s: %d %s", path, got.status, got.body)
-		}
+		got.refused(t, 405, "method-not-allowed", "", allow)
 		if got.header.Get("Allow") != allow {
 			t.Errorf("%s allows %q, want %q", path, got.header.Get("Allow"), allow)
 		}
@@ -202,10 +198,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	c := decisions(t, httpapi.Config{Service: s, Logger: logger, Observer: seen, MaxInFlight: 2})
 	for range 5 { // more than are allowed in flight
 		for _, id := range []string{"index", "value"} {
-			got := c.post("/access/v1/evaluation", strings.Replace(good, "mark", id, 1), "X-Request-ID", "r")
-			if code, _, _ := got.problem(t); got.status != 500 || code != "internal" {
-				t.Errorf("got %d %s", got.status, got.body)
-			}
+			c.post("/access/v1/evaluation", strings.Replace(good, "mark", id, 1), "X-Request-ID", "r").refused(t, 500, "internal", "")
 		}
 		// What breaks off an answer stays broken off.
 		abort := strings.NewReader(strings.Replace(good, "mark", "abort", 1))
@@ -259,10 +252,7 @@ func TestTimeout(t *testing.T) {
 		<-ctx.Done()
 		return authz.Decision{}, ctx.Err()
 	}
-	got := decisions(t, httpapi.Config{Service: s, RequestTimeout: time.Millisecond}).post("/access/v1/evaluation", good)
-	if code, _, _ := got.problem(t); got.status != 503 || code != "timeout" {
-		t.Errorf("got %d %s", got.status, got.body)
-	}
+	decisions(t, httpapi.Config{Service: s, RequestTimeout: time.Millisecond}).post("/access/v1/evaluation", good).refused(t, 503, "timeout", "")
 }
 
 // A dependency that is away fills no log: one line, then one in ten seconds,

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // keepBuffer is the largest buffer that stays with a pooled exchange.
@@ -34,7 +35,8 @@ type exchange struct {
 	id       []string   // the value of X-Request-ID
 	counted  bool       // in the limit on requests in flight
 	status   int
-	in       decoding
+	body     []byte
+	decoder  wire.Decoder
 	out      []byte
 }
 
@@ -42,7 +44,7 @@ type exchange struct {
 func (x *exchange) release() {
 	x.surface, x.echo, x.request, x.route = nil, nil, nil, nil
 	x.ctx, x.deadline, x.span, x.id, x.counted, x.status = nil, nil, nil, nil, false, 0
-	if cap(x.in.body) <= keepBuffer && cap(x.out) <= keepBuffer {
+	if cap(x.body) <= keepBuffer && cap(x.out) <= keepBuffer {
 		x.api.exchanges.Put(x)
 	}
 }
@@ -126,11 +128,41 @@ func (x *exchange) state(stated authz.Stated) {
 }
 
 // answer sends x.out as a decision that holds at stated.
-func (x *exchange) answer(stated authz.Stated) {
+func (x *exchange) answer(stated authz.Stated) error {
 	x.api.outages.answered()
 	x.state(stated)
 	x.header()["Cache-Control"] = x.api.fixed.noStore
 	x.send(http.StatusOK, x.api.fixed.jsonType, x.out)
+	return nil
+}
+
+// answerWith is answer for what is still to be encoded.
+func (x *exchange) answerWith(body any, stated authz.Stated) error {
+	if err := x.encode(body); err != nil {
+		return err
+	}
+	return x.answer(stated)
+}
+
+// encode fills x.out with an answer.
+func (x *exchange) encode(body any) (err error) {
+	x.out, err = wire.Append(x.out[:0], body)
+	return err
+}
+
+// object sends a small object that no decision is in.
+func (x *exchange) object(status int, body any) error {
+	if err := x.encode(body); err != nil {
+		return err
+	}
+	x.uncached(status)
+	return nil
+}
+
+// uncached sends x.out as something that no decision is in.
+func (x *exchange) uncached(status int) {
+	x.header()["Cache-Control"] = x.api.fixed.noStore
+	x.send(status, x.api.fixed.jsonType, x.out)
 }
 
 // send writes the whole answer.

@@ -88,9 +88,7 @@ func TestHalfAFilterIsAnError(t *testing.T) {
 		"ucast":      {Matches: filter.All, Where: "(1 = 1)"},
 	} {
 		f.made = made
-		if got := c.post("/v1/filters", `{`+mark+`,`+view+`,`+appointments+`,"dialect":"`+dialect+`"}`); got.status != 500 {
-			t.Errorf("%s: %d %s", dialect, got.status, got.body)
-		}
+		c.post("/v1/filters", `{`+mark+`,`+view+`,`+appointments+`,"dialect":"`+dialect+`"}`).wantStatus(t, 500)
 	}
 }
 
@@ -128,10 +126,7 @@ func TestMalformedFilters(t *testing.T) {
 		`{"subject":{"type":"team_member"},` + view + `,` + appointments + sqlite + `}`:                         "subject.id",
 		`{"subject":{"type":"team_member","id":"m","groups":["g"]},` + view + `,` + appointments + sqlite + `}`: "subject.groups",
 	} {
-		got := c.post("/v1/filters", body)
-		if code, at, _ := got.problem(t); got.status != 400 || code != "malformed" || at != field {
-			t.Errorf("%s: %d %s\nwant %q", body, got.status, got.body, field)
-		}
+		c.post("/v1/filters", body).refused(t, 400, "malformed", field)
 	}
 	if f.asked != nil {
 		t.Error("something malformed was asked")
@@ -144,7 +139,5 @@ func TestMalformedFilters(t *testing.T) {
 	if got := c.post("/v1/filters", with(sqlite)); got.status != 501 || strings.Contains(got.body, "allow.rego") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := c.post("/v1/filters", with(sqlite), "Caregate-At-Least", "9.x"); got.status != 412 {
-		t.Errorf("%d %s", got.status, got.body)
-	}
+	c.post("/v1/filters", with(sqlite), "Caregate-At-Least", "9.x").wantStatus(t, 412)
 }

@@ -16,13 +16,9 @@ import (
 	"time"
 
 	"github.com/caregate/caregate/internal/admin"
-	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
-	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
 	"github.com/caregate/caregate/internal/redistest"
-	"github.com/caregate/caregate/internal/review"
-	"github.com/caregate/caregate/internal/search"
 )
 
 // wide returns an id of the most bytes.
@@ -139,20 +135,7 @@ func TestTheLargestRequestsAllocateNoMoreThanIsStated(t *testing.T) {
 	if _, err := store.Import(t.Context(), "riverside", strings.NewReader(wideOrganisation()), directory.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := defaultPolicy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := filter.ParseTables([]byte(`{"tables":{"patient":{"table":"patients","id":"id","patient_group":"patient_group","care_team":"ids"}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := authz.NewService(store, snapshot)
-	api := newAPI(t, httpapi.Config{
-		Service: service, Administration: admin.NewService(service, store), RequestTimeout: 20 * time.Second,
-		Searcher: search.NewService(service, snapshot, store, nil), Filterer: filter.NewService(service, snapshot, store, tables),
-		Reviewer: review.NewService(service, snapshot, store),
-	})
+	api := newAPI(t, everything(t, store, httpapi.Config{RequestTimeout: 20 * time.Second}))
 	for _, l := range largestRequests() {
 		if len(l.body) > httpapi.DefaultMaxBody {
 			t.Fatalf("%s: a body of %d bytes is not accepted", l.kind, len(l.body))

@@ -2,14 +2,16 @@ package httpapi
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // metadata makes AuthZEN's metadata document (section 9) from the configured
-// URL alone: what a request says of its host is the caller's word.
+// URL only: what a request says of its host is the caller's word.
 type metadata struct {
 	base   string
 	search bool // searches are answered
@@ -29,25 +31,17 @@ func newMetadata(publicURL string, search bool) (*metadata, error) {
 	return &metadata{strings.TrimRight(u.String(), "/"), search}, nil
 }
 
-// document appends the metadata of the decision point at base, a URL.
-func (m *metadata) document(dst []byte, organisation string, named bool) []byte {
+// document returns the metadata of the decision point of an organisation, or of none.
+func (m *metadata) document(organisation string, named bool) wire.Metadata {
 	base := m.base
 	if named {
 		base += "/organisations/" + url.PathEscape(organisation)
 	}
-	dst = append(dst, `{"policy_decision_point":`...)
-	dst = appendString(dst, base)
-	dst = append(dst, `,"access_evaluation_endpoint":`...)
-	dst = appendString(dst, base+"/access/v1/evaluation")
-	dst = append(dst, `,"access_evaluations_endpoint":`...)
-	dst = appendString(dst, base+"/access/v1/evaluations")
+	doc := wire.Metadata{DecisionPoint: base, Evaluation: base + "/access/v1/evaluation", Evaluations: base + "/access/v1/evaluations"}
 	if m.search {
-		for _, what := range [...]string{"subject", "resource", "action"} {
-			dst = append(append(append(dst, `,"search_`...), what...), `_endpoint":`...)
-			dst = appendString(dst, base+searchPath+what)
-		}
+		doc.Subjects, doc.Resources, doc.Actions = base+searchPath+"subject", base+searchPath+"resource", base+searchPath+"action"
 	}
-	return append(dst, '}')
+	return doc
 }
 
 // configuration answers the metadata document, without asking who wants it.
@@ -59,8 +53,10 @@ func (a *API) configuration(x *exchange) error {
 	if !one {
 		return authz.Errorf(authz.NotFound, "", "there is no such path; write a / inside a name as %%2F")
 	}
-	x.out = a.metadata.document(x.out[:0], organisation, len(x.echo.ParamNames()) > 0)
+	if err := x.encode(a.metadata.document(organisation, len(x.echo.ParamNames()) > 0)); err != nil {
+		return err
+	}
 	x.header()["Cache-Control"] = []string{"max-age=300"}
-	x.send(200, a.fixed.jsonType, x.out)
+	x.send(http.StatusOK, a.fixed.jsonType, x.out)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // permissionsByPath answers what a team member may do (P6), as a resource that
@@ -20,31 +21,23 @@ func (a *API) permissionsByPath(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if matches(x.request.Header["If-None-Match"], etag) {
-		x.holds(etag, stated)
-		x.send(http.StatusNotModified, nil, nil)
-		return nil
-	}
-	x.holds(etag, stated)
-	x.send(http.StatusOK, a.fixed.jsonType, x.out)
+	x.state(stated)
+	x.tagged(http.StatusOK, etag)
 	return nil
 }
 
 // permissionsByBody answers the same for an id that has no business in a URL.
 func (a *API) permissionsByBody(x *exchange) error {
-	if err := x.read(); err != nil {
-		return err
-	}
-	member, err := x.in.teamMember()
+	of, err := body[wire.PermissionsOf](x)
 	if err != nil {
 		return err
 	}
-	etag, stated, err := x.permissions(member)
+	etag, stated, err := x.permissions(of.Member)
 	if err != nil {
 		return err
 	}
-	x.holds(etag, stated)
-	x.send(http.StatusOK, a.fixed.jsonType, x.out)
+	x.state(stated)
+	x.tagged(http.StatusOK, etag)
 	return nil
 }
 
@@ -59,19 +52,13 @@ func (x *exchange) permissions(member string) (etag string, stated authz.Stated,
 		return "", stated, err
 	}
 	x.api.outages.answered()
-	x.out = appendPermissions(x.out[:0], member, grants)
+	if err := x.encode(wire.Permissions{Member: member, Permissions: grants}); err != nil {
+		return "", stated, err
+	}
 	h := sha256.New()
 	h.Write(x.out)
 	h.Write([]byte(stated.Policy))
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`, stated, nil
-}
-
-// holds sets the headers of an answer that may be kept but not trusted.
-func (x *exchange) holds(etag string, stated authz.Stated) {
-	x.state(stated)
-	h := x.header()
-	h["Etag"] = []string{etag}
-	h["Cache-Control"] = []string{"private, no-cache"}
 }
 
 // matches reports whether If-None-Match names etag, by weak comparison (RFC

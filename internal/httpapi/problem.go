@@ -1,13 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
-	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // problemType is one type of problem document (RFC 9457). Its type member is
@@ -17,14 +16,6 @@ type problemType struct {
 	code   string
 	title  string
 	remedy string // the detail when the error brings none that a caller may read
-}
-
-// problem is one problem, with the members that its type may have beside the
-// standard ones.
-type problem struct {
-	problemType
-	inUse      []authz.Key // conflict: what stands in the way, or some of it
-	inUseCount int         // and how many that is in all
 }
 
 // maxInUse is how many of what stands in the way are named.
@@ -124,56 +115,22 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.detail }
 
-// describe returns what a caller may know about err. What an internal error
-// says is for the log alone.
-func describe(err error) (p problem, field, detail string) {
+// describe returns what a caller may know about err, without the id of the request. What an
+// internal error says is for the log only.
+func describe(err error) *wire.Problem {
+	t, detail := problemOf(authz.KindOf(err)), ""
+	p := &wire.Problem{}
 	if r, ok := errors.AsType[*refusal](err); ok {
-		return problem{problemType: r.problem}, "", r.detail
-	}
-	p.problemType = problemOf(authz.KindOf(err))
-	if e, ok := errors.AsType[*authz.Error](err); ok && p.status != http.StatusInternalServerError {
-		field, detail = e.Field, e.Message
-		p.inUse, p.inUseCount = e.InUse[:min(len(e.InUse), maxInUse)], max(e.InUseCount, len(e.InUse))
-	}
-	if detail == "" {
-		detail = p.remedy
-	}
-	return p, field, detail
-}
-
-// appendProblem appends a problem document.
-func appendProblem(dst []byte, p problem, field, detail, requestID string) []byte {
-	dst = append(dst, `{"type":"urn:caregate:problem:`...)
-	dst = append(dst, p.code...)
-	dst = append(dst, `","title":`...)
-	dst = appendString(dst, p.title)
-	dst = append(dst, `,"status":`...)
-	dst = strconv.AppendInt(dst, int64(p.status), 10)
-	if field != "" {
-		dst = append(dst, `,"field":`...)
-		dst = appendString(dst, field)
-		detail = field + ": " + detail // whoever reads the detail alone should know what it is about
-	}
-	dst = append(dst, `,"detail":`...)
-	dst = appendString(dst, detail)
-	dst = append(dst, `,"request_id":`...)
-	dst = appendString(dst, requestID)
-	if p.inUseCount > 0 {
-		dst = append(dst, `,"in_use":[`...)
-		for i, key := range p.inUse {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(appendKey(append(dst, '{'), key), '}')
+		t, detail = r.problem, r.detail
+	} else if e, ok := errors.AsType[*authz.Error](err); ok && t.status != http.StatusInternalServerError {
+		p.Field, detail = e.Field, e.Message
+		if p.InUseCount = max(e.InUseCount, len(e.InUse)); p.InUseCount > 0 {
+			p.InUse = wire.Keys(e.InUse[:min(len(e.InUse), maxInUse)])
 		}
-		dst = append(dst, `],"in_use_count":`...)
-		dst = strconv.AppendInt(dst, int64(p.inUseCount), 10)
 	}
-	return append(dst, '}')
-}
-
-// appendString appends s as a JSON string. What is not UTF-8 in it is replaced.
-func appendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
+	p.Type, p.Title, p.Status, p.Detail = "urn:caregate:problem:"+t.code, t.title, t.status, cmp.Or(detail, t.remedy)
+	if p.Field != "" {
+		p.Detail = p.Field + ": " + p.Detail // a reader of the detail only should know what it is about
+	}
+	return p
 }

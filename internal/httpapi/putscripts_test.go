@@ -23,8 +23,7 @@ func TestARecordIsPutByThreeScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, decisions := partsOver(t, store)
-	c := serve(t, newAPI(t, httpapi.Config{Service: decisions, Administration: service}).Admin())
+	c := serve(t, newAPI(t, everything(t, filled(t, store, "riverside"), httpapi.Config{})).Admin())
 	for _, put := range []struct {
 		path, body string
 		status     int

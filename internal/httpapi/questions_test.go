@@ -10,40 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caregate/caregate/internal/admin"
-	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/directory"
-	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
-	"github.com/caregate/caregate/internal/review"
-	"github.com/caregate/caregate/internal/search"
 )
 
 // ward is the clinic with everything that answers questions about it.
 func ward(t *testing.T, cfg httpapi.Config) (decisions, administration *client) {
 	t.Helper()
-	store, err := directory.OpenEmbedded(directory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	if _, err := store.Import(t.Context(), "riverside", strings.NewReader(clinic), directory.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := defaultPolicy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := filter.ParseTables([]byte(`{"tables":{"patient":{"table":"patients","id":"id","patient_group":"patient_group","care_team":"ids"}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := authz.NewService(store, snapshot)
-	cfg.Service, cfg.Administration = service, admin.NewService(service, store)
-	cfg.Searcher = search.NewService(service, snapshot, store, nil)
-	cfg.Filterer = filter.NewService(service, snapshot, store, tables)
-	cfg.Reviewer = review.NewService(service, snapshot, store)
-	api := newAPI(t, cfg)
+	api := newAPI(t, everything(t, clinics(t, "riverside"), cfg))
 	return serve(t, api.Decisions()), serve(t, api.Admin())
 }
 

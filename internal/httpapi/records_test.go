@@ -322,7 +322,5 @@ func TestAdministrationIsDiscreet(t *testing.T) {
 
 func TestNoAdministration(t *testing.T) {
 	c := serve(t, newAPI(t, httpapi.Config{}).Admin())
-	if code, _, _ := c.read("/roles").problem(t); code != "not-found" {
-		t.Error(code)
-	}
+	c.read("/roles").refused(t, 404, "not-found", "")
 }

@@ -119,13 +119,11 @@ func TestExplanations(t *testing.T) {
 			t.Errorf("%s: %v of %s", test.what, got.header, r.organisation)
 		}
 	}
-	for what, why := range map[string]review.Explanation{
+	for _, why := range map[string]review.Explanation{
 		"no object": {User: raw(`["a"]`)}, "no JSON": {Admin: raw(`{"a"`)}, "half": {User: raw(`{"a":1`)},
 	} {
 		r.explanation = why
-		if got := c.post("/v1/explanations", good); got.status != 500 {
-			t.Errorf("%s: %d %s", what, got.status, got.body)
-		}
+		c.post("/v1/explanations", good).wantStatus(t, 500)
 	}
 	r.request = nil
 	for body, field := range map[string]string{
@@ -178,10 +176,7 @@ func TestReviews(t *testing.T) {
 		`{}`: "", `{"team_member":"mark","patient":"p-1"}`: "", `{"team_member":""}`: "", `{"patient":7}`: "patient", `{"patient":null}`: "patient",
 		`{"provider":"mark"}`: "provider", `[]`: "", ``: "",
 	} {
-		got := c.post("/v1/reviews", body, ada...)
-		if _, at, _ := got.problem(t); got.status != 400 || at != field {
-			t.Errorf("%s: %d %s", body, got.status, got.body)
-		}
+		c.post("/v1/reviews", body, ada...).refused(t, 400, "malformed", field)
 	}
 	r.member.Found, r.patient.Found = false, false
 	for body, field := range map[string]string{`{"team_member":"nobody-1"}`: "team_member", `{"patient":"nobody-1"}`: "patient"} {
@@ -216,18 +211,13 @@ func TestPreviews(t *testing.T) {
 		t.Errorf("edits %v", r.edits)
 	}
 	r.err = authz.Errorf(authz.Malformed, "edits[1].to", "does not exist")
-	if _, field, _ := c.post("/v1/previews", body, ada...).problem(t); field != "edits[1].link.to" {
-		t.Errorf("the field is %s", field)
-	}
+	c.post("/v1/previews", body, ada...).refused(t, 400, "malformed", "edits[1].link.to")
 	for body, field := range map[string]string{
 		`{}`: "edits", `{"edits":[]}`: "edits", `{"edits":[{"make":{}}]}`: "edits[0].make",
 		`{"edits":[{"delete":{"kind":"group","id":"a"}},{"delete":{"kind":"group","id":"ward"},"if_match":"1.x"}]}`: "edits[1].if_match",
 		`{"edits":[{"if_match":"1.x","delete":{"kind":"group","id":"ward"}}]}`:                                      "edits[0].if_match",
 	} {
-		got := c.post("/v1/previews", body, ada...)
-		if _, at, _ := got.problem(t); got.status != 400 || at != field {
-			t.Errorf("%s: %d %s", body, got.status, got.body)
-		}
+		c.post("/v1/previews", body, ada...).refused(t, 400, "malformed", field)
 	}
 }
 

@@ -206,10 +206,7 @@ func TestSealedTokens(t *testing.T) {
 		"text":                     func() answer { return c.post(searchBase+"resource", body("n-004")) },
 	} {
 		s.request = nil
-		got := ask()
-		if code, field, detail := got.problem(t); got.status != 400 || code != "malformed" || field != "page.token" || !strings.Contains(detail, "begin again") {
-			t.Errorf("%s: %d %s", what, got.status, got.body)
-		}
+		ask().refused(t, 400, "malformed", "page.token", "begin again")
 		if s.request != nil {
 			t.Errorf("%s: it is searched for", what)
 		}
@@ -223,10 +220,7 @@ func TestSealedTokensAreForOnePurpose(t *testing.T) {
 	api := newAPI(t, httpapi.Config{Service: service2, Administration: service, Searcher: s})
 	c, adminClient := serve(t, api.Decisions()), serve(t, api.Admin())
 	token := nextToken(t, c.post(searchBase+"resource", `{`+mark+`,`+view+`,"resource":{"type":"patient"}}`))
-	got := adminClient.as("operator", http.MethodPost, "/lists", `{"kind":"patient","after":"`+token+`"}`)
-	if _, field, _ := got.problem(t); got.status != 400 || field != "after" {
-		t.Errorf("a list goes on from a search: %d %s", got.status, got.body)
-	}
+	adminClient.as("operator", http.MethodPost, "/lists", `{"kind":"patient","after":"`+token+`"}`).refused(t, 400, "malformed", "after")
 }
 
 func TestMalformedSearches(t *testing.T) {
@@ -272,14 +266,9 @@ func TestMalformedSearches(t *testing.T) {
 		{"action", `{` + mark + `,` + patients + `}`, "resource.id"},
 		{"action", `{` + mark + `}`, "resource"},
 	} {
-		got := c.post(searchBase+test.what, test.body)
-		if code, field, _ := got.problem(t); got.status != 400 || code != "malformed" || field != test.field {
-			t.Errorf("%s %s: %d %s\nwant %q", test.what, test.body, got.status, got.body, test.field)
-		}
+		c.post(searchBase+test.what, test.body).refused(t, 400, "malformed", test.field)
 	}
-	if got := c.post(searchBase+"action", `{`+mark+`,"x":"`+strings.Repeat("x", 8000)+`"}`); got.status != 413 {
-		t.Errorf("too large: %d", got.status)
-	}
+	c.post(searchBase+"action", `{`+mark+`,"x":"`+strings.Repeat("x", 8000)+`"}`).wantStatus(t, 413)
 	if s.request != nil {
 		t.Error("something malformed was searched for")
 	}
@@ -290,21 +279,13 @@ func TestSearchRefused(t *testing.T) {
 	s := new(searcher)
 	c := decisions(t, httpapi.Config{Searcher: s, Tokens: tokens})
 	body := `{` + mark + `,` + view + `,"resource":{"type":"patient"},"page":{"limit":2}}`
-	if got := c.post(searchBase+"resource", body); got.status != 401 {
-		t.Errorf("without a token: %d", got.status)
-	}
+	c.post(searchBase+"resource", body).wantStatus(t, 401)
 	bearing := []string{"Authorization", "Bearer one-1"}
-	if got := c.post(searchBase+"resource", body, append(bearing, "Caregate-At-Least", "8.cd")...); got.status != 412 {
-		t.Errorf("behind: %d %s", got.status, got.body)
-	}
-	if got := c.post(searchBase+"resource", body, append(bearing, "Caregate-Consistency", "eventual")...); got.status != 400 {
-		t.Errorf("consistency: %d %s", got.status, got.body)
-	}
+	c.post(searchBase+"resource", body, append(bearing, "Caregate-At-Least", "8.cd")...).wantStatus(t, 412)
+	c.post(searchBase+"resource", body, append(bearing, "Caregate-Consistency", "eventual")...).wantStatus(t, 400)
 	token := nextToken(t, c.post(searchBase+"resource", body, bearing...))
 	got := c.post(searchBase+"resource", strings.Replace(body, `"limit":2`, `"limit":3,"token":"`+token+`"`, 1), bearing...)
-	if _, field, _ := got.problem(t); got.status != 400 || field != "page.limit" {
-		t.Errorf("another limit: %d %s", got.status, got.body)
-	}
+	got.refused(t, 400, "malformed", "page.limit")
 	for err, status := range map[error]int{
 		authz.Errorf(authz.Malformed, "page.token", "is of another search"):            400,
 		authz.Errorf(authz.Conflict, "page.token", "is of another policy"):             409,
@@ -321,8 +302,6 @@ func TestSearchRefused(t *testing.T) {
 	}
 	none := decisions(t, httpapi.Config{})
 	for _, path := range []string{searchBase + "resource", "/v1/filters", "/v1/explanations", "/v1/reviews", "/v1/previews"} {
-		if got := none.post(path, body); got.status != 404 {
-			t.Errorf("%s that nobody answers: %d", path, got.status)
-		}
+		none.post(path, body).wantStatus(t, 404)
 	}
 }

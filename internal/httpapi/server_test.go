@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -88,8 +89,22 @@ func TestListenUnix(t *testing.T) {
 	}
 }
 
-// over returns a client whose every connection goes to l.
-func over(t *testing.T, l net.Listener) *http.Client {
+// started serves a handler over a listener of its own, until the test ends.
+func started(t *testing.T, cfg httpapi.ServerConfig, h http.Handler, config *tls.Config) (*httpapi.Server, net.Listener) {
+	t.Helper()
+	l, err := httpapi.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httpapi.NewServer(cfg)
+	server.Add("handler", l, h, config)
+	go func() { _ = server.Serve() }()
+	t.Cleanup(func() { _ = server.Shutdown(context.Background()) })
+	return server, l
+}
+
+// clientOf returns a client whose every connection goes to l.
+func clientOf(t *testing.T, l net.Listener) *http.Client {
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
 	}}
@@ -122,7 +137,7 @@ func TestServerFinishesWhatIsInFlight(t *testing.T) {
 	answers := make(chan string)
 	for _, l := range listeners {
 		go func() {
-			w, err := over(t, l).Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(good))
+			w, err := clientOf(t, l).Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(good))
 			if err != nil {
 				answers <- err.Error()
 				return
@@ -169,25 +184,19 @@ func TestServerFinishesWhatIsInFlight(t *testing.T) {
 func TestServerCutsOffAtTheDeadline(t *testing.T) {
 	entered, leave := make(chan bool), make(chan bool)
 	defer close(leave)
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httpapi.NewServer(httpapi.ServerConfig{})
-	server.Add("slow", l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	server, l := started(t, httpapi.ServerConfig{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		entered <- true
 		<-leave
 	}), nil)
-	go func() { _ = server.Serve() }()
 	go func() {
-		if w, err := over(t, l).Get("http://localhost/"); err == nil {
+		if w, err := clientOf(t, l).Get("http://localhost/"); err == nil {
 			_ = w.Body.Close()
 		}
 	}()
 	<-entered
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := server.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "slow") {
+	if err := server.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "handler") {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
@@ -218,14 +227,7 @@ func TestServerFailsAsOne(t *testing.T) {
 
 // A request whose headers do not come is let go.
 func TestServerTimesOutHeaders(t *testing.T) {
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httpapi.NewServer(httpapi.ServerConfig{ReadHeaderTimeout: 20 * time.Millisecond})
-	server.Add("d", l, http.NotFoundHandler(), nil)
-	go func() { _ = server.Serve() }()
-	defer func() { _ = server.Shutdown(context.Background()) }()
+	_, l := started(t, httpapi.ServerConfig{ReadHeaderTimeout: 20 * time.Millisecond}, http.NotFoundHandler(), nil)
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -241,14 +243,8 @@ func TestServerTimesOutHeaders(t *testing.T) {
 // A body that stops half way is answered, and its connection is let go, as soon as an answer
 // may take; whether it was read to where it stopped or not at all.
 func TestServerLetsGoOfHalfABody(t *testing.T) {
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	api := newAPI(t, httpapi.Config{RequestTimeout: 100 * time.Millisecond, MaxBody: 1000, Reviewer: &reviewer{}})
-	server := httpapi.NewServer(httpapi.ServerConfig{ReadTimeout: 500 * time.Millisecond})
-	server.Add("d", l, api.Decisions(), nil)
-	go func() { _ = server.Serve() }()
+	server, l := started(t, httpapi.ServerConfig{ReadTimeout: 500 * time.Millisecond}, api.Decisions(), nil)
 	for what, request := range map[string]string{
 		"half a body":                 "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
 		"no body":                     "POST /access/v1/evaluation HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/wire"
 )
 
 // maxStreams is how many callers follow the changes at a time.
@@ -71,7 +72,7 @@ func (a *API) stream(x *exchange, actor admin.Actor, after *admin.Place) error {
 		return authz.Errorf(authz.TooMany, "", "%d streams of changes are open already; ask for pages, or come back", maxStreams)
 	}
 	defer a.streams.open.Add(-1)
-	s := &stream{exchange: x, actor: actor, connection: http.NewResponseController(x.echo.Response().Writer)}
+	s := &stream{exchange: x, actor: actor, connection: x.connection()}
 	if after == nil {
 		now, err := s.newest()
 		if err != nil {
@@ -85,7 +86,7 @@ func (a *API) stream(x *exchange, actor admin.Actor, after *admin.Place) error {
 	if err != nil {
 		return err
 	}
-	if err := x.at(first.Newest); err != nil {
+	if err := x.stateIncluded(first.Newest); err != nil {
 		return err
 	}
 	defer s.outlive()()
@@ -205,7 +206,10 @@ func (s *stream) wait() error {
 func (s *stream) send(e *admin.Event) error {
 	for rest := *e; ; {
 		var told int
-		s.out, told = appendChange(s.out[:0], &rest, maxChanges)
+		var err error
+		if s.out, told, err = wire.AppendChange(s.out[:0], &rest, maxChanges); err != nil {
+			return err
+		}
 		next := rest.Next(told)
 		if err := s.write([]byte("id: "+next.String()+"\nevent: change\ndata: "), s.out, []byte("\n\n")); err != nil {
 			return err

@@ -293,13 +293,7 @@ func TestStreamOutlivesTheLimitsOfAConnection(t *testing.T) {
 	}
 	count.Store(1)
 	api := newAPI(t, httpapi.Config{Administration: a, RequestTimeout: 100 * time.Millisecond})
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httpapi.NewServer(httpapi.ServerConfig{ReadTimeout: 200 * time.Millisecond, WriteTimeout: 200 * time.Millisecond})
-	server.Add("admin", l, api.Admin(), nil)
-	go func() { _ = server.Serve() }()
+	server, l := started(t, httpapi.ServerConfig{ReadTimeout: 200 * time.Millisecond, WriteTimeout: 200 * time.Millisecond}, api.Admin(), nil)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+base+"/changes", nil)
 	if err != nil {
 		t.Fatal(err)

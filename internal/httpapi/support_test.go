@@ -115,6 +115,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	asked  string // what was asked, for messages
 }
 
 // problem reads the answer as a problem document, and makes sure that it is one.
@@ -129,7 +130,9 @@ func (a answer) problem(t *testing.T) (code, field, detail string) {
 	var p struct {
 		Type, Title, Detail, Field string
 		Status                     int
-		RequestID                  string `json:"request_id"`
+		RequestID                  string                      `json:"request_id"`
+		InUse                      []struct{ Kind, ID string } `json:"in_use"`
+		InUseCount                 int                         `json:"in_use_count"`
 	}
 	d := json.NewDecoder(strings.NewReader(a.body))
 	d.DisallowUnknownFields()
@@ -184,7 +187,9 @@ func newAPI(t *testing.T, cfg httpapi.Config) *httpapi.API {
 // not empty is JSON unless they say otherwise.
 func (c *client) do(method, path, body string, headers ...string) answer {
 	c.t.Helper()
-	return c.stream(method, path, strings.NewReader(body), headers...)
+	a := c.stream(method, path, strings.NewReader(body), headers...)
+	a.asked += " " + body[:min(len(body), 300)]
+	return a
 }
 
 func (c *client) stream(method, path string, body io.Reader, headers ...string) answer {
@@ -210,7 +215,7 @@ func (c *client) stream(method, path string, body io.Reader, headers ...string) 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return answer{w.StatusCode, w.Header, string(b)}
+	return answer{w.StatusCode, w.Header, string(b), method + " " + path}
 }
 
 func (c *client) get(path string, headers ...string) answer {

@@ -45,9 +45,7 @@ func TestPermissions(t *testing.T) {
 	for _, h := range []string{`"x"`, strings.Trim(etag, `"`), `W/`, `"`, `w/` + etag, `"` + etag} {
 		c.get("/v1/permissions/mark", "If-None-Match", h).want(t, 200, want)
 	}
-	if code, _, _ := c.get("/v1/permissions/nobody", "If-None-Match", "*").problem(t); code != "not-found" {
-		t.Errorf("unknown member: %s", code)
-	}
+	c.get("/v1/permissions/nobody", "If-None-Match", "*").refused(t, 404, "not-found", "team_member")
 }
 
 func TestPermissionsTagFollowsBodyAndPolicy(t *testing.T) {
@@ -140,10 +138,7 @@ func TestOPAData(t *testing.T) {
 			t.Errorf("decision is %q", got)
 		}
 		for _, path := range []string{"", "/", "/authz", "/authz/allow/", "/authz/permissions", "/catalogue", "/system/main"} {
-			got := c.post(base+path, allow)
-			if code, _, detail := got.problem(t); code != "not-found" || !strings.Contains(detail, "/v1/data/authz/decision") {
-				t.Errorf("%s: %d %s", path, got.status, got.body)
-			}
+			c.post(base+path, allow).refused(t, 404, "not-found", "", "/v1/data/authz/decision")
 		}
 	}
 	s.decide = func(context.Context, *authz.Request) (authz.Decision, error) {
@@ -188,9 +183,7 @@ func TestMetadata(t *testing.T) {
 	if got := searches.get("/.well-known/authzen-configuration/organisations/north").body; !strings.Contains(got, `"https://pdp.example/organisations/north/access/v1/search/action"`) {
 		t.Errorf("of an organisation: %s", got)
 	}
-	if code, _, detail := decisions(t, httpapi.Config{}).get("/.well-known/authzen-configuration").problem(t); code != "not-found" || !strings.Contains(detail, "--public-url") {
-		t.Errorf("without a URL: %s %s", code, detail)
-	}
+	decisions(t, httpapi.Config{}).get("/.well-known/authzen-configuration").refused(t, 404, "not-found", "", "--public-url")
 	for _, bad := range []string{"pdp.example", "ftp://pdp.example", "https://", "https://a?b", "https://a#b", "https://a?", "https://u:p@a", "http://a b"} {
 		if _, err := httpapi.New(httpapi.Config{Service: newService(), Organisation: "o", PublicURL: bad}); err == nil {
 			t.Errorf("%q is accepted", bad)
@@ -227,15 +220,11 @@ func TestDiagnostics(t *testing.T) {
 	if last := seen.requests[len(seen.requests)-1]; last != "GET /metrics OK" {
 		t.Errorf("observed %q", last)
 	}
-	if code, _, _ := c.post("/access/v1/evaluation", good).problem(t); code != "not-found" {
-		t.Errorf("decisions are made on the diagnostic listener: %s", code)
-	}
+	c.post("/access/v1/evaluation", good).refused(t, 404, "not-found", "")
 
 	bare := serve(t, newAPI(t, httpapi.Config{}).Diagnostics())
 	bare.get("/health/ready").want(t, 200, `{"status":"ready"}`)
-	if code, _, _ := bare.get("/metrics").problem(t); code != "not-found" {
-		t.Errorf("metrics: %s", code)
-	}
+	bare.get("/metrics").refused(t, 404, "not-found", "")
 	if r := httpapi.NewReadiness(nil); true {
 		r.Ready()
 		serve(t, newAPI(t, httpapi.Config{Readiness: r}).Diagnostics()).get("/health/ready").want(t, 200, `{"status":"ready"}`)
@@ -255,18 +244,12 @@ func TestAdmin(t *testing.T) {
 	c.get("/policy/v1/policy", "Authorization", "Bearer admin-secret").
 		want(t, 200, `{"digest":"c0ffee","activated":"2026-05-04T02:02:01Z","files":["authz/allow.rego","odd\".rego"]}`)
 	for _, token := range []string{"", "Bearer secret"} {
-		if code, _, _ := c.get("/policy/v1/policy", "Authorization", token).problem(t); code != "unauthenticated" {
-			t.Errorf("%q: %s", token, code)
-		}
+		c.get("/policy/v1/policy", "Authorization", token).refused(t, 401, "unauthenticated", "")
 	}
 	for _, path := range []string{"/", "/directory/v1/patients", "/policy/v1/nothing", "/access/v1/evaluation"} {
-		if code, _, _ := c.get(path, "Authorization", "Bearer admin-secret").problem(t); code != "not-found" {
-			t.Errorf("%s is %s", path, code)
-		}
+		c.get(path, "Authorization", "Bearer admin-secret").refused(t, 404, "not-found", "")
 	}
-	if code, _, _ := serve(t, newAPI(t, httpapi.Config{}).Admin()).get("/policy/v1/policy").problem(t); code != "not-found" {
-		t.Errorf("without a source: %s", code)
-	}
+	serve(t, newAPI(t, httpapi.Config{}).Admin()).get("/policy/v1/policy").refused(t, 404, "not-found", "")
 }
 
 func TestBodyLimits(t *testing.T) {
@@ -279,10 +262,7 @@ func TestBodyLimits(t *testing.T) {
 			return c.stream(http.MethodPost, "/access/v1/evaluation", struct{ *strings.Reader }{strings.NewReader(good + " ")})
 		},
 	} {
-		got := body()
-		if code, _, detail := got.problem(t); got.status != 413 || code != "too-large" || !strings.Contains(detail, "--max-body") {
-			t.Errorf("got %d %s", got.status, got.body)
-		}
+		body().refused(t, 413, "too-large", "", "--max-body")
 	}
 	// Larger than what a pooled buffer keeps.
 	big := `{"more":"` + strings.Repeat("é", 200_000) + `",` + good[1:]

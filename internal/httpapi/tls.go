@@ -70,7 +70,7 @@ func (k *keeper) load() error {
 	var content [3][]byte
 	var unread []error
 	for i, f := range k.files { // all of them, so that each is known as it is now
-		b, err := f.read()
+		b, err := f.content()
 		if err != nil {
 			unread = append(unread, err)
 		}

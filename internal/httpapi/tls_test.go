@@ -98,14 +98,7 @@ func TestMutualTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := httpapi.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httpapi.NewServer(httpapi.ServerConfig{})
-	s.Add("decisions", l, newAPI(t, httpapi.Config{}).Decisions(), config)
-	go func() { _ = s.Serve() }()
-	defer func() { _ = s.Shutdown(context.Background()) }()
+	_, l := started(t, httpapi.ServerConfig{}, newAPI(t, httpapi.Config{}).Decisions(), config)
 
 	roots := x509.NewCertPool()
 	roots.AddCert(server.cert)

@@ -35,9 +35,9 @@ func (w *watchedFile) changed() bool {
 	return !os.SameFile(*seen, info) || !(*seen).ModTime().Equal(info.ModTime()) || (*seen).Size() != info.Size()
 }
 
-// read returns the file's content, plain text, and remembers which file that was. It looks
+// content returns the file's content, plain text, and remembers which file that was. It looks
 // before it reads, so that a write in between is seen as a change.
-func (w *watchedFile) read() ([]byte, error) {
+func (w *watchedFile) content() ([]byte, error) {
 	w.looked.Store(time.Now().UnixNano())
 	w.seen.Store(nil)
 	info, err := os.Stat(w.path)

@@ -1,4 +1,4 @@
-package httpapi
+package wire
 
 import (
 	"math/rand/v2"
@@ -80,8 +80,12 @@ func TestAnEditReadsBackAsItWasWritten(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 5000 {
 		want := randomEdit(r)
-		body := append(appendEdit([]byte(`{"edits":[`), &want), `]}`...)
-		got, _, err := (&decoding{body: body}).edits(true)
+		body, err := appendEdit([]byte(`{"edits":[`), &want)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		body = append(body, `]}`...)
+		got, _, err := DecodeEdits(body)
 		if err != nil {
 			t.Fatalf("seed %d: %s: %v", seed, body, err)
 		}

@@ -1,7 +1,7 @@
-package httpapi
+package wire
 
 import (
-	"encoding/json"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -24,40 +24,25 @@ func seeds(f *testing.F) {
 // refused makes sure that err is one that a caller may see.
 func refused(t *testing.T, err error) {
 	t.Helper()
-	p, _, detail := describe(err)
-	if p.status < 400 || p.status > 499 || detail == "" {
-		t.Fatalf("refused with %d %q: %v", p.status, detail, err)
+	e, ok := errors.AsType[*authz.Error](err)
+	if !ok || e.Kind != authz.Malformed && e.Kind != authz.TooLarge || e.Message == "" {
+		t.Fatalf("refused with %v", err)
 	}
 }
 
-// reread writes a request that was accepted and reads it again.
-func reread(t *testing.T, r *authz.Request) {
+// again writes a request that was accepted and decodes it again.
+func again(t *testing.T, r *authz.Request) {
 	t.Helper()
-	entity := func(e authz.Entity) map[string]any {
-		m := map[string]any{"type": e.Type, "id": e.ID}
-		if e.Properties != nil {
-			m["properties"] = e.Properties
-		}
-		return m
-	}
-	a := map[string]any{"name": r.Action.Name}
-	if r.Action.Properties != nil {
-		a["properties"] = r.Action.Properties
-	}
-	m := map[string]any{"subject": entity(r.Subject), "action": a, "resource": entity(r.Resource)}
-	if r.Context != nil {
-		m["context"] = r.Context
-	}
-	b, err := json.Marshal(m)
+	b, err := Append(nil, RequestOf(r))
 	if err != nil {
 		t.Fatalf("%#v: %v", r, err)
 	}
-	again, err := (&decoding{body: b}).evaluation()
+	next, err := new(Decoder).Evaluation(b)
 	if err != nil {
 		t.Fatalf("%s: %v", b, err)
 	}
-	if !reflect.DeepEqual(r, again) {
-		t.Fatalf("read\n%#v\nand again\n%#v", r, again)
+	if !reflect.DeepEqual(r, next) {
+		t.Fatalf("decoded\n%#v\nand again\n%#v", r, next)
 	}
 	if r.Subject.Type == "" || r.Subject.ID == "" || r.Action.Name == "" || r.Resource.Type == "" || r.Resource.ID == "" {
 		t.Fatalf("accepted %#v", r)
@@ -67,21 +52,21 @@ func reread(t *testing.T, r *authz.Request) {
 func FuzzDecodeEvaluation(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d := &decoding{body: body}
-		for range 2 { // the same decoding is used again
-			r, err := d.evaluation()
+		d := new(Decoder)
+		for range 2 { // the same decoder is used again
+			r, err := d.Evaluation(body)
 			if err != nil {
 				refused(t, err)
 			} else {
-				reread(t, r)
+				again(t, r)
 			}
 		}
-		if r, err := d.data(); err != nil {
+		if r, err := d.Input(body); err != nil {
 			refused(t, err)
 		} else {
-			reread(t, r)
+			again(t, r)
 		}
-		if _, err := d.teamMember(); err != nil {
+		if _, err := Decode[PermissionsOf](body); err != nil {
 			refused(t, err)
 		}
 	})
@@ -90,22 +75,22 @@ func FuzzDecodeEvaluation(f *testing.F) {
 func FuzzDecodeEvaluations(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b, err := (&decoding{body: body}).evaluations(100)
+		b, err := new(Decoder).Evaluations(body, 100)
 		if err != nil {
 			refused(t, err)
 			return
 		}
-		if b.single != nil {
-			reread(t, b.single)
+		if b.Single != nil {
+			again(t, b.Single)
 			return
 		}
-		if len(b.requests) == 0 {
+		if len(b.Requests) == 0 {
 			t.Fatal("nothing to answer")
 		}
-		for i, r := range b.requests {
+		for i, r := range b.Requests {
 			switch {
 			case r != nil:
-				reread(t, r)
+				again(t, r)
 			case b.bad == nil || b.bad[i] == nil:
 				t.Fatalf("item %d is neither asked nor refused", i)
 			default:
@@ -126,43 +111,63 @@ func FuzzDecodeSearch(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	pages, err := newPages()
-	if err != nil {
-		f.Fatal(err)
-	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d := &decoding{body: body}
-		whole := func(r *authz.Request, open part) {
+		d := new(Decoder)
+		whole := func(r *authz.Request, open Part) {
 			t.Helper()
-			if r.Subject.Type == "" || (r.Subject.ID == "") != (open == subject) || (r.Action.Name == "") != (open == action) ||
-				r.Resource.Type == "" || (r.Resource.ID == "") != (open == resource) {
+			if r.Subject.Type == "" || (r.Subject.ID == "") != (open == Subject) || (r.Action.Name == "") != (open == Action) ||
+				r.Resource.Type == "" || (r.Resource.ID == "") != (open == Resource) {
 				t.Fatalf("accepted %#v", r)
 			}
 		}
-		for open := subject; open <= resource; open++ {
-			r, asked, err := d.search(open)
+		for open := Subject; open <= Resource; open++ {
+			r, asked, err := d.Search(body, open)
 			if err != nil {
 				refused(t, err)
 				continue
 			}
 			whole(r, open)
-			p, err := pages.searchPage(asked)
-			switch {
-			case err != nil:
-				refused(t, err)
-			case p.Limit < 1 || p.Limit > 1000 || (p.From == nil) != (asked.token == ""):
-				t.Fatalf("accepted %#v", p)
+			if asked.Limit < 0 || asked.Limit > 1000 {
+				t.Fatalf("accepted %#v", asked)
 			}
 		}
-		if q, err := d.filter(); err != nil {
+		if q, err := d.Filter(body); err != nil {
 			refused(t, err)
 		} else {
-			whole(q.Request, resource)
+			whole(q.Request, Resource)
 		}
-		if r, err := d.strictEvaluation(); err != nil {
+		if r, err := d.Strict(body); err != nil {
 			refused(t, err)
 		} else {
-			reread(t, r)
+			again(t, r)
+		}
+	})
+}
+
+// Edits that are accepted can be written, and are the same again.
+func FuzzDecodeEdits(f *testing.F) {
+	seeds(f)
+	for _, s := range []string{
+		`{"edits":[{"put":{"kind":"team_member","id":"a","provider":true,"access":["b"]}},{"set":{"kind":"role","id":"a","permissions":[]},"if_match":"1.x"}]}`,
+		`{"edits":[{"link":{"relation":"access","from":"a","to":"b"}},{"delete":{"kind":"group","id":"a","cascade":true}}]}`,
+		`{"edits":[{"book":{"id":"a","patient":"b","provider":"c"}},{"cancel":{"id":"a","release":true}},{"make":{}}]}`, `{"edits":[{"put":null}]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		edits, _, err := DecodeEdits(body)
+		if err != nil {
+			refused(t, err)
+			return
+		}
+		for i := range edits {
+			text, err := appendEdit([]byte(`{"edits":[`), &edits[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := DecodePreview(append(text, `]}`...)); err != nil || again[0].Op != edits[i].Op || again[0].Key != edits[i].Key {
+				t.Fatalf("%s: %v", text, err)
+			}
 		}
 	})
 }
