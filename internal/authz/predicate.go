@@ -95,7 +95,7 @@ func (c *Candidate) asked(f *Fact, t *test) bool {
 		}
 		return slices.Contains(f.Set(t.Leaf.Fact), t.Values[0])
 	case IsTrue:
-		return t.Leaf.Fact == FactProvider && f.Provider
+		return f.Flag(t.Leaf.Fact)
 	case Same, Within:
 		v, ok := f.Text(t.Leaf.Fact)
 		other := c.of(t.Other)
@@ -137,6 +137,9 @@ func (f *Fact) Text(fact string) (string, bool) {
 	}
 	return "", false
 }
+
+// Flag returns a fact that is true or false.
+func (f *Fact) Flag(fact string) bool { return fact == FactProvider && f.Provider }
 
 // Set returns a fact that is a set, in no order.
 func (f *Fact) Set(fact string) []string {

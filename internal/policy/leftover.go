@@ -126,7 +126,7 @@ func (l *leftover) term(expr *ast.Expr, t *ast.Term) *formula {
 			return l.rules(expr, v)
 		}
 		if leaf, ok := l.leaf(t); ok {
-			if leaf.leaf.Fact == authz.FactProvider {
+			if leaf.isFlag() {
 				return condition(authz.Condition{Op: authz.IsTrue, Leaf: leaf.leaf})
 			}
 			return always(leaf)
@@ -262,7 +262,7 @@ func (l *leftover) equal(a, b *ast.Term) *formula {
 			return truth(false)
 		}
 		return condition(authz.Condition{Op: authz.In, Leaf: first.leaf, Values: []string{string(text)}})
-	case first.leaf.Fact == authz.FactProvider && known(b):
+	case first.isFlag() && known(b):
 		is, ok := b.Value.(ast.Boolean)
 		if !ok {
 			return truth(false)
@@ -299,21 +299,9 @@ func (l *leftover) leaf(t *ast.Term) (openLeaf, bool) {
 	return openLeaf{}, false
 }
 
-func (o openLeaf) isText() bool {
-	switch o.leaf.Fact {
-	case authz.FactID, authz.FactPatientGroup, authz.FactRole:
-		return true
-	}
-	return false
-}
-
-func (o openLeaf) isSet() bool {
-	switch o.leaf.Fact {
-	case authz.FactCareTeam, authz.FactGroups, authz.FactAccess, authz.FactBooking:
-		return true
-	}
-	return false
-}
+func (o openLeaf) isText() bool { return leafTypeNamed(o.leaf.Fact) == textLeaf }
+func (o openLeaf) isFlag() bool { return leafTypeNamed(o.leaf.Fact) == flagLeaf }
+func (o openLeaf) isSet() bool  { return leafTypeNamed(o.leaf.Fact) == setLeaf }
 
 // known reports whether nothing about a term is open.
 func known(t *ast.Term) bool { return t.IsGround() && !hasRef(t) }

@@ -138,34 +138,49 @@ func outward(sig signal) signal {
 func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 	switch in.op {
 	case opMakeArray:
-		frame[in.target] = ast.NewTerm(ast.NewArray())
+		frame[in.target] = e.draft(arrayDraft)
 	case opMakeObject:
-		frame[in.target] = ast.NewTerm(ast.NewObject())
+		frame[in.target] = e.draft(objectDraft)
 	case opMakeSet:
-		frame[in.target] = ast.NewTerm(ast.NewSet())
+		frame[in.target] = e.draft(setDraft)
 	case opAppend:
 		// The term is changed in place: whoever holds the array sees it grow.
 		t, value := frame[in.target], in.a.read(frame)
 		if t == nil || value == nil {
 			return broken
 		}
-		array, ok := t.Value.(*ast.Array)
-		if !ok {
+		switch v := t.Value.(type) {
+		case *draft:
+			if v.kind != arrayDraft {
+				return broken
+			}
+			e.uses(value)
+			v.keys = append(v.keys, value)
+		case *ast.Array:
+			e.uses(value)
+			t.Value = v.Append(whole(value))
+		default:
 			return broken
 		}
-		e.uses(value)
-		t.Value = array.Append(value)
 	case opAdd:
 		t, value := frame[in.target], in.a.read(frame)
 		if t == nil || value == nil {
 			return broken
+		}
+		if d, ok := t.Value.(*draft); ok && d.kind == setDraft {
+			if d.fits(value) {
+				e.uses(value)
+				d.add(value)
+				return end
+			}
+			d.finish()
 		}
 		set, ok := t.Value.(ast.Set)
 		if !ok {
 			return broken
 		}
 		e.uses(value)
-		set.Add(value)
+		set.Add(whole(value))
 	case opInsert, opInsertOnce:
 		return e.insert(in, frame)
 	case opAssignOnce:
@@ -196,11 +211,31 @@ func (e *Evaluation) insert(in *instr, frame []*ast.Term) signal {
 	if t == nil || key == nil || value == nil {
 		return broken
 	}
+	if d, ok := t.Value.(*draft); ok && d.kind == objectDraft {
+		i, has := d.place(key)
+		switch {
+		case has:
+			e.uses(key, value)
+			if !equal(d.values[i], value) {
+				if in.op == opInsertOnce {
+					return e.fail(errKeyConflict)
+				}
+				d.values[i] = value
+			}
+			return end
+		case d.fits(key):
+			e.uses(key, value)
+			d.insert(i, key, value)
+			return end
+		}
+		d.finish()
+	}
 	object, ok := t.Value.(ast.Object)
 	if !ok {
 		return broken
 	}
 	e.uses(key, value)
+	key, value = whole(key), whole(value)
 	if old := object.Get(key); old != nil {
 		if equal(old, value) {
 			return end // OPA's objects can lose other members when one is set again
@@ -219,6 +254,7 @@ func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
 	e.uses(t)
 	ok := t != nil
 	if ok {
+		t = whole(t)
 		switch in.op {
 		case opIsArray:
 			_, ok = t.Value.(*ast.Array)
@@ -247,7 +283,7 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 	case opConcat:
 		e.uses(in.args[0].read(frame), in.args[1].read(frame))
 		if v = concat(in.args[0].read(frame), in.args[1].read(frame)); v == nil {
-			v = e.callBuiltin(in.builtin, []*ast.Term{in.args[0].read(frame), in.args[1].read(frame)})
+			v = e.callBuiltin(in.builtin, wholes([]*ast.Term{in.args[0].read(frame), in.args[1].read(frame)}))
 		}
 	case opBuiltin:
 		args := make([]*ast.Term, len(in.args))
@@ -255,7 +291,7 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 			args[i] = in.args[i].read(frame)
 		}
 		e.uses(args...)
-		v = e.callBuiltin(in.builtin, args)
+		v = e.callBuiltin(in.builtin, wholes(args))
 	case opCall:
 		if e.program.functions[in.index].memo {
 			v = e.call(in.index, in.args[0].read(frame), in.args[1].read(frame), nil)
@@ -288,7 +324,10 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	if in.inData && numbered(source) {
 		return e.fail(errNumbers)
 	}
-	switch value := source.Value.(type) {
+	if d, ok := source.Value.(*draft); ok {
+		return e.scanDraft(in, frame, d)
+	}
+	switch value := whole(source).Value.(type) {
 	case *ast.Array:
 		for i := range value.Len() {
 			if sig, stop := e.step(in, frame, ast.InternedTerm(i), value.Elem(i)); stop {
@@ -311,6 +350,24 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 			return stop
 		})
 		return result
+	}
+	return end
+}
+
+// scanDraft is scan for what an evaluation has made. What is made of it meanwhile, such as
+// OPA's value, has the same elements in the same order.
+func (e *Evaluation) scanDraft(in *instr, frame []*ast.Term, d *draft) signal {
+	for i, key := range d.keys {
+		value := key
+		switch d.kind {
+		case arrayDraft:
+			key = ast.InternedTerm(i)
+		case objectDraft:
+			value = d.values[i]
+		}
+		if sig, stop := e.step(in, frame, key, value); stop {
+			return sig
+		}
 	}
 	return end
 }

@@ -1,31 +1,19 @@
-package policy
+package machine
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/open-policy-agent/opa/v1/ast"
-
-	"github.com/caregate/caregate/internal/authz"
 )
 
 // maxAnswer is how many bytes a value may have in JSON. A value may have the same part many
 // times, and be far longer in JSON than it is in memory.
 const maxAnswer = 16 << 20
 
-// pauseOf returns how the writing of a long value gives way, nil where it need not.
-func pauseOf(ctx context.Context) func() {
-	if !authz.IsLongWork(ctx) {
-		return nil
-	}
-	return func() { authz.GiveWay(ctx) }
-}
-
-// appendJSON appends a value in JSON: sets as sorted arrays, members sorted. It pauses now
+// AppendJSON appends a value in JSON: sets as sorted arrays, members sorted. It pauses now
 // and then, if pause is not nil.
-func appendJSON(b []byte, value ast.Value, pause func()) ([]byte, error) {
-	var err error
+func AppendJSON(b []byte, value ast.Value, pause func()) ([]byte, error) {
 	if len(b) > maxAnswer {
 		return b, fmt.Errorf("it has more than %d bytes in JSON", maxAnswer)
 	}
@@ -42,34 +30,44 @@ func appendJSON(b []byte, value ast.Value, pause func()) ([]byte, error) {
 	case ast.String:
 		return jsontext.AppendQuote(b, string(v))
 	case *ast.Array:
-		b = append(b, '[')
-		for i := range v.Len() {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = appendJSON(b, v.Elem(i).Value, pause); err != nil {
-				return b, err
-			}
-		}
-		return append(b, ']'), nil
+		return appendElements(b, v.Len(), v.Elem, pause)
 	case ast.Set:
-		b = append(b, '[')
-		for i, t := range v.Slice() {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = appendJSON(b, t.Value, pause); err != nil {
-				return b, err
-			}
+		elements := v.Slice()
+		return appendElements(b, len(elements), func(i int) *ast.Term { return elements[i] }, pause)
+	case *draft:
+		if v.kind == objectDraft {
+			return appendObject(b, v, pause)
 		}
-		return append(b, ']'), nil
+		return appendElements(b, len(v.keys), func(i int) *ast.Term { return v.keys[i] }, pause)
+	case *Texts:
+		return AppendJSON(b, v.Whole().Value, pause)
+	case *Object:
+		return AppendJSON(b, v.Members.Whole().Value, pause)
 	case ast.Object:
 		return appendObject(b, v, pause)
 	}
 	return b, fmt.Errorf("a %s is not JSON", ast.ValueName(value))
 }
 
-func appendObject(b []byte, object ast.Object, pause func()) ([]byte, error) {
+func appendElements(b []byte, n int, element func(int) *ast.Term, pause func()) (_ []byte, err error) {
+	b = append(b, '[')
+	for i := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = AppendJSON(b, element(i).Value, pause); err != nil {
+			return b, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+// members are those of an object, in order.
+type members interface {
+	Iter(f func(name, value *ast.Term) error) error
+}
+
+func appendObject(b []byte, object members, pause func()) ([]byte, error) {
 	b = append(b, '{')
 	first := true
 	err := object.Iter(func(key, value *ast.Term) (err error) {
@@ -87,7 +85,7 @@ func appendObject(b []byte, object ast.Object, pause func()) ([]byte, error) {
 		if b, err = jsontext.AppendQuote(b, string(name)); err != nil {
 			return err
 		}
-		b, err = appendJSON(append(b, ':'), value.Value, pause)
+		b, err = AppendJSON(append(b, ':'), value.Value, pause)
 		return err
 	})
 	return append(b, '}'), err
