@@ -63,7 +63,7 @@ func NewService(directory Directory, policy Policy) *Service {
 func (s *Service) Decide(
 	ctx context.Context, organisation string, r *Request, fresh Freshness,
 ) (d Decision, stated Stated, err error) {
-	stated, err = s.over(ctx, organisation, s.keys(nil, r), fresh, func(facts *Facts) error {
+	stated, err = s.over(ctx, organisation, s.keys(make([]Key, 0, 4), r), fresh, func(facts *Facts) error {
 		d, err = s.decide(ctx, facts, r)
 		return err
 	})

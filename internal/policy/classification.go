@@ -36,7 +36,7 @@ func (c *classification) decide(ctx context.Context, a *asked) (authz.Decision, 
 // watched evaluates a question and learns what was asked of its resource.
 func (c *classification) watched(ctx context.Context, q *classQuestion) (authz.Decision, error) {
 	s := c.snapshot
-	in, err := s.input(ctx, q.Question)
+	in, err := s.input(ctx, q.Question) // what it learns keeps parts of it
 	if err != nil {
 		return authz.Decision{}, err
 	}

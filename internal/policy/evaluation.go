@@ -20,11 +20,10 @@ type evaluation struct {
 }
 
 func (e *evaluation) decide(ctx context.Context, a *asked) (authz.Decision, error) {
-	in, err := e.snapshot.input(ctx, a.Question)
-	if err != nil {
+	if err := e.snapshot.assemble(ctx, &a.input, &a.Question); err != nil {
 		return authz.Decision{}, err
 	}
-	return e.decision(ctx, &in.term)
+	return e.decision(ctx, &a.input.term)
 }
 
 // decision decides for an input, and says whose fault an error is.

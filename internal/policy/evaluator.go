@@ -99,7 +99,7 @@ func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch) 
 			}
 		}
 		failed = false
-		d, err = p.snapshot.readDecision(allow, decision)
+		d, err = p.snapshot.readDecision(allow, decision, e.JSON)
 		return err
 	})
 	return d, failed, err
@@ -183,7 +183,7 @@ func (g general) decide(ctx context.Context, input *ast.Term) (authz.Decision, b
 	if err != nil {
 		return authz.Decision{}, true, err
 	}
-	d, err := g.snapshot.readDecision(values[0], append(values, nil)[1])
+	d, err := g.snapshot.readDecision(values[0], append(values, nil)[1], func(t *ast.Term) ([]byte, error) { return machine.AppendJSON(nil, t.Value, nil) })
 	return d, false, err
 }
 

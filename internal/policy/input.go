@@ -30,6 +30,7 @@ type entity struct {
 	object      machine.Object
 	term        ast.Term
 	typ, id     string
+	typeTerm    *ast.Term   // of typ, if it is at hand
 	fact        *authz.Fact // nil for a type of which the directory holds none, and for an open one
 	prepared    *prepared   // of a fact that is found
 	permissions *ast.Term   // of a team member that is found
@@ -45,16 +46,20 @@ type entity struct {
 // input assembles what the policy sees of a question.
 func (s *Snapshot) input(ctx context.Context, q authz.Question) (*input, error) {
 	in := &input{}
+	return in, s.assemble(ctx, in, &q)
+}
+
+func (s *Snapshot) assemble(ctx context.Context, in *input, q *authz.Question) error {
 	if err := s.known(ctx, &in.subject, "subject", &q.Request.Subject, q.Subject, q.Facts); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.known(ctx, &in.resource, "resource", &q.Request.Resource, q.Resource, q.Facts); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.referred(ctx, &in.resource, &q); err != nil {
-		return nil, err
+	if err := s.referred(ctx, &in.resource, q); err != nil {
+		return err
 	}
-	return in, s.complete(in, &q)
+	return s.complete(in, q)
 }
 
 // complete adds what is not about an entity.
@@ -83,6 +88,9 @@ func actionTerm(a *authz.Action) (*ast.Term, error) {
 // known makes the subject or the resource of a question, which field says, with its facts.
 func (s *Snapshot) known(ctx context.Context, e *entity, field string, from *authz.Entity, fact *authz.Fact, facts *authz.Facts) error {
 	e.typ, e.id = from.Type, from.ID
+	if known := s.types[from.Type]; known != nil {
+		e.typeTerm = known
+	}
 	if err := e.of(ctx, s, fact, facts); err != nil {
 		return err
 	}
@@ -141,6 +149,9 @@ func (in *input) Whole() *ast.Term {
 func (e *entity) Member(name string) *ast.Term {
 	switch name {
 	case "type":
+		if e.typeTerm != nil {
+			return e.typeTerm
+		}
 		return ast.StringTerm(e.typ)
 	case "found":
 		if e.fact != nil {

@@ -16,6 +16,7 @@ type asked struct {
 	references []authz.Reference // those that are found, in the order of their names
 	room       [4]authz.Reference
 	key        *memoKey // nil for a question that is not to be remembered
+	input      input
 }
 
 // sortReferences finds and sorts the references that are found.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -38,8 +39,10 @@ type Snapshot struct {
 	prepare   *preparer
 	allow     *ast.Term // names of what a decision consists of
 	context   *ast.Term
+	types     map[string]*ast.Term // of the catalogue
 	actions   map[string]*ast.Term
 	grants    grantMemo
+	asked     sync.Pool // of *asked
 	memo      *memo     // nil to remember nothing
 	identity  *identity // stands for the snapshot where that must not be kept alive
 }
@@ -75,8 +78,14 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	}
 	s := &Snapshot{
 		digest: source.Digest, catalogue: catalogue, administration: administration, actions: actionTerms(source.Data), identity: new(identity),
-		allow: ast.StringTerm("allow"), context: ast.StringTerm("context"), prepare: newPreparer(),
+		allow: ast.StringTerm("allow"), context: ast.StringTerm("context"), prepare: newPreparer(), types: map[string]*ast.Term{},
 	}
+	if catalogue != nil {
+		for typ := range catalogue.Types {
+			s.types[typ] = ast.StringTerm(typ)
+		}
+	}
+	s.asked.New = func() any { return new(asked) }
 	if deterministic(compiler) {
 		s.memo = newMemo(cmp.Or(config.MemoBytes, DefaultMemoBytes), s.prepare)
 	}
@@ -168,7 +177,12 @@ func (s *Snapshot) General() error { return s.unplanned }
 // data.authz.decision, in the cheapest way that has an answer (see decider). The two
 // disagreeing is an error: it is never an allow that a list would not show.
 func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	return s.first.decide(ctx, &asked{Question: q})
+	a := s.asked.Get().(*asked)
+	a.Question = q
+	d, err := s.first.decide(ctx, a)
+	*a = asked{}
+	s.asked.Put(a)
+	return d, err
 }
 
 // evaluationError classes what the evaluation failed with. What OPA says of it is
@@ -204,8 +218,8 @@ func readAllow(value *ast.Term) (bool, error) {
 }
 
 // readDecision reads data.authz.decision, in a policy that has it, and holds it to
-// data.authz.allow.
-func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, error) {
+// data.authz.allow. write returns a value in JSON.
+func (s *Snapshot) readDecision(allowValue, value *ast.Term, write func(*ast.Term) ([]byte, error)) (authz.Decision, error) {
 	allow, err := readAllow(allowValue)
 	if err != nil {
 		return authz.Decision{}, err
@@ -234,7 +248,7 @@ func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, er
 		if !machine.IsObject(account) {
 			return authz.Decision{}, shapeError("the context of data.authz.decision is no object")
 		}
-		if d.Context, err = machine.AppendJSON(make([]byte, 0, 256), account.Value, nil); err != nil {
+		if d.Context, err = write(account); err != nil {
 			return authz.Decision{}, shapeError("the context of data.authz.decision cannot be written as JSON: %v", err)
 		}
 	}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -36,11 +37,13 @@ func AppendJSON(b []byte, value ast.Value, pause func()) ([]byte, error) {
 		return appendElements(b, len(elements), func(i int) *ast.Term { return elements[i] }, pause)
 	case *draft:
 		if v.kind == objectDraft {
-			return appendObject(b, v, pause)
+			return appendDraft(b, v, pause)
 		}
 		return appendElements(b, len(v.keys), func(i int) *ast.Term { return v.keys[i] }, pause)
 	case *Texts:
 		return AppendJSON(b, v.Whole().Value, pause)
+	case *table:
+		return AppendJSON(b, v.object.Value, pause)
 	case *Object:
 		return AppendJSON(b, v.Members.Whole().Value, pause)
 	case ast.Object:
@@ -62,31 +65,48 @@ func appendElements(b []byte, n int, element func(int) *ast.Term, pause func()) 
 	return append(b, ']'), nil
 }
 
-// members are those of an object, in order.
-type members interface {
-	Iter(f func(name, value *ast.Term) error) error
-}
-
-func appendObject(b []byte, object members, pause func()) ([]byte, error) {
+func appendObject(b []byte, object ast.Object, pause func()) ([]byte, error) {
 	b = append(b, '{')
-	first := true
-	err := object.Iter(func(key, value *ast.Term) (err error) {
-		name, ok := key.Value.(ast.String)
-		if !ok {
-			return fmt.Errorf("a member's name is a %s and must be a string", ast.ValueName(key.Value))
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		if pause != nil {
-			pause()
-		}
-		if b, err = jsontext.AppendQuote(b, string(name)); err != nil {
-			return err
-		}
-		b, err = AppendJSON(append(b, ':'), value.Value, pause)
+	err := object.Iter(func(name, value *ast.Term) (err error) {
+		b, err = appendMember(b, name, value, pause)
 		return err
 	})
 	return append(b, '}'), err
+}
+
+func appendDraft(b []byte, object *draft, pause func()) (_ []byte, err error) {
+	b = append(b, '{')
+	for i, name := range object.keys {
+		if b, err = appendMember(b, name, object.values[i], pause); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendMember appends a member of an object, after the others.
+func appendMember(b []byte, name, value *ast.Term, pause func()) ([]byte, error) {
+	text, ok := name.Value.(ast.String)
+	if !ok {
+		return b, fmt.Errorf("a member's name is a %s and must be a string", ast.ValueName(name.Value))
+	}
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	if pause != nil {
+		pause()
+	}
+	b, err := jsontext.AppendQuote(b, string(text))
+	if err != nil {
+		return b, err
+	}
+	return AppendJSON(append(b, ':'), value.Value, pause)
+}
+
+// JSON returns a value of Peek in JSON, like AppendJSON.
+func (e *Evaluation) JSON(value *ast.Term) (_ []byte, err error) {
+	if e.text, err = AppendJSON(e.text[:0], value.Value, nil); err != nil {
+		return nil, err
+	}
+	return slices.Clone(e.text), nil
 }

@@ -259,6 +259,8 @@ func whole(t *ast.Term) *ast.Term {
 		return v.Members.Whole()
 	case *Texts:
 		return v.Whole()
+	case *table:
+		return v.object
 	}
 	return t
 }

@@ -49,6 +49,7 @@ type Evaluation struct {
 	outputs []*ast.Term // the same, of one that has many
 	collect func(*ast.Term) error
 	watch   *Watch // nil for none
+	text    []byte // the last value in JSON
 	drafts  []draft
 	used    int  // of drafts
 	kept    bool // somebody has a value that is made of drafts
@@ -107,7 +108,7 @@ func (e *Evaluation) Get(entry Entry) (*ast.Term, error) {
 	return whole(v), err
 }
 
-// Peek is Get for a value that is good until Release, and for Bool, Member and AppendJSON only.
+// Peek is Get for a value that is good until Release, and for Lookup, IsObject, Whole and JSON only.
 func (e *Evaluation) Peek(entry Entry) (*ast.Term, error) {
 	v := e.call(int(entry), e.input, e.program.data, nil)
 	if e.err != nil {

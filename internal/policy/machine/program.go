@@ -160,7 +160,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 		}
 	}()
 	l := lowering{
-		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}},
+		program:   &Program{data: tableOf(ast.NewTerm(data)), runtime: ast.ObjectTerm(), byPath: map[string]int{}},
 		functions: map[string]int{},
 		builtins:  map[string]*builtin{},
 		paths:     newPaths(),

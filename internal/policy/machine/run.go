@@ -324,8 +324,14 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	if in.inData && numbered(source) {
 		return e.fail(errNumbers)
 	}
-	if d, ok := source.Value.(*draft); ok {
-		return e.scanDraft(in, frame, d)
+	switch v := source.Value.(type) {
+	case *draft:
+		if v.kind == objectDraft {
+			return e.scanMembers(in, frame, v.keys, v.values)
+		}
+		return e.scanElements(in, frame, v.keys, v.kind == arrayDraft)
+	case *table:
+		return e.scanMembers(in, frame, v.names, v.values)
 	}
 	switch value := whole(source).Value.(type) {
 	case *ast.Array:
@@ -335,11 +341,7 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 			}
 		}
 	case ast.Set:
-		for _, element := range value.Slice() {
-			if sig, stop := e.step(in, frame, element, element); stop {
-				return sig
-			}
-		}
+		return e.scanElements(in, frame, value.Slice(), false)
 	case ast.Object:
 		result := end
 		value.Until(func(k, v *ast.Term) (stop bool) {
@@ -354,18 +356,24 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	return end
 }
 
-// scanDraft is scan for what an evaluation has made. What is made of it meanwhile, such as
-// OPA's value, has the same elements in the same order.
-func (e *Evaluation) scanDraft(in *instr, frame []*ast.Term, d *draft) signal {
-	for i, key := range d.keys {
-		value := key
-		switch d.kind {
-		case arrayDraft:
+// scanElements is scan for the elements of a set, or of an array.
+func (e *Evaluation) scanElements(in *instr, frame []*ast.Term, elements []*ast.Term, array bool) signal {
+	for i, element := range elements {
+		key := element
+		if array {
 			key = ast.InternedTerm(i)
-		case objectDraft:
-			value = d.values[i]
 		}
-		if sig, stop := e.step(in, frame, key, value); stop {
+		if sig, stop := e.step(in, frame, key, element); stop {
+			return sig
+		}
+	}
+	return end
+}
+
+// scanMembers is scan for the members of an object.
+func (e *Evaluation) scanMembers(in *instr, frame []*ast.Term, names, values []*ast.Term) signal {
+	for i, name := range names {
+		if sig, stop := e.step(in, frame, name, values[i]); stop {
 			return sig
 		}
 	}

@@ -31,7 +31,7 @@ func IsObject(t *ast.Term) bool {
 	switch v := t.Value.(type) {
 	case *draft:
 		return v.kind == objectDraft
-	case *Object, ast.Object:
+	case *Object, *table, ast.Object:
 		return true
 	}
 	return false
@@ -44,6 +44,10 @@ func lookup(source, key *ast.Term) *ast.Term {
 		return nil
 	}
 	switch v := source.Value.(type) {
+	case *table:
+		if name, ok := textOf(key); ok {
+			return v.get(name)
+		}
 	case *Object:
 		return v.get(key)
 	case *draft:
@@ -84,6 +88,11 @@ func lookupData(source, key *ast.Term) *ast.Term {
 		text = k.String()
 	}
 	switch v := source.Value.(type) {
+	case *table:
+		switch key.Value.(type) {
+		case ast.String, ast.Number:
+			return v.get(text)
+		}
 	case ast.Object:
 		if _, number := key.Value.(ast.Number); number {
 			key = ast.StringTerm(text)
@@ -107,7 +116,7 @@ func namedByNumber(source, key *ast.Term) bool {
 	if _, number := key.Value.(ast.Number); !number {
 		return false
 	}
-	_, object := source.Value.(ast.Object)
+	_, object := whole(source).Value.(ast.Object)
 	return object
 }
 
@@ -115,6 +124,8 @@ func namedByNumber(source, key *ast.Term) bool {
 // reads as one.
 func numbered(t *ast.Term) bool {
 	switch v := t.Value.(type) {
+	case *table:
+		return v.numbered
 	case *ast.Array:
 		return v.Len() > 0
 	case ast.Object:
@@ -140,8 +151,9 @@ func member(x, xs *ast.Term) *ast.Term {
 }
 
 func isMember(x, xs *ast.Term) (found bool) {
-	if o, ok := xs.Value.(*Object); ok {
-		xs = o.Members.Whole()
+	switch xs.Value.(type) {
+	case *Object, *table:
+		xs = whole(xs)
 	}
 	switch v := xs.Value.(type) {
 	case *Texts:
