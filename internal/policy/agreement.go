@@ -101,7 +101,7 @@ func (s *Snapshot) disagreement(ctx context.Context, over *authz.Service, r *aut
 // placeOfEntry is where an entry point is written first.
 func placeOfEntry(compiler *ast.Compiler, entry string) Finding {
 	for _, rule := range compiler.GetRulesWithPrefix((&entryPoint{path: entry}).ref()) {
-		return at(rule.Location)
+		return findingAt(rule.Location)
 	}
 	return Finding{}
 }

@@ -62,8 +62,8 @@ func (e *entity) watch(w *machine.Watch) {
 	e.fresh = fresh
 }
 
-// at returns a numbered leaf.
-func (q *classQuestion) at(number int) watchedLeaf {
+// leafAt returns a numbered leaf.
+func (q *classQuestion) leafAt(number int) watchedLeaf {
 	id := leaf{name: authz.FactID, typ: textLeaf}
 	if number == 0 {
 		return watchedLeaf{q.Resource, q.Request.Resource.ID, id}
@@ -120,7 +120,7 @@ func (q *classQuestion) has(l watchedLeaf, value ast.Value) bool {
 
 // answer asks one question of the resource.
 func (q *classQuestion) answer(step *machine.Step) bool {
-	leaf := q.at(step.Leaf)
+	leaf := q.leafAt(step.Leaf)
 	switch step.Op {
 	case machine.Equals:
 		return ast.ValueEqual(leaf.scalar(), step.Value.Value)
@@ -129,17 +129,17 @@ func (q *classQuestion) answer(step *machine.Step) bool {
 	case machine.Contains:
 		return q.has(leaf, step.Value.Value)
 	case machine.EqualLeaf:
-		other := q.at(step.Other)
+		other := q.leafAt(step.Other)
 		return ast.ValueEqual(leaf.scalar(), other.scalar())
 	default:
-		return q.has(q.at(step.Other), leaf.scalar())
+		return q.has(q.leafAt(step.Other), leaf.scalar())
 	}
 }
 
 // expressible reports whether a step can be asked without an evaluation.
 func (q *classQuestion) expressible(step *machine.Step) bool {
 	is := func(number int, types ...leafType) bool {
-		typ := q.at(number).leaf.typ
+		typ := q.leafAt(number).leaf.typ
 		for _, t := range types {
 			if typ == t {
 				return true

@@ -50,10 +50,10 @@ func (s *Snapshot) input(ctx context.Context, q authz.Question) (*input, error) 
 }
 
 func (s *Snapshot) assemble(ctx context.Context, in *input, q *authz.Question) error {
-	if err := s.known(ctx, &in.subject, "subject", &q.Request.Subject, q.Subject, q.Facts); err != nil {
+	if err := s.withFacts(ctx, &in.subject, "subject", &q.Request.Subject, q.Subject, q.Facts); err != nil {
 		return err
 	}
-	if err := s.known(ctx, &in.resource, "resource", &q.Request.Resource, q.Resource, q.Facts); err != nil {
+	if err := s.withFacts(ctx, &in.resource, "resource", &q.Request.Resource, q.Resource, q.Facts); err != nil {
 		return err
 	}
 	if err := s.referred(ctx, &in.resource, q); err != nil {
@@ -85,8 +85,8 @@ func actionTerm(a *authz.Action) (*ast.Term, error) {
 	return ast.ObjectTerm(pairs...), nil
 }
 
-// known makes the subject or the resource of a question, which field says, with its facts.
-func (s *Snapshot) known(ctx context.Context, e *entity, field string, from *authz.Entity, fact *authz.Fact, facts *authz.Facts) error {
+// withFacts makes the subject or the resource of a question, which field says, with its facts.
+func (s *Snapshot) withFacts(ctx context.Context, e *entity, field string, from *authz.Entity, fact *authz.Fact, facts *authz.Facts) error {
 	e.typ, e.id = from.Type, from.ID
 	if known := s.types[from.Type]; known != nil {
 		e.typeTerm = known

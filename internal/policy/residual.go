@@ -89,7 +89,7 @@ func (c comprehensions) TraceEvent(e topdown.Event) {
 		if *c.steps == nil {
 			*c.steps = map[Finding]int{}
 		}
-		(*c.steps)[at(expr.Location)]++
+		(*c.steps)[findingAt(expr.Location)]++
 	}
 	if e.Op != topdown.SaveOp || !ok || c.left == nil {
 		return
@@ -199,7 +199,7 @@ func (o *opened) residual(ctx context.Context, queries []ast.Body, support []*as
 	l := &leftover{ctx: ctx, leaves: o.leaves, outside: func(_ *ast.Expr, location *ast.Location, why string) {
 		where = append(where, place(location, why))
 	}}
-	f := l.read(&rego.PartialQueries{Queries: queries, Support: support})
+	f := l.formulaOf(&rego.PartialQueries{Queries: queries, Support: support})
 	if ctx.Err() != nil {
 		return nil, lateResidual()
 	}
@@ -239,7 +239,7 @@ func outsideError(where []string) error {
 func (s *Snapshot) opened(ctx context.Context, q authz.Question, open authz.Open) (*opened, error) {
 	o, in := &opened{}, &input{}
 	known := func(e *entity, side string, from *authz.Entity, fact *authz.Fact) error {
-		return s.known(ctx, e, side, from, fact, q.Facts)
+		return s.withFacts(ctx, e, side, from, fact, q.Facts)
 	}
 	var err error
 	if open.Subject || open.Both {

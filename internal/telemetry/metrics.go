@@ -126,7 +126,7 @@ func newMetrics(cfg Config) *metrics {
 		Name: "caregate_build_info",
 		Help: "What this binary was built from; always 1.",
 	}, []string{"version", "goversion", "opa"})
-	build.WithLabelValues(known(cfg.Version), runtime.Version(), known(cfg.OPAVersion)).Set(1)
+	build.WithLabelValues(orUnknown(cfg.Version), runtime.Version(), orUnknown(cfg.OPAVersion)).Set(1)
 
 	registry.MustRegister(
 		m.requests, m.requestSeconds, decisions, reads, evaluations, errors, searches, build, m.policy,
@@ -140,7 +140,7 @@ func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds()}, labels)
 }
 
-func known(version string) string {
+func orUnknown(version string) string {
 	if version == "" {
 		return "unknown"
 	}

@@ -37,13 +37,13 @@ func AppendJSON(b []byte, value ast.Value, pause func()) ([]byte, error) {
 		return appendElements(b, len(elements), func(i int) *ast.Term { return elements[i] }, pause)
 	case *draft:
 		if v.kind == objectDraft {
-			return appendDraft(b, v, pause)
+			return appendMembers(b, v.keys, v.values, pause)
 		}
 		return appendElements(b, len(v.keys), func(i int) *ast.Term { return v.keys[i] }, pause)
 	case *Texts:
 		return AppendJSON(b, v.Whole().Value, pause)
 	case *table:
-		return AppendJSON(b, v.object.Value, pause)
+		return appendMembers(b, v.names, v.values, pause)
 	case *Object:
 		return AppendJSON(b, v.Members.Whole().Value, pause)
 	case ast.Object:
@@ -74,10 +74,10 @@ func appendObject(b []byte, object ast.Object, pause func()) ([]byte, error) {
 	return append(b, '}'), err
 }
 
-func appendDraft(b []byte, object *draft, pause func()) (_ []byte, err error) {
+func appendMembers(b []byte, names, values []*ast.Term, pause func()) (_ []byte, err error) {
 	b = append(b, '{')
-	for i, name := range object.keys {
-		if b, err = appendMember(b, name, object.values[i], pause); err != nil {
+	for i, name := range names {
+		if b, err = appendMember(b, name, values[i], pause); err != nil {
 			return b, err
 		}
 	}

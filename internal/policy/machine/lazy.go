@@ -214,16 +214,6 @@ func (d *draft) elements() []*ast.Term {
 	return d.keys
 }
 
-// Iter calls f for the members of an object, in order, until it fails.
-func (d *draft) Iter(f func(name, value *ast.Term) error) error {
-	for i, key := range d.keys {
-		if err := f(key, d.values[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // finish makes OPA's value of a draft.
 func (d *draft) finish() {
 	for i := range d.values {

@@ -89,6 +89,19 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 			return leave
 		case opBreak:
 			return signal(in.index)
+		case opCall:
+			if m := &e.memo[in.index]; m.done {
+				if frame[in.target] = m.value; m.value == nil {
+					return broken
+				}
+			} else if sig := e.runCall(in, frame); sig != end {
+				return sig
+			}
+		case opMember:
+			v := e.member(in.args[0].read(frame), in.args[1].read(frame))
+			if frame[in.target] = v; v == nil {
+				return broken
+			}
 		default:
 			if sig := e.complex(in, frame); sig != end {
 				return sig
@@ -101,7 +114,7 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 // complex executes the instructions that call, nest or build.
 func (e *Evaluation) complex(in *instr, frame []*ast.Term) signal {
 	switch in.op {
-	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat:
+	case opBuiltin, opEqualCall, opNotEqualCall, opConcat:
 		return e.runCall(in, frame)
 	case opBlocks:
 		for _, b := range in.blocks {
@@ -274,8 +287,6 @@ func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
 func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 	var v *ast.Term
 	switch in.op {
-	case opMember:
-		v = e.member(in.args[0].read(frame), in.args[1].read(frame))
 	case opEqualCall:
 		v = ast.InternedTerm(e.equal(in.args[0].read(frame), in.args[1].read(frame)))
 	case opNotEqualCall:

@@ -1,11 +1,10 @@
 package machine
 
-import (
-	"github.com/open-policy-agent/opa/v1/ast"
-)
+import "github.com/open-policy-agent/opa/v1/ast"
 
-// table is an object of data, made for looking up and going through its members. It is no
-// value for OPA's functions: whole hands them the object that it was made of.
+// table is an object that is not changed, such as those of data, made for looking up and going
+// through its members. It is no value for OPA's functions: whole hands them the object that it
+// was made of.
 type table struct {
 	ast.Value // nil
 	object    *ast.Term
@@ -15,19 +14,28 @@ type table struct {
 	numbered  bool           // a name reads as a number
 }
 
-// tableOf makes tables of the objects of data, where the names are texts and all above is
-// a table too.
-func tableOf(t *ast.Term) *ast.Term {
+// Table returns the same value for inputs, with objects that are looked up faster. It is no
+// value for OPA's functions: Whole returns what it was made of.
+func Table(t *ast.Term) *ast.Term { return tables{}.of(t) }
+
+// tables are those that were made of terms, which may stand in several places.
+type tables map[*ast.Term]*ast.Term
+
+// of makes tables of objects, where the names are texts and all above is a table too.
+func (made tables) of(t *ast.Term) *ast.Term {
 	object, ok := t.Value.(ast.Object)
 	if !ok {
 		return t
+	}
+	if table := made[t]; table != nil {
+		return table
 	}
 	out := &table{object: t, numbered: numbered(t)}
 	for _, name := range object.Keys() { // in order
 		if _, ok := name.Value.(ast.String); !ok {
 			return t
 		}
-		out.names, out.values = append(out.names, name), append(out.values, tableOf(object.Get(name)))
+		out.names, out.values = append(out.names, name), append(out.values, made.of(object.Get(name)))
 	}
 	if len(out.names) > fewMembers {
 		out.numbers = make(map[string]int, len(out.names))
@@ -35,7 +43,8 @@ func tableOf(t *ast.Term) *ast.Term {
 			out.numbers[string(name.Value.(ast.String))] = i
 		}
 	}
-	return ast.NewTerm(out)
+	made[t] = ast.NewTerm(out)
+	return made[t]
 }
 
 // get returns the member of a name, nil for none.
