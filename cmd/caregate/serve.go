@@ -282,7 +282,8 @@ func (s *serving) api(
 	if err != nil {
 		return nil, nil, err
 	}
-	service := authz.NewService(t.Directory(store), t.Policy(snapshot))
+	rules := t.Rules(snapshot)
+	service := authz.NewService(t.Directory(store), rules)
 	api, err := httpapi.New(httpapi.Config{
 		Service:        service,
 		Administration: admin.NewService(service, store),
@@ -300,9 +301,9 @@ func (s *serving) api(
 		AdminClientNames: s.adminClientNames,
 
 		Verifier:   signed,
-		Searcher:   search.NewService(service, snapshot, store, &watcher{log: log, t: t}),
-		Filterer:   filter.NewService(service, snapshot, store, tables),
-		Reviewer:   review.NewService(service, snapshot, store),
+		Searcher:   measuredSearcher{search.NewService(service, rules, store, &watcher{log: log, t: t}), t},
+		Filterer:   filter.NewService(service, rules, store, tables),
+		Reviewer:   review.NewService(service, rules, store),
 		Readiness:  ready,
 		Metrics:    t.MetricsHandler(),
 		Policy:     activePolicy{snapshot, time.Now()},

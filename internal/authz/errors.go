@@ -26,7 +26,18 @@ const (
 	Timeout                   // the time allowed for the request ran out
 	Changed                   // the record is not the version that the request is about
 	Unsupported               // the policy has no answer of the form that was asked for
+
+	errorKinds // how many there are
 )
+
+// ErrorKinds returns all kinds of error.
+func ErrorKinds() []ErrorKind {
+	kinds := make([]ErrorKind, errorKinds)
+	for i := range kinds {
+		kinds[i] = ErrorKind(i)
+	}
+	return kinds
+}
 
 // Error is the one error type of the domain. Message is for the reader: what
 // was wrong and what to do. It never holds an identifier of a person.

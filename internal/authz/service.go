@@ -63,7 +63,7 @@ func NewService(directory Directory, policy Policy) *Service {
 func (s *Service) Decide(
 	ctx context.Context, organisation string, r *Request, fresh Freshness,
 ) (d Decision, stated Stated, err error) {
-	stated, err = s.over(ctx, organisation, s.keys(nil, r), fresh, func(facts *Facts) error {
+	stated, err = s.answer(ctx, organisation, s.keys(make([]Key, 0, 4), r), fresh, func(facts *Facts) error {
 		d, err = s.decide(ctx, facts, r)
 		return err
 	})
@@ -86,7 +86,7 @@ func (s *Service) DecideAll(
 			keys = s.keys(keys, r)
 		}
 	}
-	stated, err = s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+	stated, err = s.answer(ctx, organisation, keys, fresh, func(facts *Facts) error {
 		decisions, failed, err = s.decideAll(ctx, facts, requests, semantic)
 		return err
 	})
@@ -132,7 +132,7 @@ func (s *Service) Permissions(
 	ctx context.Context, organisation, member string, fresh Freshness,
 ) (grants map[string]Grant, stated Stated, err error) {
 	key := Key{Kind: KindTeamMember, ID: member}
-	stated, err = s.over(ctx, organisation, []Key{key}, fresh, func(facts *Facts) error {
+	stated, err = s.answer(ctx, organisation, []Key{key}, fresh, func(facts *Facts) error {
 		fact := facts.Get(key)
 		if !fact.Found {
 			return Errorf(NotFound, "team_member", "is not the id of a team member of this organisation; check both")
@@ -187,10 +187,10 @@ func (s *Service) DecideOver(ctx context.Context, facts *Facts, r *Request) (Dec
 // Policy returns the policy that answers.
 func (s *Service) Policy() Policy { return s.policy }
 
-// over reads the facts for keys and lets answer answer from them. What became
+// answer reads the facts for keys and lets from answer from them. What became
 // too old meanwhile is thrown away and asked once more.
-func (s *Service) over(
-	ctx context.Context, organisation string, keys []Key, fresh Freshness, answer func(*Facts) error,
+func (s *Service) answer(
+	ctx context.Context, organisation string, keys []Key, fresh Freshness, from func(*Facts) error,
 ) (Stated, error) {
 	stated := Stated{Policy: s.policy.Digest()}
 	for range 2 {
@@ -200,7 +200,7 @@ func (s *Service) over(
 		}
 		stated.Revision = facts.Revision
 		restore := endBefore(ctx, facts.Until)
-		err = answer(facts)
+		err = from(facts)
 		restore()
 		if err != nil {
 			return stated, err

@@ -37,7 +37,7 @@ func (s *Service) Survey(
 		}
 		keys = s.referred(keys, &known)
 	}
-	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+	return s.answer(ctx, organisation, keys, fresh, func(facts *Facts) error {
 		return answer(&Survey{Question: s.question(facts, &known), Keys: keys})
 	})
 }
@@ -47,7 +47,7 @@ func (s *Service) Whole(
 	ctx context.Context, organisation string, r *Request, fresh Freshness, answer func(*Survey) error,
 ) (Stated, error) {
 	keys := s.keys(nil, r)
-	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+	return s.answer(ctx, organisation, keys, fresh, func(facts *Facts) error {
 		return answer(&Survey{Question: s.question(facts, r), Keys: keys})
 	})
 }
@@ -69,7 +69,7 @@ func (s *Service) Consider(
 	for _, r := range requests {
 		keys = s.keys(keys, r)
 	}
-	return s.over(ctx, organisation, keys, fresh, func(facts *Facts) error {
+	return s.answer(ctx, organisation, keys, fresh, func(facts *Facts) error {
 		considered := make([]Considered, len(requests))
 		for i, r := range requests {
 			d, err := s.decide(ctx, facts, r)

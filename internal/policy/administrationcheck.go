@@ -174,13 +174,13 @@ func (r *declaration) reconcile(compiler *ast.Compiler, declared []string) (note
 		if slices.Contains(declared, name) {
 			continue
 		}
-		f := at(produced[name])
+		f := findingAt(produced[name])
 		f.Text = fmt.Sprintf("data.authz.visibility.routes has the route %s, which data.%s.routes does not name%s", name, administration,
 			suggestion(name, declared, "; add it there, where it is to be shown"))
 		r.errs = append(r.errs, f)
 	}
 	if calculated != nil {
-		f := at(calculated)
+		f := findingAt(calculated)
 		return []string{fmt.Sprintf("the name of a route is worked out at %s:%d, so whether each route that data.%s.routes names can hold was not checked",
 			f.File, f.Row, administration)}
 	}

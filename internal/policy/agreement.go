@@ -68,11 +68,11 @@ func agreement(ctx context.Context, source *Source, compiler *ast.Compiler, s *S
 // disagreement says how decision differs from allow for a question, "" where it does not.
 func (s *Snapshot) disagreement(ctx context.Context, over *authz.Service, r *authz.Request) (said string, err error) {
 	_, err = over.Whole(ctx, probeID, r, authz.Freshness{}, func(survey *authz.Survey) error {
-		input, err := s.input(ctx, survey.Question)
+		in, err := s.input(ctx, survey.Question)
 		if err != nil {
 			return err
 		}
-		values, err := s.evaluator.evaluate(ctx, input, entryAllow, entryDecision)
+		values, err := s.evaluator.evaluate(ctx, &in.term, entryAllow, entryDecision)
 		switch {
 		case ctx.Err() != nil:
 			return evaluationError(ctx, err, s.places)
@@ -90,7 +90,7 @@ func (s *Snapshot) disagreement(ctx context.Context, over *authz.Service, r *aut
 		if !ok {
 			return nil
 		}
-		if decided, ok := valueAt(object, s.names.allow).(ast.Boolean); ok && bool(decided) != allow {
+		if decided, ok := valueOf(object.Get(s.allow)).(ast.Boolean); ok && bool(decided) != allow {
 			said = fmt.Sprintf("says allow %v, and data.authz.allow is %s,", decided, map[bool]string{true: "true", false: "not"}[allow])
 		}
 		return nil
@@ -101,7 +101,7 @@ func (s *Snapshot) disagreement(ctx context.Context, over *authz.Service, r *aut
 // placeOfEntry is where an entry point is written first.
 func placeOfEntry(compiler *ast.Compiler, entry string) Finding {
 	for _, rule := range compiler.GetRulesWithPrefix((&entryPoint{path: entry}).ref()) {
-		return at(rule.Location)
+		return findingAt(rule.Location)
 	}
 	return Finding{}
 }

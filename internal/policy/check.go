@@ -184,7 +184,7 @@ func undocumented(source *Source) []Finding {
 		module := source.Modules[name]
 		pkg := module.Package.Path.String()
 		if _, seen := packages[pkg]; !seen {
-			packages[pkg] = at(module.Package.Location)
+			packages[pkg] = findingAt(module.Package.Location)
 		}
 		for _, a := range module.Annotations {
 			if (a.Scope == "package" || a.Scope == "subpackages") && says(a) {
@@ -198,7 +198,7 @@ func undocumented(source *Source) []Finding {
 			}
 			full := rule.Ref().GroundPrefix().String()
 			if _, seen := rules[full]; !seen {
-				rules[full] = at(rule.Location)
+				rules[full] = findingAt(rule.Location)
 			}
 			if slices.ContainsFunc(rule.Annotations, says) {
 				documented[full] = true
@@ -237,7 +237,7 @@ func misnamed(source *Source, compiler *ast.Compiler) []Finding {
 				break
 			}
 			found, inPackage := answered(ref, compiler.RuleTree, source.Data)
-			f := at(x.Location)
+			f := findingAt(x.Location)
 			f.Text = "nothing is called " + ref.ConstantPrefix().String() + "; correct the name, or give it a rule or a value"
 			f.Warning = !inPackage
 			if !found && !seen[f] {

@@ -31,8 +31,23 @@ const (
 // machine.Watch sees to that, so nothing has to be assumed of the policy.
 type classes struct {
 	mu    sync.RWMutex
-	trees map[string]*classTree
+	trees map[classKey]*classTree
 	bytes int
+}
+
+// classKey is what a class is of: a question without its resource, and the subject.
+type classKey struct {
+	question string
+	subject  *identity
+}
+
+// tree returns what was learnt of a question, nil for nothing.
+func (c *classes) tree(k *memoKey) *classTree {
+	tree := c.trees[classKey{string(k.question[:k.class]), k.facts[0]}]
+	if tree == nil || !slices.Equal(tree.facts, k.facts[:k.subject]) {
+		return nil
+	}
+	return tree
 }
 
 // classTree is what was learnt about one question with the resource left open.
@@ -54,9 +69,9 @@ type classNode struct {
 // can still learn.
 func (c *classes) get(q *classQuestion) (d authz.Decision, known, learn bool) {
 	c.mu.RLock()
-	tree := c.trees[string(q.key)]
+	tree := c.tree(q.key)
 	c.mu.RUnlock()
-	if tree == nil || !slices.Equal(tree.facts, q.facts) {
+	if tree == nil {
 		return d, false, true
 	}
 	if tree.spoiled.Load() {
@@ -83,14 +98,14 @@ func side(answer bool) int {
 func (c *classes) learn(q *classQuestion, w *machine.Watch, d authz.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	tree := c.trees[string(q.key)]
-	if tree == nil || !slices.Equal(tree.facts, q.facts) || c.bytes > maxClassBytes {
+	tree := c.tree(q.key)
+	if tree == nil || c.bytes > maxClassBytes {
 		if c.trees == nil || len(c.trees) >= maxClassTrees || c.bytes > maxClassBytes {
-			c.trees, c.bytes = map[string]*classTree{}, 0
+			c.trees, c.bytes = map[classKey]*classTree{}, 0
 		}
-		tree = &classTree{facts: slices.Clone(q.facts)}
-		c.trees[string(q.key)] = tree
-		c.bytes += classNodeBytes + len(q.key)
+		tree = &classTree{facts: slices.Clone(q.key.facts[:q.key.subject])}
+		c.trees[classKey{string(q.key.question[:q.key.class]), q.key.facts[0]}] = tree
+		c.bytes += classNodeBytes + q.key.class
 	}
 	if w.Spoiled || tree.nodes > maxClassNodes {
 		tree.spoiled.Store(true)

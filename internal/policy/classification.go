@@ -3,8 +3,6 @@ package policy
 import (
 	"context"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-
 	"github.com/caregate/caregate/internal/authz"
 )
 
@@ -18,41 +16,40 @@ type classification struct {
 	next     decider
 }
 
-func (c *classification) decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	class, ok := c.snapshot.classQuestion(q)
-	if !ok {
-		return c.next.decide(ctx, q)
+func (c *classification) decide(ctx context.Context, a *asked) (authz.Decision, error) {
+	if a.key == nil || !c.snapshot.memo.repeatsClass(a.key) {
+		return c.next.decide(ctx, a)
 	}
-	d, known, learn := c.classes.get(class)
+	q := &classQuestion{asked: a, prepare: c.snapshot.prepare}
+	d, known, learn := c.classes.get(q)
 	switch {
 	case known:
 		c.snapshot.answered.Class.Add(1)
 		return d, nil
 	case learn:
-		return c.watched(ctx, class)
+		return c.watched(ctx, q)
 	default:
-		return c.next.decide(ctx, q)
+		return c.next.decide(ctx, a)
 	}
 }
 
 // watched evaluates a question and learns what was asked of its resource.
 func (c *classification) watched(ctx context.Context, q *classQuestion) (authz.Decision, error) {
 	s := c.snapshot
-	input, watch, err := s.watchedInput(ctx, q)
+	in, err := s.input(ctx, q.Question) // what it learns keeps parts of it
 	if err != nil {
 		return authz.Decision{}, err
 	}
-	d, err := s.decideBy(func(entries ...string) ([]*ast.Term, error) {
-		return c.machine.watch(ctx, input, watch, entries)
-	})
+	watch := in.watch(q.references)
+	d, _, err := c.machine.watch(ctx, &in.term, watch)
 	if err != nil && ctx.Err() != nil {
 		return authz.Decision{}, evaluationError(ctx, err, s.places) // there is no time for another evaluation
 	}
 	if err != nil {
-		return c.next.decide(ctx, q.Question)
+		return c.next.decide(ctx, q.asked)
 	}
 	for _, step := range watch.Steps {
-		watch.Spoiled = watch.Spoiled || !expressible(q, &step)
+		watch.Spoiled = watch.Spoiled || !q.expressible(&step)
 	}
 	c.classes.learn(q, watch, d)
 	s.answered.Machine.Add(1)

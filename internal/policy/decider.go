@@ -11,24 +11,25 @@ import (
 // each answers what it can, and leaves the rest to the next. Singles and the questions of
 // a batch take the same chain.
 type decider interface {
-	decide(ctx context.Context, q authz.Question) (authz.Decision, error)
+	decide(ctx context.Context, a *asked) (authz.Decision, error)
 }
 
-// deciders assembles the chain: what is remembered of the same question, what is known of
+// deciders assembles the chain: what is remembered of the same question, what was learnt of
 // resources like the one that it is about, the machine, and OPA's evaluator. machine is
-// nil for a policy that it does not evaluate.
-func (s *Snapshot) deciders(machine *planned, config Config) decider {
-	var d decider = &evaluation{snapshot: s, evaluator: s.whole, answered: &s.answered.General}
+// nil for a policy that it does not evaluate. It returns the end of it too, which evaluates.
+func (s *Snapshot) deciders(machine *planned, config Config) (first decider, last *evaluation) {
+	last = &evaluation{snapshot: s, evaluator: s.general, answered: &s.answered.General}
 	if machine != nil {
-		d = &evaluation{snapshot: s, evaluator: machineOnly{machine}, answered: &s.answered.Machine, next: d}
-		if s.memo != nil && !config.NoClasses {
-			d = &classification{snapshot: s, machine: machine, next: d}
-		}
+		last = &evaluation{snapshot: s, evaluator: machine, answered: &s.answered.Machine, next: last}
 	}
-	if s.memo != nil {
-		d = &recollection{memo: s.memo, answered: &s.answered.Memory, next: d}
+	first = last
+	if s.memo == nil {
+		return first, last
 	}
-	return d
+	if machine != nil && !config.NoClasses {
+		first = &classification{snapshot: s, machine: machine, next: first}
+	}
+	return &recollection{memo: s.memo, answered: &s.answered.Memory, next: first}, last
 }
 
 // answers counts the decisions that each way has made, errors left out.

@@ -16,40 +16,37 @@ type evaluation struct {
 	answered  *atomic.Uint64
 	// next answers what the evaluator fails, nil for nobody: then its error says what
 	// is wrong. An evaluation whose time is over is not begun again.
-	next decider
+	next *evaluation
 }
 
-func (e *evaluation) decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	s := e.snapshot
-	input, err := s.input(ctx, q)
-	if err != nil {
+func (e *evaluation) decide(ctx context.Context, a *asked) (authz.Decision, error) {
+	if err := e.snapshot.assemble(ctx, &a.input, &a.Question); err != nil {
 		return authz.Decision{}, err
 	}
-	failed := false
-	decide := func(input *ast.Term) (authz.Decision, error) {
-		return s.decideBy(func(entries ...string) ([]*ast.Term, error) {
-			values, err := e.evaluator.evaluate(ctx, input, entries...)
-			failed = err != nil
-			return values, err
-		})
-	}
-	d, err := decide(input)
+	return e.decision(ctx, &a.input.term)
+}
+
+// decision decides for an input, and says whose fault an error is.
+func (e *evaluation) decision(ctx context.Context, input *ast.Term) (authz.Decision, error) {
+	d, failed, err := e.evaluator.decide(ctx, input)
 	switch {
 	case err == nil:
 		e.answered.Add(1)
 		return d, nil
 	case failed && e.next != nil && ctx.Err() == nil:
-		return e.next.decide(ctx, q)
+		return e.next.decision(ctx, input)
 	}
-	return d, s.classed(ctx, err, input, func(input *ast.Term) error {
-		_, err := decide(input)
+	return d, e.snapshot.classed(ctx, err, input, func(input *ast.Term) error {
+		_, _, err := e.evaluator.decide(ctx, input)
 		return err
 	})
 }
 
-// machineOnly evaluates with the machine, and with nothing else what that fails.
-type machineOnly struct{ machine *planned }
-
-func (m machineOnly) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
-	return m.machine.watch(ctx, input, nil, entries)
+// evaluate evaluates entry points that are no decisions in the same way.
+func (e *evaluation) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
+	values, err := e.evaluator.evaluate(ctx, input, entries...)
+	if err != nil && e.next != nil && ctx.Err() == nil {
+		return e.next.evaluate(ctx, input, entries...)
+	}
+	return values, err
 }

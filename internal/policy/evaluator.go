@@ -15,16 +15,26 @@ import (
 	"github.com/caregate/caregate/internal/policy/machine"
 )
 
-// planned evaluates with the machine. An evaluation that the machine fails is left
-// to the general evaluator: it evaluates less of a policy before it has an answer,
-// and may not meet what failed.
-type planned struct {
-	program *machine.Program
-	entries map[string]machine.Entry
-	general evaluator
+// evaluator evaluates entry points for one input, which may have values of the machine's.
+type evaluator interface {
+	// evaluate returns the values of entries in their order, nil for undefined. They are
+	// OPA's own, and stay good.
+	evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error)
+	// decide makes a decision. failed is true for an error of the evaluation, and false
+	// for one of what the policy answered.
+	decide(ctx context.Context, input *ast.Term) (d authz.Decision, failed bool, err error)
 }
 
-func newPlanned(ctx context.Context, source *Source, entries []string, general evaluator) (*planned, error) {
+// planned evaluates with the machine.
+type planned struct {
+	snapshot *Snapshot
+	program  *machine.Program
+	entries  map[string]machine.Entry
+	// allow and decision are the entries of a decision.
+	allow, decision machine.Entry
+}
+
+func (s *Snapshot) newPlanned(ctx context.Context, source *Source, entries []string) (*planned, error) {
 	if err := machine.Eligible(source.Modules); err != nil {
 		return nil, err
 	}
@@ -32,7 +42,7 @@ func newPlanned(ctx context.Context, source *Source, entries []string, general e
 	if err != nil {
 		return nil, err
 	}
-	p := &planned{program: program, entries: map[string]machine.Entry{}, general: general}
+	p := &planned{snapshot: s, program: program, entries: map[string]machine.Entry{}}
 	for _, name := range entries {
 		entry, ok := program.Entry(name)
 		if !ok {
@@ -40,6 +50,7 @@ func newPlanned(ctx context.Context, source *Source, entries []string, general e
 		}
 		p.entries[name] = entry
 	}
+	p.allow, p.decision = p.entries[entryAllow], p.entries[entryDecision]
 	return p, nil
 }
 
@@ -52,37 +63,60 @@ func plan(ctx context.Context, modules map[string]*ast.Module, data map[string]a
 	return machine.Plan(ctx, modules, base, bounded.Capabilities(), entries...)
 }
 
-func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error) {
-	for _, name := range entries {
-		if _, ok := p.entries[name]; !ok {
-			return p.general.evaluate(ctx, input, entries...)
+func (p *planned) evaluate(ctx context.Context, input *ast.Term, entries ...string) (values []*ast.Term, err error) {
+	err = p.evaluating(ctx, input, nil, func(e *machine.Evaluation) error {
+		values = make([]*ast.Term, len(entries))
+		for i, name := range entries {
+			entry, ok := p.entries[name]
+			if !ok {
+				return fmt.Errorf("%s is not planned", name)
+			}
+			if values[i], err = e.Get(entry); err != nil {
+				return err
+			}
 		}
-	}
-	values, err := p.watch(ctx, input, nil, entries)
-	if err != nil && ctx.Err() == nil {
-		return p.general.evaluate(ctx, input, entries...)
-	}
+		return nil
+	})
 	return values, err
 }
 
-// watch evaluates with the machine alone, and tells w what is asked; w may be nil.
-func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch, entries []string) (values []*ast.Term, err error) {
+func (p *planned) decide(ctx context.Context, input *ast.Term) (authz.Decision, bool, error) {
+	return p.watch(ctx, input, nil)
+}
+
+// watch decides, and tells w what is asked; w may be nil.
+func (p *planned) watch(ctx context.Context, input *ast.Term, w *machine.Watch) (d authz.Decision, failed bool, err error) {
+	failed = true
+	err = p.evaluating(ctx, input, w, func(e *machine.Evaluation) error {
+		allow, err := e.Peek(p.allow)
+		if err != nil {
+			return err
+		}
+		var decision *ast.Term
+		if p.snapshot.has[entryDecision] {
+			if decision, err = e.Peek(p.decision); err != nil {
+				return err
+			}
+		}
+		failed = false
+		d, err = p.snapshot.readDecision(allow, decision, e.JSON)
+		return err
+	})
+	return d, failed, err
+}
+
+// evaluating calls ask with an evaluation, which is over when it returns.
+func (p *planned) evaluating(ctx context.Context, input *ast.Term, w *machine.Watch, ask func(*machine.Evaluation) error) (err error) {
 	e := p.program.New(ctx, cancelOf(ctx), input)
 	e.Watch(w)
 	defer func() {
 		if r := recover(); r != nil { // e is left to the collector, as it was
-			values, err = nil, fmt.Errorf("the machine panicked: %v", r)
+			err = fmt.Errorf("the machine panicked: %v", r)
 			return
 		}
 		e.Release()
 	}()
-	values = make([]*ast.Term, len(entries))
-	for i, name := range entries {
-		if values[i], err = e.Get(p.entries[name]); err != nil {
-			return nil, err
-		}
-	}
-	return values, nil
+	return ask(e)
 }
 
 // contextCancel is a topdown.Cancel that follows a context. An evaluation looks at it every
@@ -105,14 +139,15 @@ func (c contextCancel) Cancelled() bool {
 
 // general evaluates with OPA's general evaluator.
 type general struct {
-	query map[string]rego.PreparedEvalQuery
-	txn   storage.Transaction
+	snapshot *Snapshot
+	query    map[string]rego.PreparedEvalQuery
+	txn      storage.Transaction
 }
 
-func newGeneral(ctx context.Context, compiler *ast.Compiler, has map[string]bool, store storage.Store, txn storage.Transaction) (general, error) {
-	g := general{query: map[string]rego.PreparedEvalQuery{}, txn: txn}
+func (s *Snapshot) newGeneral(ctx context.Context, compiler *ast.Compiler, store storage.Store, txn storage.Transaction) (general, error) {
+	g := general{snapshot: s, query: map[string]rego.PreparedEvalQuery{}, txn: txn}
 	for _, entry := range []string{entryAllow, entryDecision, entryGranted, entryAccount, entryCandidates, entryMasks} {
-		if !has[entry] {
+		if !s.has[entry] {
 			continue
 		}
 		var err error
@@ -139,10 +174,23 @@ func (g general) evaluate(ctx context.Context, input *ast.Term, entries ...strin
 	return g.with(ctx, input, entries)
 }
 
+func (g general) decide(ctx context.Context, input *ast.Term) (authz.Decision, bool, error) {
+	entries := []string{entryAllow, entryDecision}
+	if !g.snapshot.has[entryDecision] {
+		entries = entries[:1]
+	}
+	values, err := g.evaluate(ctx, input, entries...)
+	if err != nil {
+		return authz.Decision{}, true, err
+	}
+	d, err := g.snapshot.readDecision(values[0], append(values, nil)[1], func(t *ast.Term) ([]byte, error) { return machine.AppendJSON(nil, t.Value, nil) })
+	return d, false, err
+}
+
 // with evaluates with options of OPA's.
 func (g general) with(ctx context.Context, input *ast.Term, entries []string, options ...rego.EvalOption) ([]*ast.Term, error) {
 	options = append(options,
-		rego.EvalParsedInput(input.Value),
+		rego.EvalParsedInput(machine.Whole(input).Value),
 		rego.EvalTransaction(g.txn),
 		rego.EvalMetrics(metrics.NoOp()),
 		rego.EvalExternalCancel(cancelOf(ctx)),

@@ -2,9 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/caregate/caregate/internal/authz"
 )
@@ -12,26 +9,8 @@ import (
 // Alone returns the snapshot without the general evaluator behind the machine, so
 // that a test sees what the machine answers, and that it does.
 func (s *Snapshot) Alone() *Snapshot {
-	if p, ok := s.evaluator.(*planned); ok {
-		p.general = nobody{}
-	}
-	for d := s.first; d != nil; {
-		switch way := d.(type) {
-		case *recollection:
-			d = way.next
-		case *classification:
-			d = way.next
-		case *evaluation:
-			way.next, d = nil, nil
-		}
-	}
+	s.evaluator.next = nil
 	return s
-}
-
-type nobody struct{}
-
-func (nobody) evaluate(context.Context, *ast.Term, ...string) ([]*ast.Term, error) {
-	return nil, errors.New("the machine failed, and left it to the general evaluator")
 }
 
 // Remembers reports whether the snapshot remembers decisions at all.
@@ -51,7 +30,7 @@ func (s *Snapshot) Remembered() (decisions int, counted, bytes int64) {
 
 // Knows reports whether a question is answered from memory.
 func (s *Snapshot) Knows(q authz.Question) bool {
-	key, ok := s.memo.key(q)
+	key, ok := s.memo.key(&asked{Question: q})
 	_, known := s.memo.get(key)
 	return ok && known
 }
@@ -64,7 +43,8 @@ type Forgetful struct {
 
 // Decide is Snapshot.Decide with that one fault.
 func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	key, _ := f.memo.key(q)
+	a := &asked{Question: q}
+	key, _ := f.memo.key(a)
 	for _, fact := range q.Facts.All() {
 		for i, id := range key.facts {
 			if fact.Kind == f.Kind && id == f.memo.identity(fact) {
@@ -72,11 +52,12 @@ func (f Forgetful) Decide(ctx context.Context, q authz.Question) (authz.Decision
 			}
 		}
 	}
-	key.hash = f.memo.hash(key)
+	f.memo.hash(key)
+	a.key = key
 	if d, ok := f.memo.get(key); ok {
 		return d, nil
 	}
-	d, err := f.first.(*recollection).next.decide(ctx, q)
+	d, err := f.first.(*recollection).next.decide(ctx, a)
 	if err == nil {
 		f.memo.put(key, d)
 	}

@@ -79,13 +79,13 @@ func findingOf(e *ast.Error) Finding {
 			text += "\n\t" + line
 		}
 	}
-	f := at(e.Location)
+	f := findingAt(e.Location)
 	f.Text = text
 	return f
 }
 
-// at returns a finding without text for a place.
-func at(location *ast.Location) Finding {
+// findingAt returns a finding without text for a place.
+func findingAt(location *ast.Location) Finding {
 	if location == nil {
 		return Finding{}
 	}

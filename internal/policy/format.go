@@ -72,7 +72,7 @@ func changed(name string, before, after []byte) (Finding, bool) {
 	}
 	for i, rule := range was.Rules {
 		if !rule.Equal(is.Rules[i]) {
-			f := at(rule.Location)
+			f := findingAt(rule.Location)
 			f.Text = "the formatter would change what this rule says; give the part in parentheses a line and a name of its own"
 			return f, true
 		}

@@ -148,7 +148,7 @@ type fragment struct {
 }
 
 func (f *fragment) add(location *ast.Location, form, text string) {
-	place := at(location)
+	place := findingAt(location)
 	key := fmt.Sprint(place, form)
 	if i, ok := f.seen[key]; ok {
 		f.counts[i]++
@@ -196,7 +196,7 @@ func (f *fragment) residual(ctx context.Context, p *probe, left *rego.PartialQue
 		f.add(location, readable(expr), fmt.Sprintf("`%s` is left where %s; %s", readable(expr), p, why))
 	}}
 	for _, queries := range f.named(left.Queries) {
-		if _, ok := l.read(&rego.PartialQueries{Queries: queries, Support: left.Support}).residual(ctx); !ok && ctx.Err() == nil {
+		if _, ok := l.formulaOf(&rego.PartialQueries{Queries: queries, Support: left.Support}).residual(ctx); !ok && ctx.Err() == nil {
 			f.add(nil, "alternatives", fmt.Sprintf("there are more than %d alternatives where %s", maxAlternatives, p))
 		}
 	}
@@ -225,14 +225,14 @@ func (f *fragment) named(queries []ast.Body) map[string][]ast.Body {
 func (f *fragment) enumerates(p *probe, few, more *rego.PartialQueries, steps [3]map[Finding]int) bool {
 	count := map[Finding]int{}
 	total := 0
-	expressions(few, func(expr *ast.Expr) { count[at(expr.Location)]++; total++ })
+	expressions(few, func(expr *ast.Expr) { count[findingAt(expr.Location)]++; total++ })
 	expressions(more, func(*ast.Expr) { total-- })
 	if total >= 0 {
 		return false
 	}
 	var grown *ast.Expr
 	expressions(more, func(expr *ast.Expr) {
-		place := at(expr.Location)
+		place := findingAt(expr.Location)
 		if count[place]--; count[place] < 0 && grown == nil {
 			grown = expr
 		}

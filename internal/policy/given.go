@@ -12,6 +12,7 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/policy/bounded"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // given knows, for the place of each call in a policy, which values of the caller's its
@@ -219,6 +220,7 @@ func (s *Snapshot) blame(err error, input *ast.Term, again func(input *ast.Term)
 	if failed == nil {
 		return err
 	}
+	input = machine.Whole(input)
 	refs := slices.Clone(s.given[position(failed.Location)])
 	slices.SortStableFunc(refs, func(a, b ast.Ref) int { return len(b) - len(a) }) // a member before what it is in
 	var blamed []ast.Ref

@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // What is remembered of roles and groups is bounded: how many of them, and about how
@@ -19,7 +20,7 @@ const (
 	maxGranted  = 4096
 	maxUnions   = 8 << 20
 	unionEntry  = 500 // bytes of a union, beside what it says of each permission
-	unionMember = 200
+	unionMember = 300
 )
 
 // granted is what one version of a role or group grants, after the policy has
@@ -131,7 +132,7 @@ func join(sources []*authz.Fact, all []*granted) (union *ast.Term, members int) 
 		}
 		pairs = append(pairs, pair{terms[permission], account})
 	}
-	return ast.ObjectTerm(pairs...), len(pairs)
+	return machine.Table(ast.ObjectTerm(pairs...)), len(pairs)
 }
 
 // accountOf says where a permission comes from: the sources with these numbers.

@@ -3,215 +3,317 @@ package policy
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // pair is a member of an object.
 type pair = [2]*ast.Term
 
-// prepared is a fact in the form that the policy evaluates. It hangs on the fact
-// and is made once, so that a fact that is cached is prepared already.
-type prepared struct {
-	identity *identity
-	pairs    []pair // found and the facts of its kind, permissions left out
-	// last is the entity as it was last assembled: under the type that its kind is
-	// named after, and under another one, such as provider.
-	last [2]atomic.Pointer[assembled]
+// input is what the policy sees of one question (see schemas/input.json), whoever asks:
+// evaluation, partial evaluation, which leaves an entity open, or the classes of resources,
+// which watch its facts. Facts stand beside properties and never inside them, so that no
+// caller can forge one. Members are made when they are asked for.
+type input struct {
+	object            machine.Object
+	term              ast.Term
+	subject, resource entity
+	action            *ast.Term
+	context           verbatim
 }
 
-// assembled is an entity as it stood in the last input, with what it was made
-// of. Facts are immutable, so the same ones make the same entity.
-type assembled struct {
-	snapshot *identity
-	typ      string
-	sources  []*authz.Fact // role and groups
-	pairs    []pair
-	term     *ast.Term
+// entity is the subject, the resource, or what the resource refers to.
+type entity struct {
+	object      machine.Object
+	term        ast.Term
+	typ, id     string
+	typeTerm    *ast.Term   // of typ, if it is at hand
+	fact        *authz.Fact // nil for a type of which the directory holds none, and for an open one
+	prepared    *prepared   // of a fact that is found
+	permissions *ast.Term   // of a team member that is found
+	properties  verbatim
+	references  []*entity
+	// open leaves out the id and the facts. What is open is taken to be there, if exists says
+	// so, and nothing is said of that otherwise.
+	open, exists bool
+	// fresh are terms of its own for the id and each of its facts, if those are watched.
+	fresh []*ast.Term
 }
 
-// input assembles what the policy sees (see schemas/input.json). Facts stand
-// beside properties and never inside them, so that no caller can forge one.
-func (s *Snapshot) input(ctx context.Context, q authz.Question) (*ast.Term, error) {
-	subject, err := s.entity(ctx, "subject", &q.Request.Subject, q.Subject, q.Facts, nil)
-	if err != nil {
-		return nil, err
-	}
-	resource, err := s.entity(ctx, "resource", &q.Request.Resource, q.Resource, q.Facts, q.References)
-	if err != nil {
-		return nil, err
-	}
-	return s.assemble(&q, subject, resource)
+// input assembles what the policy sees of a question.
+func (s *Snapshot) input(ctx context.Context, q authz.Question) (*input, error) {
+	in := &input{}
+	return in, s.assemble(ctx, in, &q)
 }
 
-// assemble makes the input of a subject and a resource and the rest of a question.
-func (s *Snapshot) assemble(q *authz.Question, subject, resource *ast.Term) (*ast.Term, error) {
-	action, err := s.action(&q.Action)
-	if err != nil {
-		return nil, err
+func (s *Snapshot) assemble(ctx context.Context, in *input, q *authz.Question) error {
+	if err := s.withFacts(ctx, &in.subject, "subject", &q.Request.Subject, q.Subject, q.Facts); err != nil {
+		return err
 	}
-	pairs := append(make([]pair, 0, 4),
-		pair{s.names.subject, subject}, pair{s.names.action, action}, pair{s.names.resource, resource})
-	if q.Context != nil {
-		value, err := verbatim("context", q.Context)
-		if err != nil {
+	if err := s.withFacts(ctx, &in.resource, "resource", &q.Request.Resource, q.Resource, q.Facts); err != nil {
+		return err
+	}
+	if err := s.referred(ctx, &in.resource, q); err != nil {
+		return err
+	}
+	return s.complete(in, q)
+}
+
+// complete adds what is not about an entity.
+func (s *Snapshot) complete(in *input, q *authz.Question) (err error) {
+	in.object.Members, in.term.Value = in, &in.object
+	if in.action = s.actions[q.Action.Name]; in.action == nil || q.Action.Properties != nil {
+		if in.action, err = actionTerm(&q.Action); err != nil {
+			return err
+		}
+	}
+	return in.context.make("context", q.Context)
+}
+
+func actionTerm(a *authz.Action) (*ast.Term, error) {
+	var properties verbatim
+	pairs := []pair{item("name", ast.StringTerm(a.Name))}
+	if a.Properties != nil {
+		if err := properties.make("action.properties", a.Properties); err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, pair{s.names.context, value})
+		pairs = append(pairs, item("properties", properties.Whole()))
 	}
 	return ast.ObjectTerm(pairs...), nil
 }
 
-func (s *Snapshot) action(a *authz.Action) (*ast.Term, error) {
-	if a.Properties == nil {
-		if t := s.actions[a.Name]; t != nil {
-			return t, nil
-		}
-		return ast.ObjectTerm(item("name", ast.StringTerm(a.Name))), nil
+// withFacts makes the subject or the resource of a question, which field says, with its facts.
+func (s *Snapshot) withFacts(ctx context.Context, e *entity, field string, from *authz.Entity, fact *authz.Fact, facts *authz.Facts) error {
+	e.typ, e.id = from.Type, from.ID
+	if known := s.types[from.Type]; known != nil {
+		e.typeTerm = known
 	}
-	properties, err := verbatim("action.properties", a.Properties)
-	if err != nil {
-		return nil, err
+	if err := e.of(ctx, s, fact, facts); err != nil {
+		return err
 	}
-	return ast.ObjectTerm(item("name", ast.StringTerm(a.Name)), item("properties", properties)), nil
+	return e.properties.make(field+".properties", from.Properties)
 }
 
-// entity assembles a subject or a resource, which field says. fact is nil for a type of which the
-// directory holds no facts.
-func (s *Snapshot) entity(
-	ctx context.Context, field string, e *authz.Entity, fact *authz.Fact, facts *authz.Facts, references []authz.Reference,
-) (*ast.Term, error) {
-	var pairs []pair
-	if fact == nil {
-		pairs = []pair{{s.names.typ, ast.StringTerm(e.Type)}, {s.names.id, ast.StringTerm(e.ID)}}
-	} else {
-		entity, err := s.known(ctx, e.Type, fact, facts)
-		if err != nil {
-			return nil, err
-		}
-		if e.Properties == nil && len(references) == 0 {
-			return entity.term, nil
-		}
-		pairs = slices.Clip(entity.pairs) // appending copies
-	}
-	if e.Properties != nil {
-		properties, err := verbatim(field+".properties", e.Properties)
-		if err != nil {
-			return nil, err
-		}
-		pairs = append(pairs, pair{s.names.properties, properties})
-	}
-	for _, reference := range references {
-		referred, err := s.known(ctx, reference.Name, reference.Fact, facts)
-		if err != nil {
-			return nil, err
-		}
-		pairs = append(pairs, item(reference.Name, referred.term))
-	}
-	return ast.ObjectTerm(pairs...), nil
-}
-
-// known returns an entity of type typ with its facts.
-func (s *Snapshot) known(ctx context.Context, typ string, fact *authz.Fact, facts *authz.Facts) (*assembled, error) {
-	p, ok := fact.Prepared(prepare).(*prepared)
-	if !ok {
-		return nil, &authz.Error{Kind: authz.Internal, Message: "a fact was prepared by somebody else"}
-	}
-	sources := sourcesOf(fact, facts)
-	slot := &p.last[0]
-	if typ != string(fact.Kind) {
-		slot = &p.last[1]
-	}
-	if last := slot.Load(); last != nil && last.snapshot == s.identity && last.typ == typ && slices.Equal(last.sources, sources) {
-		return last, nil
-	}
-	a := &assembled{snapshot: s.identity, typ: typ, sources: sources}
-	a.pairs = make([]pair, 0, len(p.pairs)+3)
-	a.pairs = append(a.pairs, item("type", ast.StringTerm(typ)), item("id", ast.StringTerm(fact.ID)))
-	a.pairs = append(a.pairs, p.pairs...)
-	if fact.Kind == authz.KindTeamMember && fact.Found {
-		permissions, err := s.permissions(ctx, sources)
-		if err != nil {
-			return nil, err
-		}
-		a.pairs = append(a.pairs, item("permissions", permissions))
-	}
-	a.term = ast.ObjectTerm(a.pairs...)
-	slot.Store(a)
-	return a, nil
-}
-
-// sourcesOf returns the role and the groups of a team member, those that exist.
-func sourcesOf(fact *authz.Fact, facts *authz.Facts) []*authz.Fact {
-	if fact.Kind != authz.KindTeamMember || !fact.Found {
+// referred adds what a resource refers to.
+func (s *Snapshot) referred(ctx context.Context, e *entity, q *authz.Question) error {
+	if len(q.References) == 0 {
 		return nil
 	}
-	sources := make([]*authz.Fact, 0, 1+len(fact.Groups))
-	for key := range fact.Sources() {
-		if source := facts.Get(key); source.Found {
-			sources = append(sources, source)
+	all := make([]entity, len(q.References))
+	for i, reference := range q.References {
+		all[i].typ, all[i].id = reference.Name, reference.Fact.ID
+		if err := all[i].of(ctx, s, reference.Fact, q.Facts); err != nil {
+			return err
+		}
+		e.references = append(e.references, &all[i])
+	}
+	return nil
+}
+
+// of gives an entity its facts.
+func (e *entity) of(ctx context.Context, s *Snapshot, fact *authz.Fact, facts *authz.Facts) (err error) {
+	e.object.Members, e.term.Value, e.fact = e, &e.object, fact
+	if fact == nil || !fact.Found {
+		return nil
+	}
+	if e.prepared, err = s.prepare.of(fact); err == nil && fact.Kind == authz.KindTeamMember {
+		e.permissions, err = e.prepared.permissions(ctx, s, fact, facts)
+	}
+	return err
+}
+
+// Member implements machine.Members.
+func (in *input) Member(name string) *ast.Term {
+	switch name {
+	case "subject":
+		return &in.subject.term
+	case "action":
+		return in.action
+	case "resource":
+		return &in.resource.term
+	case "context":
+		return in.context.value()
+	}
+	return nil
+}
+
+// Whole implements machine.Members.
+func (in *input) Whole() *ast.Term {
+	return wholeOf(in, slices.Values([]string{"subject", "action", "resource", "context"}))
+}
+
+// Member implements machine.Members.
+func (e *entity) Member(name string) *ast.Term {
+	switch name {
+	case "type":
+		if e.typeTerm != nil {
+			return e.typeTerm
+		}
+		return ast.StringTerm(e.typ)
+	case "found":
+		if e.fact != nil {
+			return ast.InternedTerm(e.fact.Found)
+		}
+		if e.exists {
+			return ast.InternedTerm(true)
+		}
+		return nil
+	case "properties":
+		return e.properties.value()
+	case authz.FactID:
+		if e.open {
+			return nil
+		}
+		if e.fresh != nil {
+			return e.fresh[0]
+		}
+		return ast.StringTerm(e.id)
+	}
+	if e.prepared != nil {
+		for i := range e.prepared.leaves {
+			if e.prepared.leaves[i].name != name {
+				continue
+			}
+			if e.fresh != nil {
+				return e.fresh[1+i]
+			}
+			return e.leaf(i)
 		}
 	}
-	return sources
-}
-
-// prepare makes the pairs of a fact.
-func prepare(f *authz.Fact) any {
-	p := &prepared{identity: newIdentity(), pairs: []pair{item("found", ast.InternedTerm(f.Found))}}
-	if !f.Found {
-		return p
-	}
-	switch f.Kind {
-	case authz.KindTeamMember:
-		p.pairs = append(p.pairs,
-			item("groups", setOf(f.Groups)),
-			item("access", setOf(f.Access)),
-			item("booking", setOf(f.Booking)),
-			item("provider", ast.InternedTerm(f.Provider)),
-		)
-		if f.Role != "" {
-			p.pairs = append(p.pairs, item("role", ast.StringTerm(f.Role)))
+	for _, reference := range e.references {
+		if reference.typ == name {
+			return &reference.term
 		}
-	case authz.KindPatient:
-		p.pairs = append(p.pairs,
-			item("patient_group", ast.StringTerm(f.PatientGroup)),
-			item("care_team", setOf(f.CareTeam)),
-		)
 	}
-	return p
+	return nil
 }
 
-// names are the member names that every input has, made once.
-type names struct {
-	subject, action, resource, context, typ, id, properties, allow *ast.Term
+// leaf returns the value of a fact by its number, nil for one that it does not have.
+func (e *entity) leaf(i int) *ast.Term {
+	l := &e.prepared.leaves[i]
+	if l.typ == permissionsLeaf {
+		return e.permissions
+	}
+	return e.prepared.value(e.fact, l)
 }
 
-func newNames() names {
-	return names{
-		subject: ast.StringTerm("subject"), action: ast.StringTerm("action"), resource: ast.StringTerm("resource"),
-		context: ast.StringTerm("context"), typ: ast.StringTerm("type"), id: ast.StringTerm("id"),
-		properties: ast.StringTerm("properties"), allow: ast.StringTerm("allow"),
+// Whole implements machine.Members.
+func (e *entity) Whole() *ast.Term {
+	return wholeOf(e, func(yield func(string) bool) {
+		for _, name := range [...]string{"type", authz.FactID, "found", "properties"} {
+			if !yield(name) {
+				return
+			}
+		}
+		if e.prepared != nil {
+			for i := range e.prepared.leaves {
+				if !yield(e.prepared.leaves[i].name) {
+					return
+				}
+			}
+		}
+		for _, reference := range e.references {
+			if !yield(reference.typ) {
+				return
+			}
+		}
+	})
+}
+
+// wholeOf returns the object of the members with these names, those that there are.
+func wholeOf(of machine.Members, names func(yield func(string) bool)) *ast.Term {
+	pairs := make([]pair, 0, 12)
+	for name := range names {
+		if value := of.Member(name); value != nil {
+			pairs = append(pairs, item(name, machine.Whole(value)))
+		}
 	}
+	return ast.ObjectTerm(pairs...)
 }
 
 func item(name string, value *ast.Term) pair { return pair{ast.InternedTerm(name), value} }
 
-func setOf(ids []string) *ast.Term {
-	set := ast.NewSetWithCapacity(len(ids))
-	for _, id := range ids {
-		set.Add(ast.StringTerm(id))
-	}
-	return ast.NewTerm(set)
+// verbatim is an object as a caller gave it. The zero value is one that was not given.
+type verbatim struct {
+	object  machine.Object
+	term    ast.Term
+	members map[string]any
+	// instead are members with values of their own, nil for those that are left open.
+	instead map[string]*ast.Term
 }
 
-// verbatim turns what a caller gave into a term.
-func verbatim(field string, v map[string]any) (*ast.Term, error) {
-	value, err := ast.InterfaceToValue(v)
-	if err != nil {
-		return nil, &authz.Error{Kind: authz.Malformed, Field: field, Message: "holds a number that is out of range; write it as a string", Err: err}
+// make makes what was given as field. It is Malformed if it holds a number that OPA cannot
+// have.
+func (v *verbatim) make(field string, members map[string]any) error {
+	if members == nil {
+		return nil
 	}
-	return ast.NewTerm(value), nil
+	if err := checkNumbers(members); err != nil {
+		return &authz.Error{Kind: authz.Malformed, Field: field, Message: "holds a number that is out of range; write it as a string", Err: err}
+	}
+	v.object.Members, v.term.Value, v.members = v, &v.object, members
+	return nil
+}
+
+// checkNumbers fails for a value that no term can be made of.
+func checkNumbers(value any) (err error) {
+	switch value := value.(type) {
+	case nil, bool, string:
+	case map[string]any:
+		for _, member := range value {
+			if err = checkNumbers(member); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, element := range value {
+			if err = checkNumbers(element); err != nil {
+				return err
+			}
+		}
+	default:
+		_, err = ast.InterfaceToValue(value)
+	}
+	return err
+}
+
+// value returns the object, nil for none.
+func (v *verbatim) value() *ast.Term {
+	if v.members == nil {
+		return nil
+	}
+	return &v.term
+}
+
+// Member implements machine.Members.
+func (v *verbatim) Member(name string) *ast.Term {
+	if value, replaced := v.instead[name]; replaced {
+		return value
+	}
+	member, ok := v.members[name]
+	if !ok {
+		return nil
+	}
+	if text, ok := member.(string); ok {
+		return ast.StringTerm(text)
+	}
+	value, err := ast.InterfaceToValue(member)
+	if err != nil {
+		return nil // never: make has checked it
+	}
+	return ast.NewTerm(value)
+}
+
+// Whole implements machine.Members.
+func (v *verbatim) Whole() *ast.Term {
+	return wholeOf(v, func(yield func(string) bool) {
+		for name := range v.members {
+			if !yield(name) {
+				return
+			}
+		}
+	})
 }

@@ -36,8 +36,8 @@ const (
 	whyAbsent  = "not of a fact that may be absent; ask for what has to hold instead"
 )
 
-// read reads the alternatives that were left.
-func (l *leftover) read(left *rego.PartialQueries) *formula {
+// formulaOf reads the alternatives that were left.
+func (l *leftover) formulaOf(left *rego.PartialQueries) *formula {
 	l.support, l.made = map[string][]*ast.Rule{}, map[string]*formula{}
 	for _, module := range left.Support {
 		for _, rule := range module.Rules {
@@ -126,7 +126,7 @@ func (l *leftover) term(expr *ast.Expr, t *ast.Term) *formula {
 			return l.rules(expr, v)
 		}
 		if leaf, ok := l.leaf(t); ok {
-			if leaf.leaf.Fact == authz.FactProvider {
+			if leaf.isFlag() {
 				return condition(authz.Condition{Op: authz.IsTrue, Leaf: leaf.leaf})
 			}
 			return always(leaf)
@@ -230,13 +230,13 @@ func (l *leftover) member(a, b *ast.Term) *formula {
 	switch {
 	case isLeaf && element.isText() && ofLeaf && set.isSet():
 		return condition(authz.Condition{Op: authz.Within, Leaf: element.leaf, Other: set.leaf})
-	case isLeaf && element.isText() && known(b):
+	case isLeaf && element.isText() && isClosed(b):
 		values, ok := texts(b)
 		if !ok {
 			return nil
 		}
 		return condition(authz.Condition{Op: authz.In, Leaf: element.leaf, Values: values})
-	case ofLeaf && set.isSet() && known(a):
+	case ofLeaf && set.isSet() && isClosed(a):
 		text, ok := a.Value.(ast.String)
 		if !ok {
 			return truth(false) // they are sets of texts
@@ -256,13 +256,13 @@ func (l *leftover) equal(a, b *ast.Term) *formula {
 	switch {
 	case first.isText() && isLeaf && second.isText():
 		return condition(authz.Condition{Op: authz.Same, Leaf: first.leaf, Other: second.leaf})
-	case first.isText() && known(b):
+	case first.isText() && isClosed(b):
 		text, ok := b.Value.(ast.String)
 		if !ok {
 			return truth(false)
 		}
 		return condition(authz.Condition{Op: authz.In, Leaf: first.leaf, Values: []string{string(text)}})
-	case first.leaf.Fact == authz.FactProvider && known(b):
+	case first.isFlag() && isClosed(b):
 		is, ok := b.Value.(ast.Boolean)
 		if !ok {
 			return truth(false)
@@ -299,24 +299,12 @@ func (l *leftover) leaf(t *ast.Term) (openLeaf, bool) {
 	return openLeaf{}, false
 }
 
-func (o openLeaf) isText() bool {
-	switch o.leaf.Fact {
-	case authz.FactID, authz.FactPatientGroup, authz.FactRole:
-		return true
-	}
-	return false
-}
+func (o openLeaf) isText() bool { return leafTypeNamed(o.leaf.Fact) == textLeaf }
+func (o openLeaf) isFlag() bool { return leafTypeNamed(o.leaf.Fact) == flagLeaf }
+func (o openLeaf) isSet() bool  { return leafTypeNamed(o.leaf.Fact) == setLeaf }
 
-func (o openLeaf) isSet() bool {
-	switch o.leaf.Fact {
-	case authz.FactCareTeam, authz.FactGroups, authz.FactAccess, authz.FactBooking:
-		return true
-	}
-	return false
-}
-
-// known reports whether nothing about a term is open.
-func known(t *ast.Term) bool { return t.IsGround() && !hasRef(t) }
+// isClosed reports whether nothing about a term is open.
+func isClosed(t *ast.Term) bool { return t.IsGround() && !hasRef(t) }
 
 func hasRef(t *ast.Term) bool {
 	found := false

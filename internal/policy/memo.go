@@ -50,17 +50,24 @@ type memo struct {
 	seen   []atomic.Uint32 // what was asked once: half of each hash
 	absent *identity       // of all that does not exist
 	places []atomic.Pointer[remembered]
-	limit  int64 // of bytes
+	marks  []atomic.Uint32 // of what is in each place: half of its hash
+	limit  int64           // of bytes
 	bytes  atomic.Int64
 	hand   atomic.Uint64 // the next place to be emptied when there is too much
 	keys   sync.Pool     // of *memoKey
+	// classes are the questions that were asked once but for the resource, like seen.
+	classes []atomic.Uint32
+	prepare *preparer
 }
 
 // memoKey is what a decision is a function of, beside the policy.
 type memoKey struct {
 	question []byte
+	class    int    // bytes of the question that do not name the resource
 	hash     uint64 // of question and of who the subject is
+	classed  uint64 // of the class and of who the subject is
 	facts    []*identity
+	subject  int // how many of the facts are about the subject
 }
 
 // remembered is one decision with its key.
@@ -79,7 +86,7 @@ const (
 )
 
 // newMemo returns a memo that takes limit bytes, nil for none.
-func newMemo(limit int64) *memo {
+func newMemo(limit int64, prepare *preparer) *memo {
 	if limit < memoWays*memoUsual {
 		return nil
 	}
@@ -89,7 +96,11 @@ func newMemo(limit int64) *memo {
 		seen:   make([]atomic.Uint32, 4*n),
 		absent: new(identity),
 		places: make([]atomic.Pointer[remembered], n),
+		marks:  make([]atomic.Uint32, n),
 		limit:  limit,
+
+		classes: make([]atomic.Uint32, n),
+		prepare: prepare,
 	}
 	m.keys.New = func() any {
 		return &memoKey{question: make([]byte, 0, memoQuestion), facts: make([]*identity, 0, memoFacts)}
@@ -99,34 +110,41 @@ func newMemo(limit int64) *memo {
 
 // key returns the key of a question, which goes back to m.keys. False means that
 // the question is not to be remembered.
-func (m *memo) key(q authz.Question) (*memoKey, bool) {
+func (m *memo) key(a *asked) (*memoKey, bool) {
+	a.sortReferences()
 	k := m.keys.Get().(*memoKey)
 	var ok, few bool
-	k.question, ok = appendQuestion(k.question[:0], q.Request)
-	k.facts, few = m.appendFacts(k.facts[:0], q)
-	k.hash = m.hash(k)
-	return k, ok && few
-}
-
-// hash returns where to look for a key. In another organisation the same question
-// is about another subject, and stands elsewhere.
-func (m *memo) hash(k *memoKey) uint64 {
-	h := maphash.Bytes(m.seed, k.question)
-	if subject := k.facts[0]; subject != nil {
-		h ^= subject.place
+	k.question, k.class, ok = appendQuestion(k.question[:0], a)
+	k.facts, k.subject, few = m.appendFacts(k.facts[:0], a)
+	if ok = ok && few; ok {
+		m.hash(k)
 	}
-	return h
+	return k, ok
 }
 
-// ways returns the places for a question.
-func (m *memo) ways(k *memoKey) []atomic.Pointer[remembered] {
-	first := int(k.hash&uint64(len(m.places)-1)) &^ (memoWays - 1)
-	return m.places[first : first+memoWays]
+// hash sets where to look for a key. In another organisation the same question
+// is about another subject, and stands elsewhere.
+func (m *memo) hash(k *memoKey) {
+	k.classed = maphash.Bytes(m.seed, k.question[:k.class])
+	if subject := k.facts[0]; subject != nil {
+		k.classed ^= subject.place
+	}
+	const odd = 0x9e3779b97f4a7c15
+	k.hash = k.classed*odd ^ maphash.Bytes(m.seed, k.question[k.class:])
 }
+
+// ways returns the first of the places for a question.
+func (m *memo) ways(k *memoKey) int { return int(k.hash&uint64(len(m.places)-1)) &^ (memoWays - 1) }
 
 // repeats reports whether a question was asked before, as far as is known.
-func (m *memo) repeats(k *memoKey) bool {
-	seen, mark := &m.seen[k.hash&uint64(len(m.seen)-1)], uint32(k.hash>>32)
+func (m *memo) repeats(k *memoKey) bool { return repeats(m.seen, k.hash) }
+
+// repeatsClass reports whether a question was asked before about whatever resource.
+func (m *memo) repeatsClass(k *memoKey) bool { return repeats(m.classes, k.classed) }
+
+// repeats reports whether a hash is among those that were seen, and makes it one.
+func repeats(hashes []atomic.Uint32, hash uint64) bool {
+	seen, mark := &hashes[hash&uint64(len(hashes)-1)], uint32(hash>>32)
 	if seen.Load() == mark {
 		return true
 	}
@@ -136,9 +154,11 @@ func (m *memo) repeats(k *memoKey) bool {
 
 // get returns what was decided.
 func (m *memo) get(k *memoKey) (authz.Decision, bool) {
-	ways := m.ways(k)
-	for i := range ways {
-		r := ways[i].Load()
+	for i := m.ways(k); i < len(m.places) && i < m.ways(k)+memoWays; i++ {
+		if m.marks[i].Load() != uint32(k.hash>>32) {
+			continue
+		}
+		r := m.places[i].Load()
 		if r == nil || r.question != string(k.question) || !slices.Equal(r.facts, k.facts) {
 			continue
 		}
@@ -156,8 +176,10 @@ func (m *memo) put(k *memoKey, d authz.Decision) {
 		return
 	}
 	r := &remembered{question: string(k.question), facts: slices.Clone(k.facts), decision: d}
-	ways := m.ways(k)
-	m.bytes.Add(r.size() - ways[m.victim(ways, r.question)].Swap(r).size())
+	first := m.ways(k)
+	i := first + m.victim(m.places[first:first+memoWays], r.question)
+	m.bytes.Add(r.size() - m.places[i].Swap(r).size())
+	m.marks[i].Store(uint32(k.hash >> 32))
 	m.trim()
 }
 

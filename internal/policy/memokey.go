@@ -7,32 +7,88 @@ import (
 	"strings"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
+// asked is a question on its way along the chain, with what is known of it so far.
+type asked struct {
+	authz.Question
+	references []authz.Reference // those that are found, in the order of their names
+	room       [4]authz.Reference
+	key        *memoKey // nil for a question that is not to be remembered
+	input      input
+}
+
+// sortReferences finds and sorts the references that are found.
+func (a *asked) sortReferences() {
+	a.references = a.room[:0]
+	for _, reference := range a.Question.References {
+		if reference.Fact.Found {
+			a.references = append(a.references, reference)
+		}
+	}
+	slices.SortFunc(a.references, func(a, b authz.Reference) int { return strings.Compare(a.Name, b.Name) })
+}
+
 // appendQuestion appends what a question says, in a form in which two questions
-// are the same bytes only if they are the same question. False means that it is
-// too large, or holds what no JSON is read as; then what was appended means
+// are the same bytes only if they are the same question: first everything but the ids of
+// the resource and of its references, which is as far as class says, then those. False means
+// that it is too large, or holds what no JSON is read as; then what was appended means
 // nothing.
-func appendQuestion(b []byte, r *authz.Request) ([]byte, bool) {
+func appendQuestion(b []byte, a *asked) (_ []byte, class int, ok bool) {
+	r := a.Request
 	if len(r.Subject.Type)+len(r.Subject.ID)+len(r.Action.Name)+len(r.Resource.Type)+len(r.Resource.ID) > memoQuestion {
-		return b, false
+		return b, 0, false
 	}
 	b = appendText(b, r.Subject.Type)
 	b = appendText(b, r.Subject.ID)
 	b = appendText(b, r.Action.Name)
 	b = appendText(b, r.Resource.Type)
-	b = appendText(b, r.Resource.ID)
-	for _, object := range [4]map[string]any{r.Subject.Properties, r.Action.Properties, r.Resource.Properties, r.Context} {
+	for i, object := range [4]map[string]any{r.Resource.Properties, r.Subject.Properties, r.Action.Properties, r.Context} {
 		if object == nil { // absent, which is not the same as empty
 			b = append(b, '-')
 			continue
 		}
-		var ok bool
-		if b, ok = appendMembers(b, object); !ok {
-			return b, false
+		var without []authz.Reference
+		if i == 0 {
+			without = a.references
+		}
+		if b, ok = appendMembers(b, object, without); !ok {
+			return b, 0, false
 		}
 	}
-	return b, len(b) <= memoQuestion
+	b = appendPresence(b, a.Resource)
+	b = binary.AppendUvarint(b, uint64(len(a.references)))
+	for _, reference := range a.references {
+		b = appendPresence(appendText(b, reference.Name), reference.Fact)
+	}
+	class = len(b)
+	b = appendText(b, r.Resource.ID)
+	for _, reference := range a.references {
+		b = appendText(b, reference.Fact.ID)
+	}
+	return b, class, len(b) <= memoQuestion
+}
+
+// appendPresence appends what of an entity is there at all.
+func appendPresence(b []byte, fact *authz.Fact) []byte {
+	switch {
+	case fact == nil:
+		return append(b, 'n')
+	case !fact.Found:
+		return append(b, 'a')
+	}
+	b = append(b, 'f')
+	for _, f := range model.Fields(fact.Kind) {
+		if f.Leaf && f.Text != nil && !f.Always {
+			if _, there := fact.Text(f.Name); there {
+				b = append(b, '1')
+			} else {
+				b = append(b, '0')
+			}
+		}
+	}
+	return b
 }
 
 // appendText appends a text so that its end is known.
@@ -40,15 +96,17 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// appendMembers appends an object, its members sorted.
-func appendMembers(b []byte, object map[string]any) ([]byte, bool) {
+// appendMembers appends an object, its members sorted, without those that are references.
+func appendMembers(b []byte, object map[string]any, without []authz.Reference) ([]byte, bool) {
 	var room [8]string
 	names := room[:0]
 	if len(object) > memoQuestion/2 { // a member takes two bytes at least
 		return b, false
 	}
 	for name := range object {
-		names = append(names, name)
+		if !slices.ContainsFunc(without, func(r authz.Reference) bool { return r.Name == name }) {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	b = binary.AppendUvarint(append(b, '{'), uint64(len(names)))
@@ -88,7 +146,7 @@ func appendAny(b []byte, value any) ([]byte, bool) {
 		}
 		return appendText(append(b, '#'), string(v)), true
 	case map[string]any:
-		return appendMembers(b, v)
+		return appendMembers(b, v, nil)
 	case []any:
 		b = binary.AppendUvarint(append(b, '['), uint64(len(v)))
 		for _, element := range v {
@@ -102,19 +160,17 @@ func appendAny(b []byte, value any) ([]byte, bool) {
 	return b, false
 }
 
-// appendFacts appends the identities of all facts that a question depends on: of
-// what it names, and of the role and groups of the team members among them. False
-// means that there are too many.
-func (m *memo) appendFacts(ids []*identity, q authz.Question) ([]*identity, bool) {
-	ids = m.appendFact(ids, q.Subject, q.Facts)
-	ids = m.appendFact(ids, q.Resource, q.Facts)
-	var room [8]authz.Reference
-	references := append(room[:0], q.References...)
-	slices.SortFunc(references, func(a, b authz.Reference) int { return strings.Compare(a.Name, b.Name) })
-	for _, reference := range references {
-		ids = m.appendFact(ids, reference.Fact, q.Facts)
+// appendFacts appends the identities of all facts that a question depends on, those of the
+// subject first: of what it names, and of the role and groups of the team members among them.
+// False means that there are too many.
+func (m *memo) appendFacts(ids []*identity, a *asked) (_ []*identity, subject int, ok bool) {
+	ids = m.appendFact(ids, a.Subject, a.Facts)
+	subject = len(ids)
+	ids = m.appendFact(ids, a.Resource, a.Facts)
+	for _, reference := range a.references { // all that are not found are the same, and the question says which
+		ids = m.appendFact(ids, reference.Fact, a.Facts)
 	}
-	return ids, len(ids) <= memoFacts
+	return ids, subject, len(ids) <= memoFacts
 }
 
 // appendFact appends the identity of a fact, nil for none, and for a team member
@@ -142,8 +198,8 @@ func (m *memo) identity(fact *authz.Fact) *identity {
 	if !fact.Found {
 		return m.absent
 	}
-	p, ok := fact.Prepared(prepare).(*prepared)
-	if !ok { // the evaluation will say so
+	p, err := m.prepare.of(fact)
+	if err != nil { // the evaluation will say so
 		return new(identity)
 	}
 	return p.identity

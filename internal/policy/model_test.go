@@ -5,14 +5,16 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/policies"
 )
 
-// leavesOf returns the names that the policy sees of entities of a kind that exist, with
+// namesOf returns the names that the policy sees of entities of a kind that exist, with
 // those that every entity has.
-func leavesOf(kind authz.Kind) []string {
+func namesOf(kind authz.Kind) []string {
 	names := append([]string{"type", "id", "found"}, factsOf(kind)...)
 	slices.Sort(names)
 	return names
@@ -33,19 +35,21 @@ func TestTheInputFollowsTheTable(t *testing.T) {
 			}
 		}
 		fact := model.FactOf(r.Key(), authz.Revision{}, &r, r.CareTeam)
-		p, ok := prepare(fact).(*prepared)
+		p, ok := newPreparer().prepare(fact).(*prepared)
 		if !ok {
 			t.Fatal("a fact is prepared as something else")
 		}
-		seen := []string{"type", "id"} // and, of a member, what their role and groups grant: see known
+		e := entity{typ: string(kind), id: "x", fact: fact, prepared: p}
 		if kind == authz.KindTeamMember {
-			seen = append(seen, authz.FactPermissions)
+			e.permissions = ast.ObjectTerm()
 		}
-		for _, pair := range p.pairs {
-			seen = append(seen, string(textOf(pair[0])))
+		var seen []string
+		object, _ := e.Whole().Value.(ast.Object)
+		for _, name := range object.Keys() {
+			seen = append(seen, string(textOf(name)))
 		}
 		slices.Sort(seen)
-		if want := leavesOf(kind); !slices.Equal(seen, want) {
+		if want := namesOf(kind); !slices.Equal(seen, want) {
 			t.Errorf("of a %s the policy sees %v, and the table says %v", kind, seen, want)
 		}
 	}
@@ -68,7 +72,7 @@ func TestTheSchemaFollowsTheTable(t *testing.T) {
 	}
 	for _, side := range []string{"subject", "resource"} {
 		for _, kind := range []authz.Kind{authz.KindTeamMember, authz.KindPatient} {
-			for _, name := range leavesOf(kind) {
+			for _, name := range namesOf(kind) {
 				if schema.Properties[side].Properties[name] == nil {
 					t.Errorf("the schema of the %s has no %s, which a %s has", side, name, kind)
 				}
@@ -81,13 +85,13 @@ func TestTheSchemaFollowsTheTable(t *testing.T) {
 		if err := json.Unmarshal(references[name], &e); err != nil {
 			t.Fatal(err)
 		}
-		for _, leaf := range leavesOf(kind) {
+		for _, leaf := range namesOf(kind) {
 			if e.Properties[leaf] == nil {
 				t.Errorf("the schema of the reference %s has no %s", name, leaf)
 			}
 		}
-		if len(e.Properties) != len(leavesOf(kind)) {
-			t.Errorf("the schema of the reference %s has other fields than %v", name, leavesOf(kind))
+		if len(e.Properties) != len(namesOf(kind)) {
+			t.Errorf("the schema of the reference %s has other fields than %v", name, namesOf(kind))
 		}
 	}
 }

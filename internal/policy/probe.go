@@ -8,6 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/model"
 )
 
 // probe is a question with the facts of its resource left open, as a search or
@@ -38,17 +39,18 @@ func probes(catalogue *authz.Catalogue, data map[string]any, size int) []probe {
 			continue
 		}
 		for _, scopes := range []bool{false, true} {
-			asks := subjectTerm(subject, catalogue.Types[subject].Facts, known, scopes, size)
-			for _, typ := range slices.Sorted(maps.Keys(catalogue.Types)) {
-				for _, action := range known.actions[typ] {
-					for _, p := range resourceProbes(catalogue, typ) {
-						p.subject, p.action, p.resource = subject, action, typ
-						p.input = ast.ObjectTerm(
-							item("subject", asks),
-							item("action", ast.ObjectTerm(item("name", ast.StringTerm(action)))),
-							item("resource", p.input),
-						)
-						out = append(out, p)
+			for _, asks := range subjectTerms(subject, catalogue.Types[subject].Facts, known, scopes, size) {
+				for _, typ := range slices.Sorted(maps.Keys(catalogue.Types)) {
+					for _, action := range known.actions[typ] {
+						for _, p := range resourceProbes(catalogue, typ) {
+							p.subject, p.action, p.resource = subject, action, typ
+							p.input = ast.ObjectTerm(
+								item("subject", asks),
+								item("action", ast.ObjectTerm(item("name", ast.StringTerm(action)))),
+								item("resource", p.input),
+							)
+							out = append(out, p)
+						}
 					}
 				}
 			}
@@ -92,40 +94,57 @@ func child(of map[string]any, key string) map[string]any {
 	return m
 }
 
-// subjectTerm is a subject that is found and holds every permission that an
-// action needs.
-func subjectTerm(typ string, kind authz.Kind, known permissions, scopes bool, size int) *ast.Term {
-	pairs := []pair{item("type", ast.StringTerm(typ)), item("id", ast.StringTerm(probeID)), item("found", ast.InternedTerm(true))}
-	ids := make([]string, size)
+// subjectTerms are subjects that are found and hold every permission that an action needs:
+// one for each flag of the kind, with that only, so that none hides what another one opens.
+func subjectTerms(typ string, kind authz.Kind, known permissions, scopes bool, size int) []*ast.Term {
+	held := slices.Clone(known.needed)
+	if scopes {
+		held = append(held, known.scope...)
+	}
+	ids, from := make([]string, size), make([]*ast.Term, size)
 	for i := range ids {
 		ids[i] = probeID + strconv.Itoa(i)
+		held, from[i] = append(held, probeID+":"+ids[i]), ast.StringTerm(ids[i]) // of which no action needs any
 	}
-	switch kind {
-	case authz.KindTeamMember:
-		held := slices.Clone(known.needed)
-		if scopes {
-			held = append(held, known.scope...)
-		}
-		for _, id := range ids { // of which no action needs any
-			held = append(held, probeID+":"+id)
-		}
-		from := make([]*ast.Term, len(ids))
-		for i, id := range ids {
-			from[i] = ast.StringTerm(id)
-		}
-		grants := make([]pair, len(held))
-		for i, permission := range held {
-			grants[i] = pair{ast.StringTerm(permission), ast.ObjectTerm(
-				item("role", ast.StringTerm(probeID)), item("groups", ast.ArrayTerm(from...)))}
-		}
-		pairs = append(pairs,
-			item("role", ast.StringTerm(probeID)), item("permissions", ast.ObjectTerm(grants...)),
-			item("groups", setOf(ids)), item("access", setOf(ids)), item("booking", setOf(ids)),
-			item("provider", ast.InternedTerm(true)))
-	case authz.KindPatient:
-		pairs = append(pairs, item("patient_group", ast.StringTerm(ids[0])), item("care_team", setOf(ids)))
+	grants := make([]pair, len(held))
+	for i, permission := range held {
+		grants[i] = pair{ast.StringTerm(permission), ast.ObjectTerm(
+			item("role", ast.StringTerm(probeID)), item("groups", ast.ArrayTerm(from...)))}
 	}
-	return ast.ObjectTerm(pairs...)
+	var terms []*ast.Term
+	for _, record := range invent(authz.Key{Kind: kind, ID: probeID}, probeID, ids) {
+		fact := model.FactOf(record.Key(), authz.Revision{}, record, record.CareTeam)
+		p, _ := newPreparer().prepare(fact).(*prepared)
+		e := entity{typ: typ, id: probeID, fact: fact, prepared: p, permissions: ast.ObjectTerm(grants...)}
+		terms = append(terms, e.Whole())
+	}
+	return terms
+}
+
+// invent returns records of an entity that say something in every field: text of each text,
+// and ids of each set. There is one for each flag of the kind, with that only.
+func invent(key authz.Key, text string, ids []string) (records []*model.Record) {
+	fields := model.Fields(key.Kind)
+	record := model.Record{Kind: key.Kind, ID: key.ID}
+	for _, f := range fields {
+		switch {
+		case f.Text != nil:
+			*f.Text(&record) = text
+		case f.List != nil:
+			*f.List(&record) = ids
+		}
+	}
+	for _, f := range fields {
+		if f.Flag != nil {
+			flagged := record
+			*f.Flag(&flagged) = true
+			records = append(records, &flagged)
+		}
+	}
+	if len(records) == 0 {
+		records = append(records, &record)
+	}
+	return records
 }
 
 // resourceProbes returns the resource in the forms it can have, with input being
@@ -138,27 +157,23 @@ func resourceProbes(catalogue *authz.Catalogue, typ string) []probe {
 			if !found && spec.Facts == "" {
 				continue // nobody says whether it is there
 			}
-			o := &opened{}
-			path := ast.MustParseRef("input.resource")
-			open := authz.TypeSpec{} // of what does not exist no facts can be
-			pairs := []pair{item("type", ast.StringTerm(typ))}
-			if spec.Facts != "" {
-				pairs = append(pairs, item("found", ast.InternedTerm(found)))
-			}
-			if found {
-				open = spec
-			}
-			o.open(path, "", open)
-			for _, name := range slices.Sorted(maps.Keys(spec.References)) {
-				if !optional && !spec.References[name].Required {
-					continue
-				}
-				pairs = append(pairs, o.openReference(path, name, catalogue.Types[name]))
-			}
+			from := authz.Entity{Type: typ}
 			if len(spec.References) > 0 {
-				pairs = append(pairs, item("properties", ast.ObjectTerm()))
+				from.Properties = map[string]any{}
 			}
-			out = append(out, probe{input: ast.ObjectTerm(pairs...), leaves: o.leaves})
+			var references []string
+			for _, name := range slices.Sorted(maps.Keys(spec.References)) {
+				if optional || spec.References[name].Required {
+					references = append(references, name)
+				}
+			}
+			o, e := &opened{}, &entity{}
+			_ = o.entity(e, catalogue, "resource", &from, references) // it has no number that could be wrong
+			if !found {
+				e.fact = &authz.Fact{} // and of what does not exist no facts can be
+				o.leaves = slices.Delete(o.leaves, 1, 1+len(factsOf(spec.Facts)))
+			}
+			out = append(out, probe{input: e.Whole(), leaves: o.leaves})
 		}
 		if len(spec.References) == 0 {
 			break

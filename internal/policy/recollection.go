@@ -15,17 +15,18 @@ type recollection struct {
 	next     decider
 }
 
-func (r *recollection) decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	key, ok := r.memo.key(q)
+func (r *recollection) decide(ctx context.Context, a *asked) (authz.Decision, error) {
+	key, ok := r.memo.key(a)
 	defer r.memo.keys.Put(key)
 	if !ok {
-		return r.next.decide(ctx, q)
+		return r.next.decide(ctx, a)
 	}
+	a.key = key
 	if d, ok := r.memo.get(key); ok {
 		r.answered.Add(1)
 		return d, nil
 	}
-	d, err := r.next.decide(ctx, q)
+	d, err := r.next.decide(ctx, a)
 	if err == nil {
 		r.memo.put(key, d)
 	}

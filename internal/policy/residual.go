@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,7 +11,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
-	"github.com/caregate/caregate/internal/model"
 	"github.com/caregate/caregate/internal/policy/bounded"
 )
 
@@ -91,7 +89,7 @@ func (c comprehensions) TraceEvent(e topdown.Event) {
 		if *c.steps == nil {
 			*c.steps = map[Finding]int{}
 		}
-		(*c.steps)[at(expr.Location)]++
+		(*c.steps)[findingAt(expr.Location)]++
 	}
 	if e.Op != topdown.SaveOp || !ok || c.left == nil {
 		return
@@ -201,7 +199,7 @@ func (o *opened) residual(ctx context.Context, queries []ast.Body, support []*as
 	l := &leftover{ctx: ctx, leaves: o.leaves, outside: func(_ *ast.Expr, location *ast.Location, why string) {
 		where = append(where, place(location, why))
 	}}
-	f := l.read(&rego.PartialQueries{Queries: queries, Support: support})
+	f := l.formulaOf(&rego.PartialQueries{Queries: queries, Support: support})
 	if ctx.Err() != nil {
 		return nil, lateResidual()
 	}
@@ -239,13 +237,15 @@ func outsideError(where []string) error {
 
 // opened assembles what the policy sees of a question that leaves something open.
 func (s *Snapshot) opened(ctx context.Context, q authz.Question, open authz.Open) (*opened, error) {
-	o := &opened{}
-	var subject, resource *ast.Term
+	o, in := &opened{}, &input{}
+	known := func(e *entity, side string, from *authz.Entity, fact *authz.Fact) error {
+		return s.withFacts(ctx, e, side, from, fact, q.Facts)
+	}
 	var err error
 	if open.Subject || open.Both {
-		subject, err = s.openEntity(o, "subject", &q.Request.Subject, nil, nil)
+		err = o.entity(&in.subject, s.catalogue, "subject", &q.Request.Subject, nil)
 	} else {
-		subject, err = s.entity(ctx, "subject", &q.Request.Subject, q.Subject, q.Facts, nil)
+		err = known(&in.subject, "subject", &q.Request.Subject, q.Subject)
 	}
 	if err != nil {
 		return nil, err
@@ -254,52 +254,52 @@ func (s *Snapshot) opened(ctx context.Context, q authz.Question, open authz.Open
 		o.ofSubject()
 	}
 	if open.Subject {
-		resource, err = s.entity(ctx, "resource", &q.Request.Resource, q.Resource, q.Facts, q.References)
+		err = known(&in.resource, "resource", &q.Request.Resource, q.Resource)
 	} else {
-		var references []pair
-		for _, reference := range q.References {
-			referred, err := s.known(ctx, reference.Name, reference.Fact, q.Facts)
-			if err != nil {
-				return nil, err
-			}
-			references = append(references, item(reference.Name, referred.term))
-		}
-		resource, err = s.openEntity(o, "resource", &q.Request.Resource, references, open.References)
+		err = o.entity(&in.resource, s.catalogue, "resource", &q.Request.Resource, open.References)
 	}
 	if err != nil {
 		return nil, err
 	}
-	o.input, err = s.assemble(&q, subject, resource)
-	return o, err
+	if err := s.referred(ctx, &in.resource, &q); err != nil {
+		return nil, err
+	}
+	if err := s.complete(in, &q); err != nil {
+		return nil, err
+	}
+	o.input = in.Whole()
+	return o, nil
 }
 
-// openEntity makes what is known of an entity that is left open: its type, that it
-// exists, its properties, and what is given of its references. It adds what is not
-// known to the leaves of o.
-func (s *Snapshot) openEntity(o *opened, side string, e *authz.Entity, references []pair, open []string) (*ast.Term, error) {
+// entity makes an entity that is left open: what is known of it is its type, that it
+// exists, its properties, and what is given of its references. What is not known is added to
+// the leaves of o. references are those that are left open too.
+func (o *opened) entity(e *entity, catalogue *authz.Catalogue, side string, from *authz.Entity, references []string) error {
 	at := ast.InputRootRef.Append(ast.StringTerm(side))
-	pairs := append([]pair{{s.names.typ, ast.StringTerm(e.Type)}}, references...)
-	spec := s.typeSpec(e.Type)
-	if spec.Facts != "" {
-		pairs = append(pairs, item("found", ast.InternedTerm(true)))
-	}
+	spec := specOf(catalogue, from.Type)
+	e.typ, e.open, e.exists = from.Type, true, spec.Facts != ""
+	e.object.Members, e.term.Value = e, &e.object
 	o.open(at, "", spec)
-	given := maps.Clone(e.Properties)
-	if given == nil && len(open) > 0 {
-		given = map[string]any{}
+	properties := from.Properties
+	if properties == nil && len(references) > 0 {
+		properties = map[string]any{}
 	}
-	for _, name := range open {
-		delete(given, name)
-		pairs = append(pairs, o.openReference(at, name, s.typeSpec(name)))
+	if err := e.properties.make(side+".properties", properties); err != nil {
+		return err
 	}
-	if given != nil {
-		properties, err := verbatim(side+".properties", given)
-		if err != nil {
-			return nil, err
-		}
-		pairs = append(pairs, pair{s.names.properties, properties})
+	e.properties.instead = map[string]*ast.Term{}
+	for _, name := range references {
+		e.properties.instead[name] = nil
+		o.open(at.Append(ast.StringTerm(name)), name, specOf(catalogue, name))
+		o.leaves = append(o.leaves, openLeaf{ // its property is the id
+			ref:  at.Append(ast.StringTerm("properties")).Append(ast.StringTerm(name)),
+			leaf: authz.Leaf{Reference: name, Fact: authz.FactID},
+		})
+		reference := &entity{typ: name, open: true, exists: true}
+		reference.object.Members, reference.term.Value = reference, &reference.object
+		e.references = append(e.references, reference)
 	}
-	return ast.ObjectTerm(pairs...), nil
+	return nil
 }
 
 // ofSubject says of everything open so far that it is the subject's.
@@ -312,11 +312,12 @@ func (o *opened) ofSubject() {
 	}
 }
 
-func (s *Snapshot) typeSpec(typ string) authz.TypeSpec {
-	if s.catalogue == nil {
+// specOf returns what a catalogue says of a type, the zero value for nothing.
+func specOf(catalogue *authz.Catalogue, typ string) authz.TypeSpec {
+	if catalogue == nil {
 		return authz.TypeSpec{}
 	}
-	return s.catalogue.Types[typ]
+	return catalogue.Types[typ]
 }
 
 // open adds the id and the facts of an entity at a place to what is not known.
@@ -329,17 +330,6 @@ func (o *opened) open(at ast.Ref, reference string, spec authz.TypeSpec) {
 	}
 }
 
-// openReference adds the id and the facts of a reference of the entity at a place to what
-// is not known, its property too, which is the id; and returns what is known of it.
-func (o *opened) openReference(at ast.Ref, name string, spec authz.TypeSpec) pair {
-	o.open(at.Append(ast.StringTerm(name)), name, spec)
-	o.leaves = append(o.leaves, openLeaf{
-		ref:  at.Append(ast.StringTerm("properties")).Append(ast.StringTerm(name)),
-		leaf: authz.Leaf{Reference: name, Fact: authz.FactID},
-	})
-	return item(name, ast.ObjectTerm(item("type", ast.StringTerm(name)), item("found", ast.InternedTerm(true))))
-}
-
 // unknowns are the leaves as partial evaluation takes them.
 func unknowns(leaves []openLeaf) []*ast.Term {
 	terms := make([]*ast.Term, len(leaves))
@@ -347,17 +337,4 @@ func unknowns(leaves []openLeaf) []*ast.Term {
 		terms[i] = ast.NewTerm(leaf.ref)
 	}
 	return terms
-}
-
-// factsOf names the facts that the policy sees of entities of one kind.
-func factsOf(kind authz.Kind) (facts []string) {
-	for _, f := range model.Fields(kind) {
-		if f.Leaf {
-			facts = append(facts, f.Name)
-		}
-	}
-	if kind == authz.KindTeamMember { // made of their role and groups (P2)
-		facts = append(facts, authz.FactPermissions)
-	}
-	return facts
 }

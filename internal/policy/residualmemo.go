@@ -52,14 +52,16 @@ func (*residualMemo) key(m *memo, q authz.Question, open authz.Open) *residualKe
 	for _, name := range open.References {
 		b = appendText(append(b, 'r'), name)
 	}
-	b, ok := appendQuestion(append(b, ':'), q.Request)
+	a := &asked{Question: q}
+	a.sortReferences()
+	b, _, ok := appendQuestion(append(b, ':'), a)
 	if !ok {
 		return nil
 	}
 	k := &residualKey{}
 	// Who is asked about has a place in the text too, so that one organisation's
 	// question does not take that of another.
-	k.facts, ok = m.appendFacts(nil, q)
+	k.facts, _, ok = m.appendFacts(nil, a)
 	for _, id := range k.facts {
 		if id != nil {
 			b = binary.BigEndian.AppendUint64(b, id.place)

@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // listedCandidates is the member of the context in which callers name candidates.
@@ -24,11 +25,11 @@ func (s *Snapshot) Candidates(ctx context.Context, q authz.Question, what string
 	if !s.has[entryCandidates] {
 		return nil, false, nil
 	}
-	input, err := s.input(ctx, q)
+	in, err := s.input(ctx, q)
 	if err != nil {
 		return nil, false, err
 	}
-	values, err := s.evaluateFor(ctx, s.whole, input, entryCandidates)
+	values, err := s.evaluateFor(ctx, s.general, &in.term, entryCandidates)
 	if err != nil {
 		return nil, false, err
 	}
@@ -81,8 +82,13 @@ func (s *Snapshot) Candidates(ctx context.Context, q authz.Question, what string
 	return slices.CompactFunc(out, func(a, b authz.CandidateEntity) bool { return a.ID == b.ID }), true, nil
 }
 
+// valuer evaluates entry points: an evaluator, or the chain of them.
+type valuer interface {
+	evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error)
+}
+
 // evaluateFor evaluates an entry point, and classes the error.
-func (s *Snapshot) evaluateFor(ctx context.Context, by evaluator, input *ast.Term, entry string) ([]*ast.Term, error) {
+func (s *Snapshot) evaluateFor(ctx context.Context, by valuer, input *ast.Term, entry string) ([]*ast.Term, error) {
 	values, err := by.evaluate(ctx, input, entry)
 	if err == nil {
 		return values, nil
@@ -115,11 +121,11 @@ func (s *Snapshot) Explain(ctx context.Context, q authz.Question) (authz.Account
 	if !s.has[entryAccount] {
 		return authz.Account{}, nil
 	}
-	input, err := s.input(ctx, q)
+	in, err := s.input(ctx, q)
 	if err != nil {
 		return authz.Account{}, err
 	}
-	values, err := s.evaluateFor(ctx, s.evaluator, input, entryAccount)
+	values, err := s.evaluateFor(ctx, s.evaluator, &in.term, entryAccount)
 	if err != nil || values[0] == nil {
 		return authz.Account{}, err
 	}
@@ -171,7 +177,7 @@ func (s *Snapshot) Masks(ctx context.Context, q authz.Question, open authz.Open)
 // for that.
 func (s *Snapshot) masks(ctx context.Context, input *ast.Term, leaves []openLeaf) (masks *ast.Term, where []openRead, err error) {
 	reads := &openReads{leaves: leaves}
-	values, err := s.whole.with(ctx, input, []string{entryMasks},
+	values, err := s.general.with(ctx, input, []string{entryMasks},
 		rego.EvalQueryTracer(reads), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
 	if err != nil {
 		return nil, nil, err
@@ -254,9 +260,17 @@ func objectJSON(ctx context.Context, name string, value *ast.Term) (json.RawMess
 	if _, ok := value.Value.(ast.Object); !ok {
 		return nil, shapeError(name+" is %s; it must be an object", value)
 	}
-	text, err := appendJSON(nil, value.Value, pauseOf(ctx))
+	text, err := machine.AppendJSON(nil, value.Value, pauseOf(ctx))
 	if err != nil {
 		return nil, shapeError(name+" cannot be written as JSON: %v", err)
 	}
 	return text, nil
+}
+
+// pauseOf returns how the writing of a long value gives way, nil where it need not.
+func pauseOf(ctx context.Context) func() {
+	if !authz.IsLongWork(ctx) {
+		return nil
+	}
+	return func() { authz.GiveWay(ctx) }
 }

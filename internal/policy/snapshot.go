@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -13,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/caregate/caregate/internal/authz"
+	"github.com/caregate/caregate/internal/policy/machine"
 )
 
 // Snapshot is one version of a policy with its data: immutable, safe for
@@ -26,17 +28,21 @@ type Snapshot struct {
 
 	has       map[string]bool // the entry points that there are
 	first     decider         // the beginning of the chain
+	evaluator *evaluation     // its end
 	answered  answers
-	evaluator evaluator
-	whole     general // for what is asked seldom
+	general   general // for what the machine cannot do
+	unplanned error   // why the machine is not used, nil when it is
 	partials  *partials
 	residuals residualMemo
 	given     given
 	places    rulePlaces
-	general   error // why the general evaluator is used, nil when it is not
-	names     names
+	prepare   *preparer
+	allow     *ast.Term // names of what a decision consists of
+	context   *ast.Term
+	types     map[string]*ast.Term // of the catalogue
 	actions   map[string]*ast.Term
 	grants    grantMemo
+	asked     sync.Pool // of *asked
 	memo      *memo     // nil to remember nothing
 	identity  *identity // stands for the snapshot where that must not be kept alive
 }
@@ -55,12 +61,6 @@ type Config struct {
 	NoClasses bool
 }
 
-// evaluator evaluates entry points for one input.
-type evaluator interface {
-	// evaluate returns the values of entries in their order, nil for undefined.
-	evaluate(ctx context.Context, input *ast.Term, entries ...string) ([]*ast.Term, error)
-}
-
 // Compile checks a source, types included, and compiles it. The error lists
 // everything that is wrong, each with its place.
 func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, error) {
@@ -77,10 +77,17 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 		return nil, err
 	}
 	s := &Snapshot{
-		digest: source.Digest, catalogue: catalogue, administration: administration, names: newNames(), actions: actionTerms(source.Data), identity: new(identity),
+		digest: source.Digest, catalogue: catalogue, administration: administration, actions: actionTerms(source.Data), identity: new(identity),
+		allow: ast.StringTerm("allow"), context: ast.StringTerm("context"), prepare: newPreparer(), types: map[string]*ast.Term{},
 	}
+	if catalogue != nil {
+		for typ := range catalogue.Types {
+			s.types[typ] = ast.StringTerm(typ)
+		}
+	}
+	s.asked.New = func() any { return new(asked) }
 	if deterministic(compiler) {
-		s.memo = newMemo(cmp.Or(config.MemoBytes, DefaultMemoBytes))
+		s.memo = newMemo(cmp.Or(config.MemoBytes, DefaultMemoBytes), s.prepare)
 	}
 	for name := range source.Texts {
 		s.files = append(s.files, name)
@@ -98,8 +105,7 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	general, err := newGeneral(ctx, compiler, s.has, store, txn)
-	if err != nil {
+	if s.general, err = s.newGeneral(ctx, compiler, store, txn); err != nil {
 		return nil, err
 	}
 	untyped, err := source.untyped()
@@ -109,10 +115,9 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 	if s.partials, err = newPartials(ctx, untyped, s.has, store, txn); err != nil {
 		return nil, err
 	}
-	s.evaluator, s.whole = general, general
 	s.given, s.places = givenIn(compiler), placesOf(compiler.Modules)
 	if config.General {
-		s.first = s.deciders(nil, config)
+		s.first, s.evaluator = s.deciders(nil, config)
 		return s, nil
 	}
 	var entries []string
@@ -122,11 +127,9 @@ func Compile(ctx context.Context, source *Source, config Config) (*Snapshot, err
 			entries = append(entries, entry)
 		}
 	}
-	machine, reason := newPlanned(ctx, source, entries, general)
-	if s.general = reason; reason == nil {
-		s.evaluator = machine
-	}
-	s.first = s.deciders(machine, config)
+	planned, err := s.newPlanned(ctx, source, entries)
+	s.unplanned = err
+	s.first, s.evaluator = s.deciders(planned, config)
 	return s, nil
 }
 
@@ -168,30 +171,18 @@ func (s *Snapshot) Administration() *authz.Administration { return s.administrat
 
 // General says why the policy is evaluated by OPA's general evaluator, nil when
 // it is evaluated by the machine.
-func (s *Snapshot) General() error { return s.general }
+func (s *Snapshot) General() error { return s.unplanned }
 
 // Decide answers one question by data.authz.allow and, where the policy has it,
 // data.authz.decision, in the cheapest way that has an answer (see decider). The two
 // disagreeing is an error: it is never an allow that a list would not show.
 func (s *Snapshot) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
-	return s.first.decide(ctx, q)
-}
-
-// decideBy makes a decision of what an evaluator answers for entry points.
-func (s *Snapshot) decideBy(evaluate func(entries ...string) ([]*ast.Term, error)) (authz.Decision, error) {
-	if !s.has[entryDecision] {
-		values, err := evaluate(entryAllow)
-		if err != nil {
-			return authz.Decision{}, err
-		}
-		allow, err := readAllow(values[0])
-		return authz.Decision{Allow: allow}, err
-	}
-	values, err := evaluate(entryAllow, entryDecision)
-	if err != nil {
-		return authz.Decision{}, err
-	}
-	return s.readDecision(values[0], values[1])
+	a := s.asked.Get().(*asked)
+	a.Question = q
+	d, err := s.first.decide(ctx, a)
+	*a = asked{}
+	s.asked.Put(a)
+	return d, err
 }
 
 // evaluationError classes what the evaluation failed with. What OPA says of it is
@@ -226,11 +217,15 @@ func readAllow(value *ast.Term) (bool, error) {
 	return bool(allow), nil
 }
 
-// readDecision reads data.authz.decision and holds it to data.authz.allow.
-func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, error) {
+// readDecision reads data.authz.decision, in a policy that has it, and holds it to
+// data.authz.allow. write returns a value in JSON.
+func (s *Snapshot) readDecision(allowValue, value *ast.Term, write func(*ast.Term) ([]byte, error)) (authz.Decision, error) {
 	allow, err := readAllow(allowValue)
 	if err != nil {
 		return authz.Decision{}, err
+	}
+	if !s.has[entryDecision] {
+		return authz.Decision{Allow: allow}, nil
 	}
 	if value == nil {
 		if allow {
@@ -238,11 +233,10 @@ func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, er
 		}
 		return authz.Decision{Undefined: true}, nil
 	}
-	object, ok := value.Value.(ast.Object)
-	if !ok {
+	if !machine.IsObject(value) {
 		return authz.Decision{}, shapeError("data.authz.decision is %s; it must be an object", value)
 	}
-	decided, ok := valueAt(object, s.names.allow).(ast.Boolean)
+	decided, ok := valueOf(machine.Lookup(value, s.allow)).(ast.Boolean)
 	if !ok {
 		return authz.Decision{}, shapeError("data.authz.decision has no boolean member allow")
 	}
@@ -250,22 +244,23 @@ func (s *Snapshot) readDecision(allowValue, value *ast.Term) (authz.Decision, er
 		return authz.Decision{}, shapeError("data.authz.decision says allow %v and data.authz.allow %v; they must agree", decided, allow)
 	}
 	d := authz.Decision{Allow: allow}
-	if account := valueAt(object, s.names.context); account != nil {
-		if _, ok := account.(ast.Object); !ok {
+	if account := machine.Lookup(value, s.context); account != nil {
+		if !machine.IsObject(account) {
 			return authz.Decision{}, shapeError("the context of data.authz.decision is no object")
 		}
-		if d.Context, err = appendJSON(make([]byte, 0, 256), account, nil); err != nil {
+		if d.Context, err = write(account); err != nil {
 			return authz.Decision{}, shapeError("the context of data.authz.decision cannot be written as JSON: %v", err)
 		}
 	}
 	return d, nil
 }
 
-func valueAt(object ast.Object, key *ast.Term) ast.Value {
-	if t := object.Get(key); t != nil {
-		return t.Value
+// valueOf returns the value of a term, nil for none.
+func valueOf(t *ast.Term) ast.Value {
+	if t == nil {
+		return nil
 	}
-	return nil
+	return t.Value
 }
 
 // shapeError says that the policy answered something that is no decision. Values
@@ -273,7 +268,7 @@ func valueAt(object ast.Object, key *ast.Term) ast.Value {
 func shapeError(format string, args ...any) error {
 	for i, arg := range args {
 		if t, ok := arg.(*ast.Term); ok {
-			args[i] = "a value of type " + ast.ValueName(t.Value)
+			args[i] = "a value of type " + ast.ValueName(machine.Whole(t).Value)
 		}
 	}
 	return &authz.Error{Kind: authz.Internal, Message: fmt.Sprintf(format, args...)}

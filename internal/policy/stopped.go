@@ -37,8 +37,8 @@ func placesOf(modules map[string]*ast.Module) rulePlaces {
 	return p
 }
 
-// at names the rule that a place is in, with that place.
-func (p rulePlaces) at(l *ast.Location) string {
+// ruleAt names the rule that a place is in, with that place.
+func (p rulePlaces) ruleAt(l *ast.Location) string {
 	in := l.File + ":" + strconv.Itoa(l.Row)
 	rules := p[l.File]
 	n, found := slices.BinarySearchFunc(rules, l.Row, func(r rulePlace, row int) int { return cmp.Compare(r.row, row) })
@@ -70,12 +70,12 @@ func (p rulePlaces) stopped(err error) string {
 		return p.named(s.Rule)
 	}
 	if s, ok := errors.AsType[*stoppedAt](err); ok {
-		return p.at(s.location)
+		return p.ruleAt(s.location)
 	}
 	if e, ok := errors.AsType[*topdown.Error](err); ok {
 		for _, frame := range e.StackTrace {
 			if frame.Location != nil && frame.Location.File != "" {
-				return p.at(frame.Location)
+				return p.ruleAt(frame.Location)
 			}
 		}
 	}

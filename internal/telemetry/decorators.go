@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,13 +13,31 @@ import (
 	"github.com/caregate/caregate/internal/authz"
 )
 
-// The names of the spans, and the values of the label query.
+// The names of the spans.
 const (
 	spanFactsRead      = "caregate.facts.read"
 	spanPolicyEvaluate = "caregate.policy.evaluate"
-	queryDecision      = "decision"
-	queryPermissions   = "permissions"
+	spanSearch         = "caregate.search"
 )
+
+// query is what a policy is asked.
+type query int
+
+const (
+	queryDecision query = iota
+	queryPermissions
+	queryResidual // partial evaluation, for searches, filters, reviews and previews
+	queryRoutes
+	queryCandidates
+	queryAccount // the account of an explanation
+	queryMasks
+	queries
+)
+
+// String returns the value of the label query, and of the attribute caregate.query.
+func (q query) String() string {
+	return [queries]string{"decision", "permissions", "residual", "routes", "candidates", "account", "masks"}[q]
+}
 
 // Directory returns next, measured: each read has a span caregate.facts.read,
 // with the number of keys and never a key, and counts in
@@ -34,9 +53,14 @@ func (t *Telemetry) Directory(next authz.Directory) authz.Directory {
 // Policy returns next, measured: each question has a span
 // caregate.policy.evaluate, and counts in
 // caregate_policy_evaluation_duration_seconds and
-// caregate_policy_evaluation_errors_total. It implements authz.Policy and
+// caregate_policy_evaluation_errors_total, by query. It implements authz.Policy and
 // nothing else that next may implement.
-func (t *Telemetry) Policy(next authz.Policy) authz.Policy {
+func (t *Telemetry) Policy(next authz.Policy) authz.Policy { return t.policy(next) }
+
+// Rules is Policy for a policy that answers more than single questions.
+func (t *Telemetry) Rules(next authz.Rules) authz.Rules { return &measuredRules{t.policy(next), next} }
+
+func (t *Telemetry) policy(next authz.Policy) *policy {
 	p := &policy{Policy: next, metrics: t.metrics}
 	if t.Tracing() {
 		p.tracer = t.Tracer
@@ -85,55 +109,120 @@ type policy struct {
 	metrics *metrics
 }
 
-func (p *policy) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+// measure has a policy asked, in a span if there is tracing.
+func measure[T any](ctx context.Context, p *policy, q query, ask func(context.Context) (T, error)) (T, error) {
 	if p.tracer == nil {
-		return p.decide(ctx, q)
+		return timed(ctx, p, q, ask)
 	}
 	ctx, span := p.tracer.Start(ctx, spanPolicyEvaluate)
 	defer func() { end(span) }()
-	d, err := p.decide(ctx, q)
+	value, err := timed(ctx, p, q, ask)
 	if span.IsRecording() {
-		span.SetAttributes(attribute.String("caregate.query", queryDecision))
-		if err == nil {
-			span.SetAttributes(attribute.String("caregate.decision", decisionName(d)))
-		}
+		span.SetAttributes(attribute.String("caregate.query", q.String()))
 		fail(span, err)
 	}
-	return d, err
+	return value, err
 }
 
-func (p *policy) decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+// timed is measure without the span.
+func timed[T any](ctx context.Context, p *policy, q query, ask func(context.Context) (T, error)) (T, error) {
 	start := time.Now()
-	d, err := p.Policy.Decide(ctx, q)
-	p.metrics.decisionSeconds.Observe(time.Since(start).Seconds())
+	value, err := ask(ctx)
+	p.metrics.evaluationSeconds[q].Observe(time.Since(start).Seconds())
 	if err != nil {
-		p.metrics.decisionErrors.Inc()
+		p.metrics.evaluationErrors[q].Inc()
 	}
-	return d, err
+	return value, err
+}
+
+func (p *policy) Decide(ctx context.Context, q authz.Question) (authz.Decision, error) {
+	return measure(ctx, p, queryDecision, func(ctx context.Context) (authz.Decision, error) {
+		d, err := p.Policy.Decide(ctx, q)
+		if err == nil && p.tracer != nil {
+			trace.SpanFromContext(ctx).SetAttributes(attribute.String("caregate.decision", decisionName(d)))
+		}
+		return d, err
+	})
 }
 
 func (p *policy) Permissions(ctx context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
-	if p.tracer == nil {
-		return p.permissions(ctx, member, facts)
-	}
-	ctx, span := p.tracer.Start(ctx, spanPolicyEvaluate)
-	defer func() { end(span) }()
-	grants, err := p.permissions(ctx, member, facts)
-	if span.IsRecording() {
-		span.SetAttributes(attribute.String("caregate.query", queryPermissions))
-		fail(span, err)
-	}
-	return grants, err
+	return measure(ctx, p, queryPermissions, func(ctx context.Context) (map[string]authz.Grant, error) {
+		return p.Policy.Permissions(ctx, member, facts)
+	})
 }
 
-func (p *policy) permissions(ctx context.Context, member *authz.Fact, facts *authz.Facts) (map[string]authz.Grant, error) {
+// measuredRules are Rules that are measured.
+type measuredRules struct {
+	*policy
+	next authz.Rules
+}
+
+func (r *measuredRules) Residual(ctx context.Context, q authz.Question, open authz.Open) (*authz.Residual, error) {
+	return measure(ctx, r.policy, queryResidual, func(ctx context.Context) (*authz.Residual, error) {
+		return r.next.Residual(ctx, q, open)
+	})
+}
+
+func (r *measuredRules) Routes(ctx context.Context, q authz.Question, open authz.Open) (map[string]*authz.Residual, error) {
+	return measure(ctx, r.policy, queryRoutes, func(ctx context.Context) (map[string]*authz.Residual, error) {
+		return r.next.Routes(ctx, q, open)
+	})
+}
+
+func (r *measuredRules) Candidates(
+	ctx context.Context, q authz.Question, what string,
+) (of []authz.CandidateEntity, defined bool, err error) {
+	of, err = measure(ctx, r.policy, queryCandidates, func(ctx context.Context) (of []authz.CandidateEntity, err error) {
+		of, defined, err = r.next.Candidates(ctx, q, what)
+		return of, err
+	})
+	return of, defined, err
+}
+
+func (r *measuredRules) Explain(ctx context.Context, q authz.Question) (authz.Account, error) {
+	return measure(ctx, r.policy, queryAccount, func(ctx context.Context) (authz.Account, error) {
+		return r.next.Explain(ctx, q)
+	})
+}
+
+func (r *measuredRules) Masks(ctx context.Context, q authz.Question, open authz.Open) (json.RawMessage, error) {
+	return measure(ctx, r.policy, queryMasks, func(ctx context.Context) (json.RawMessage, error) {
+		return r.next.Masks(ctx, q, open)
+	})
+}
+
+// SearchFor is what a search looks for.
+type SearchFor int
+
+// What searches look for.
+const (
+	SearchForSubjects SearchFor = iota
+	SearchForResources
+	SearchForActions
+	searchesFor
+)
+
+// String returns the value of the label search, and of the attribute caregate.search.
+func (s SearchFor) String() string {
+	return [searchesFor]string{"subject", "resource", "action"}[s]
+}
+
+// Search measures one page of a search, from now until done is called with its error: it has
+// a span caregate.search, in which it goes on by the context returned, and counts in
+// caregate_search_duration_seconds.
+func (t *Telemetry) Search(ctx context.Context, what SearchFor) (_ context.Context, done func(err error)) {
 	start := time.Now()
-	grants, err := p.Policy.Permissions(ctx, member, facts)
-	p.metrics.permissionSeconds.Observe(time.Since(start).Seconds())
-	if err != nil {
-		p.metrics.permissionErrors.Inc()
+	seconds := t.metrics.searchSeconds[what]
+	if !t.Tracing() {
+		return ctx, func(error) { seconds.Observe(time.Since(start).Seconds()) }
 	}
-	return grants, err
+	ctx, span := t.Tracer.Start(ctx, spanSearch)
+	return ctx, func(err error) {
+		defer func() { end(span) }()
+		seconds.Observe(time.Since(start).Seconds())
+		span.SetAttributes(attribute.String("caregate.search", what.String()))
+		fail(span, err)
+	}
 }
 
 func decisionName(d authz.Decision) string {

@@ -2,10 +2,12 @@ package telemetry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +65,26 @@ func (r *rules) Decide(context.Context, authz.Question) (authz.Decision, error) 
 
 func (r *rules) Permissions(context.Context, *authz.Fact, *authz.Facts) (map[string]authz.Grant, error) {
 	return map[string]authz.Grant{"patient:view": {Role: "practitioner"}}, r.err
+}
+
+func (r *rules) Residual(context.Context, authz.Question, authz.Open) (*authz.Residual, error) {
+	return &authz.Residual{}, r.err
+}
+
+func (r *rules) Routes(context.Context, authz.Question, authz.Open) (map[string]*authz.Residual, error) {
+	return map[string]*authz.Residual{"care_team": {}}, r.err
+}
+
+func (r *rules) Candidates(context.Context, authz.Question, string) ([]authz.CandidateEntity, bool, error) {
+	return []authz.CandidateEntity{{ID: patientID}}, true, r.err
+}
+
+func (r *rules) Explain(context.Context, authz.Question) (authz.Account, error) {
+	return authz.Account{User: []byte("{}")}, r.err
+}
+
+func (r *rules) Masks(context.Context, authz.Question, authz.Open) (json.RawMessage, error) {
+	return []byte("{}"), r.err
 }
 
 const (
@@ -203,6 +225,83 @@ func TestTheDecoratorsChangeNoAnswer(t *testing.T) {
 				t.Errorf("read %v, %v", facts, err)
 			}
 		})
+	}
+}
+
+// Whatever a policy is asked has a span and counts in the metrics, by what was asked, and is
+// answered as the policy answers it.
+func TestEveryQueryIsMeasured(t *testing.T) {
+	q := authz.Question{Request: question()}
+	asked := map[string]struct {
+		query string
+		ask   func(context.Context, authz.Rules) (any, error)
+	}{
+		"Decide":      {"decision", func(ctx context.Context, r authz.Rules) (any, error) { return r.Decide(ctx, q) }},
+		"Permissions": {"permissions", func(ctx context.Context, r authz.Rules) (any, error) { return r.Permissions(ctx, nil, nil) }},
+		"Residual":    {"residual", func(ctx context.Context, r authz.Rules) (any, error) { return r.Residual(ctx, q, authz.Open{}) }},
+		"Routes":      {"routes", func(ctx context.Context, r authz.Rules) (any, error) { return r.Routes(ctx, q, authz.Open{}) }},
+		"Candidates": {"candidates", func(ctx context.Context, r authz.Rules) (any, error) {
+			of, defined, err := r.Candidates(ctx, q, "patient")
+			return map[bool]any{defined: of}, err
+		}},
+		"Explain": {"account", func(ctx context.Context, r authz.Rules) (any, error) { return r.Explain(ctx, q) }},
+		"Masks":   {"masks", func(ctx context.Context, r authz.Rules) (any, error) { return r.Masks(ctx, q, authz.Open{}) }},
+	}
+	failed := fmt.Errorf("about %s: error-words", patientID)
+	for method := range reflect.TypeFor[authz.Rules]().Methods() {
+		if method.Type.NumIn() == 0 || method.Type.In(0) != reflect.TypeFor[context.Context]() {
+			continue
+		}
+		a, ok := asked[method.Name]
+		if !ok {
+			t.Errorf("%s is not asked for here", method.Name)
+			continue
+		}
+		for _, err := range []error{nil, failed} {
+			tel, exporter := traced(t)
+			for _, measured := range []*Telemetry{tel, untraced()} {
+				got, gotErr := a.ask(t.Context(), measured.Rules(&rules{err: err}))
+				want, _ := a.ask(t.Context(), &rules{err: err})
+				if !reflect.DeepEqual(got, want) || !errors.Is(gotErr, err) {
+					t.Errorf("%s: %v, %v; the policy says %v, %v", method.Name, got, gotErr, want, err)
+				}
+				count, errs := "1", map[bool]string{true: "0", false: "1"}[err == nil]
+				wantLines(t, scrape(t, measured),
+					`caregate_policy_evaluation_duration_seconds_count{query="`+a.query+`"} `+count,
+					`caregate_policy_evaluation_errors_total{query="`+a.query+`"} `+errs)
+			}
+			spans := exporter.GetSpans()
+			if len(spans) != 1 || spans[0].Name != "caregate.policy.evaluate" || attributes(spans[0])["caregate.query"] != a.query {
+				t.Fatalf("%s has the spans %v", method.Name, spans)
+			}
+			if said := fmt.Sprint(spans.Snapshots()[0].Attributes(), spans.Snapshots()[0].Status(), spans.Snapshots()[0].Events()); strings.Contains(said, patientID) ||
+				strings.Contains(said, memberID) || strings.Contains(said, "-words") {
+				t.Errorf("%s says %s", method.Name, said)
+			}
+		}
+	}
+}
+
+// A page of a search has a span, in which the policy's are, and counts by what it looks for.
+func TestEverySearchIsMeasured(t *testing.T) {
+	for what := range searchesFor {
+		for _, err := range []error{nil, fmt.Errorf("about %s", patientID)} {
+			tel, exporter := traced(t)
+			for _, measured := range []*Telemetry{tel, untraced()} {
+				ctx, done := measured.Search(t.Context(), what)
+				_, _ = measured.Rules(&rules{}).Residual(ctx, authz.Question{}, authz.Open{})
+				done(err)
+				wantLines(t, scrape(t, measured), `caregate_search_duration_seconds_count{search="`+what.String()+`"} 1`)
+			}
+			spans := exporter.GetSpans()
+			if len(spans) != 2 || spans[1].Name != "caregate.search" || spans[0].Parent.SpanID() != spans[1].SpanContext.SpanID() ||
+				attributes(spans[1])["caregate.search"] != what.String() {
+				t.Fatalf("a search for %s has the spans %v", what, spans)
+			}
+			if failed := spans[1].Status.Code == codes.Error; failed != (err != nil) || strings.Contains(fmt.Sprint(spans[1].Attributes, spans[1].Status), patientID) {
+				t.Errorf("%v: %v %v", err, spans[1].Status, spans[1].Attributes)
+			}
+		}
 	}
 }
 

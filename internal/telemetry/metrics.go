@@ -45,10 +45,9 @@ type metrics struct {
 	allowed, denied, failed prometheus.Counter
 
 	factsRead         [outcomes]prometheus.Observer
-	decisionSeconds   prometheus.Observer
-	permissionSeconds prometheus.Observer
-	decisionErrors    prometheus.Counter
-	permissionErrors  prometheus.Counter
+	evaluationSeconds [queries]prometheus.Observer
+	evaluationErrors  [queries]prometheus.Counter
+	searchSeconds     [searchesFor]prometheus.Observer
 
 	searchesEvaluated, candidatesEvaluated prometheus.Counter
 
@@ -99,15 +98,20 @@ func newMetrics(cfg Config) *metrics {
 	}
 
 	evaluations := histogram("caregate_policy_evaluation_duration_seconds",
-		"Time the policy takes for one question, by query: decision or permissions.", "query")
-	m.decisionSeconds = evaluations.WithLabelValues(queryDecision)
-	m.permissionSeconds = evaluations.WithLabelValues(queryPermissions)
+		"Time the policy takes for one question, by query: decision, permissions, residual, routes, candidates, account or masks.", "query")
 	errors := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caregate_policy_evaluation_errors_total",
-		Help: "Questions that the policy failed to answer, by query: decision or permissions.",
+		Help: "Questions that the policy failed to answer, by query.",
 	}, []string{"query"})
-	m.decisionErrors = errors.WithLabelValues(queryDecision)
-	m.permissionErrors = errors.WithLabelValues(queryPermissions)
+	for q := range queries {
+		m.evaluationSeconds[q] = evaluations.WithLabelValues(q.String())
+		m.evaluationErrors[q] = errors.WithLabelValues(q.String())
+	}
+	searches := histogram("caregate_search_duration_seconds",
+		"Time for one page of a search, by what is searched: subject, resource or action.", "search")
+	for what := range searchesFor {
+		m.searchSeconds[what] = searches.WithLabelValues(what.String())
+	}
 
 	m.searchesEvaluated = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caregate_search_evaluated_total",
@@ -122,10 +126,10 @@ func newMetrics(cfg Config) *metrics {
 		Name: "caregate_build_info",
 		Help: "What this binary was built from; always 1.",
 	}, []string{"version", "goversion", "opa"})
-	build.WithLabelValues(known(cfg.Version), runtime.Version(), known(cfg.OPAVersion)).Set(1)
+	build.WithLabelValues(orUnknown(cfg.Version), runtime.Version(), orUnknown(cfg.OPAVersion)).Set(1)
 
 	registry.MustRegister(
-		m.requests, m.requestSeconds, decisions, reads, evaluations, errors, build, m.policy,
+		m.requests, m.requestSeconds, decisions, reads, evaluations, errors, searches, build, m.policy,
 		m.searchesEvaluated, m.candidatesEvaluated,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -136,7 +140,7 @@ func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds()}, labels)
 }
 
-func known(version string) string {
+func orUnknown(version string) string {
 	if version == "" {
 		return "unknown"
 	}

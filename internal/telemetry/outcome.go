@@ -35,10 +35,15 @@ func outcomeOf(err error) outcome {
 		return outcomeUnavailable
 	case authz.Timeout:
 		return outcomeTimeout
-	default:
+	case authz.Internal, authz.Malformed, authz.Unauthenticated, authz.Forbidden, authz.NotFound, authz.Conflict, authz.Behind,
+		authz.Changed, authz.TooLarge, authz.TooMany, authz.Unsupported:
 		return outcomeError
 	}
+	return outcomeError // never: a test asks for every kind
 }
+
+// unnamed stands for a kind of error that has no name here, which no kind may be.
+const unnamed = "unnamed"
 
 // kindName is what a span says of an error. The text of an error stays out of
 // spans: its cause may quote what a store or a caller said.
@@ -68,7 +73,8 @@ func kindName(err error) string {
 		return "unavailable"
 	case authz.Timeout:
 		return "timeout"
-	default:
+	case authz.Internal:
 		return "internal"
 	}
+	return unnamed
 }

@@ -108,7 +108,11 @@ func conform(t *testing.T, c cases.TestCase) (left string) {
 	if !ok {
 		return "the query is no rule"
 	}
-	got, gotErr := program.New(t.Context(), nil, input).Get(e)
+	form := input
+	if input != nil {
+		form = lazily(input)
+	}
+	got, gotErr := program.New(t.Context(), nil, form).Get(e)
 	switch {
 	case errors.Is(gotErr, machine.ErrNumbers):
 		return "the machine leaves it to the general evaluator"

@@ -35,7 +35,7 @@ func (l *lowering) function(f *ir.Func) function {
 	out.blocks = l.blockList(f.Blocks)
 	each(out.blocks, func(in *instr) {
 		if in.op == opScan && in.inData {
-			in.inData = read(out.blocks, in.index)
+			in.inData = isUsed(out.blocks, in.index)
 		}
 	})
 	out.locals = len(l.slots)

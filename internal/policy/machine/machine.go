@@ -49,6 +49,10 @@ type Evaluation struct {
 	outputs []*ast.Term // the same, of one that has many
 	collect func(*ast.Term) error
 	watch   *Watch // nil for none
+	text    []byte // the last value in JSON
+	drafts  []draft
+	used    int  // of drafts
+	kept    bool // somebody has a value that is made of drafts
 }
 
 // memo is the result of one function, or the end of one path, for the documents
@@ -58,7 +62,8 @@ type memo struct {
 	value *ast.Term // nil for undefined
 }
 
-// New starts an evaluation of input. cancel stops it from outside and may be
+// New starts an evaluation of input, in which there may be values of the types Object and
+// Texts, the input itself included. cancel stops it from outside and may be
 // nil; ctx is what built-in functions see.
 func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Term) *Evaluation {
 	e, ok := p.idle.Get().(*Evaluation)
@@ -76,11 +81,16 @@ func (p *Program) New(ctx context.Context, cancel topdown.Cancel, input *ast.Ter
 }
 
 // Release ends the evaluation and lets another one use its memory. Values that
-// Get returned stay good.
+// Get returned stay good, those of Peek do not.
 func (e *Evaluation) Release() {
 	if e.err != nil {
 		return // frames were left as they were
 	}
+	if e.kept || e.watch != nil {
+		e.drafts = nil
+	}
+	clear(e.drafts[:min(e.used, len(e.drafts))])
+	e.used, e.kept = 0, false
 	clear(e.memo)
 	clear(e.paths)
 	clear(e.outputs)
@@ -93,6 +103,13 @@ func (e *Evaluation) Release() {
 // Get evaluates one entry and returns its value, nil when it is undefined. The
 // value may share parts with the input and with data and must not be changed.
 func (e *Evaluation) Get(entry Entry) (*ast.Term, error) {
+	v, err := e.Peek(entry)
+	e.kept = true
+	return whole(v), err
+}
+
+// Peek is Get for a value that is good until Release, and for Lookup, IsObject, Whole and JSON only.
+func (e *Evaluation) Peek(entry Entry) (*ast.Term, error) {
 	v := e.call(int(entry), e.input, e.program.data, nil)
 	if e.err != nil {
 		return nil, e.err

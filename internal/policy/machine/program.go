@@ -97,9 +97,9 @@ func each(blocks []block, f func(*instr)) {
 	}
 }
 
-// read reports whether blocks do more with a slot than to give its value other
+// isUsed reports whether blocks do more with a slot than to give its value other
 // names that nothing reads.
-func read(blocks []block, slot int) bool {
+func isUsed(blocks []block, slot int) bool {
 	names := map[int]bool{slot: true}
 	is := func(o operand) bool { return o.constant == nil && names[o.slot] }
 	for more := true; more; {
@@ -160,7 +160,7 @@ func Compile(plan *ir.Policy, data ast.Value, relations map[string]bool) (p *Pro
 		}
 	}()
 	l := lowering{
-		program:   &Program{data: ast.NewTerm(data), runtime: ast.ObjectTerm(), byPath: map[string]int{}},
+		program:   &Program{data: Table(ast.NewTerm(data)), runtime: ast.ObjectTerm(), byPath: map[string]int{}},
 		functions: map[string]int{},
 		builtins:  map[string]*builtin{},
 		paths:     newPaths(),

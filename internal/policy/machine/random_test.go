@@ -151,23 +151,30 @@ func (c *comparison) accept(sources map[string]string) bool {
 func (c *comparison) compare(program *machine.Program, data *ast.Term, inputs []*ast.Term) {
 	queries := c.queries(data)
 	before := data.String()
-	for _, input := range inputs {
-		asked := input.String()
-		evaluation := program.New(c.Context(), nil, input)
+	for i, input := range inputs {
+		asked, form := input.String(), input
+		if i%2 == 1 {
+			form = lazily(input)
+		}
+		evaluation := program.New(c.Context(), nil, form)
 		for _, name := range c.program.entries {
 			entry, ok := program.Entry(name)
 			if !ok {
 				continue // a rule of constant names alone, which is no function of the plan
 			}
+			text := jsonOf(evaluation.Peek(entry))
 			got, gotErr := evaluation.Get(entry)
 			want, wantErr := ask(c.T, queries[name], input)
+			if written := jsonOf(got, gotErr); text != written {
+				c.Errorf("seed %d: %s was written as %s before it was %s", c.seed, name, text, written)
+			}
 			if difference := c.judge(got, want, gotErr, wantErr); difference != "" {
 				c.Errorf("seed %d: %s of %s\ninput %v\ndata %v\n%v", c.seed, difference, name, input, data, c.program)
 				return
 			}
 			if gotErr != nil {
 				evaluation.Release()
-				evaluation = program.New(c.Context(), nil, input)
+				evaluation = program.New(c.Context(), nil, form)
 			}
 		}
 		evaluation.Release()
@@ -175,6 +182,18 @@ func (c *comparison) compare(program *machine.Program, data *ast.Term, inputs []
 			c.Errorf("seed %d: the input or data was changed\ninput %s\ndata %s\n%v", c.seed, asked, before, c.program)
 		}
 	}
+}
+
+// jsonOf writes what was answered, in order.
+func jsonOf(value *ast.Term, err error) string {
+	if value == nil || err != nil {
+		return fmt.Sprint(err)
+	}
+	text, err := machine.AppendJSON(nil, value.Value, nil)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // judge counts an evaluation and says how the two differ, "" if they do not.

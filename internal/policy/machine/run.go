@@ -89,6 +89,19 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 			return leave
 		case opBreak:
 			return signal(in.index)
+		case opCall:
+			if m := &e.memo[in.index]; m.done {
+				if frame[in.target] = m.value; m.value == nil {
+					return broken
+				}
+			} else if sig := e.runCall(in, frame); sig != end {
+				return sig
+			}
+		case opMember:
+			v := e.member(in.args[0].read(frame), in.args[1].read(frame))
+			if frame[in.target] = v; v == nil {
+				return broken
+			}
 		default:
 			if sig := e.complex(in, frame); sig != end {
 				return sig
@@ -101,7 +114,7 @@ func (e *Evaluation) run(b block, frame []*ast.Term) signal {
 // complex executes the instructions that call, nest or build.
 func (e *Evaluation) complex(in *instr, frame []*ast.Term) signal {
 	switch in.op {
-	case opCall, opBuiltin, opMember, opEqualCall, opNotEqualCall, opConcat:
+	case opBuiltin, opEqualCall, opNotEqualCall, opConcat:
 		return e.runCall(in, frame)
 	case opBlocks:
 		for _, b := range in.blocks {
@@ -138,34 +151,49 @@ func outward(sig signal) signal {
 func (e *Evaluation) build(in *instr, frame []*ast.Term) signal {
 	switch in.op {
 	case opMakeArray:
-		frame[in.target] = ast.NewTerm(ast.NewArray())
+		frame[in.target] = e.draft(arrayDraft)
 	case opMakeObject:
-		frame[in.target] = ast.NewTerm(ast.NewObject())
+		frame[in.target] = e.draft(objectDraft)
 	case opMakeSet:
-		frame[in.target] = ast.NewTerm(ast.NewSet())
+		frame[in.target] = e.draft(setDraft)
 	case opAppend:
 		// The term is changed in place: whoever holds the array sees it grow.
 		t, value := frame[in.target], in.a.read(frame)
 		if t == nil || value == nil {
 			return broken
 		}
-		array, ok := t.Value.(*ast.Array)
-		if !ok {
+		switch v := t.Value.(type) {
+		case *draft:
+			if v.kind != arrayDraft {
+				return broken
+			}
+			e.uses(value)
+			v.keys = append(v.keys, value)
+		case *ast.Array:
+			e.uses(value)
+			t.Value = v.Append(whole(value))
+		default:
 			return broken
 		}
-		e.uses(value)
-		t.Value = array.Append(value)
 	case opAdd:
 		t, value := frame[in.target], in.a.read(frame)
 		if t == nil || value == nil {
 			return broken
+		}
+		if d, ok := t.Value.(*draft); ok && d.kind == setDraft {
+			if d.fits(value) {
+				e.uses(value)
+				d.add(value)
+				return end
+			}
+			d.finish()
 		}
 		set, ok := t.Value.(ast.Set)
 		if !ok {
 			return broken
 		}
 		e.uses(value)
-		set.Add(value)
+		set.Add(whole(value))
 	case opInsert, opInsertOnce:
 		return e.insert(in, frame)
 	case opAssignOnce:
@@ -196,11 +224,31 @@ func (e *Evaluation) insert(in *instr, frame []*ast.Term) signal {
 	if t == nil || key == nil || value == nil {
 		return broken
 	}
+	if d, ok := t.Value.(*draft); ok && d.kind == objectDraft {
+		i, has := d.place(key)
+		switch {
+		case has:
+			e.uses(key, value)
+			if !equal(d.values[i], value) {
+				if in.op == opInsertOnce {
+					return e.fail(errKeyConflict)
+				}
+				d.values[i] = value
+			}
+			return end
+		case d.fits(key):
+			e.uses(key, value)
+			d.insert(i, key, value)
+			return end
+		}
+		d.finish()
+	}
 	object, ok := t.Value.(ast.Object)
 	if !ok {
 		return broken
 	}
 	e.uses(key, value)
+	key, value = whole(key), whole(value)
 	if old := object.Get(key); old != nil {
 		if equal(old, value) {
 			return end // OPA's objects can lose other members when one is set again
@@ -219,6 +267,7 @@ func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
 	e.uses(t)
 	ok := t != nil
 	if ok {
+		t = whole(t)
 		switch in.op {
 		case opIsArray:
 			_, ok = t.Value.(*ast.Array)
@@ -238,8 +287,6 @@ func (e *Evaluation) test(in *instr, frame []*ast.Term) signal {
 func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 	var v *ast.Term
 	switch in.op {
-	case opMember:
-		v = e.member(in.args[0].read(frame), in.args[1].read(frame))
 	case opEqualCall:
 		v = ast.InternedTerm(e.equal(in.args[0].read(frame), in.args[1].read(frame)))
 	case opNotEqualCall:
@@ -247,7 +294,7 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 	case opConcat:
 		e.uses(in.args[0].read(frame), in.args[1].read(frame))
 		if v = concat(in.args[0].read(frame), in.args[1].read(frame)); v == nil {
-			v = e.callBuiltin(in.builtin, []*ast.Term{in.args[0].read(frame), in.args[1].read(frame)})
+			v = e.callBuiltin(in.builtin, wholes([]*ast.Term{in.args[0].read(frame), in.args[1].read(frame)}))
 		}
 	case opBuiltin:
 		args := make([]*ast.Term, len(in.args))
@@ -255,7 +302,7 @@ func (e *Evaluation) runCall(in *instr, frame []*ast.Term) signal {
 			args[i] = in.args[i].read(frame)
 		}
 		e.uses(args...)
-		v = e.callBuiltin(in.builtin, args)
+		v = e.callBuiltin(in.builtin, wholes(args))
 	case opCall:
 		if e.program.functions[in.index].memo {
 			v = e.call(in.index, in.args[0].read(frame), in.args[1].read(frame), nil)
@@ -288,7 +335,16 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 	if in.inData && numbered(source) {
 		return e.fail(errNumbers)
 	}
-	switch value := source.Value.(type) {
+	switch v := source.Value.(type) {
+	case *draft:
+		if v.kind == objectDraft {
+			return e.scanMembers(in, frame, v.keys, v.values)
+		}
+		return e.scanElements(in, frame, v.keys, v.kind == arrayDraft)
+	case *table:
+		return e.scanMembers(in, frame, v.names, v.values)
+	}
+	switch value := whole(source).Value.(type) {
 	case *ast.Array:
 		for i := range value.Len() {
 			if sig, stop := e.step(in, frame, ast.InternedTerm(i), value.Elem(i)); stop {
@@ -296,11 +352,7 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 			}
 		}
 	case ast.Set:
-		for _, element := range value.Slice() {
-			if sig, stop := e.step(in, frame, element, element); stop {
-				return sig
-			}
-		}
+		return e.scanElements(in, frame, value.Slice(), false)
 	case ast.Object:
 		result := end
 		value.Until(func(k, v *ast.Term) (stop bool) {
@@ -311,6 +363,30 @@ func (e *Evaluation) scan(in *instr, frame []*ast.Term) signal {
 			return stop
 		})
 		return result
+	}
+	return end
+}
+
+// scanElements is scan for the elements of a set, or of an array.
+func (e *Evaluation) scanElements(in *instr, frame []*ast.Term, elements []*ast.Term, array bool) signal {
+	for i, element := range elements {
+		key := element
+		if array {
+			key = ast.InternedTerm(i)
+		}
+		if sig, stop := e.step(in, frame, key, element); stop {
+			return sig
+		}
+	}
+	return end
+}
+
+// scanMembers is scan for the members of an object.
+func (e *Evaluation) scanMembers(in *instr, frame []*ast.Term, names, values []*ast.Term) signal {
+	for i, name := range names {
+		if sig, stop := e.step(in, frame, name, values[i]); stop {
+			return sig
+		}
 	}
 	return end
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,7 +13,28 @@ func equal(a, b *ast.Term) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	return a == b || ast.ValueEqual(a.Value, b.Value)
+	if a == b {
+		return true
+	}
+	if x, ok := a.Value.(ast.String); ok {
+		y, ok := b.Value.(ast.String)
+		return ok && x == y
+	}
+	return ast.ValueEqual(whole(a).Value, whole(b).Value)
+}
+
+// Lookup returns source[key] of an object or a set, nil for none.
+func Lookup(source, key *ast.Term) *ast.Term { return lookup(source, key) }
+
+// IsObject reports whether a value is an object.
+func IsObject(t *ast.Term) bool {
+	switch v := t.Value.(type) {
+	case *draft:
+		return v.kind == objectDraft
+	case *Object, *table, ast.Object:
+		return true
+	}
+	return false
 }
 
 // lookup returns source[key], nil when it is undefined. A set holds its
@@ -22,10 +44,22 @@ func lookup(source, key *ast.Term) *ast.Term {
 		return nil
 	}
 	switch v := source.Value.(type) {
+	case *table:
+		if name, ok := textOf(key); ok {
+			return v.get(name)
+		}
+	case *Object:
+		return v.get(key)
+	case *draft:
+		return v.get(key)
+	case *Texts:
+		if text, ok := textOf(key); ok && v.Has(text) {
+			return key
+		}
 	case ast.Object:
-		return v.Get(key)
+		return v.Get(whole(key))
 	case ast.Set:
-		if v.Contains(key) {
+		if v.Contains(whole(key)) {
 			return key
 		}
 	case *ast.Array:
@@ -54,6 +88,11 @@ func lookupData(source, key *ast.Term) *ast.Term {
 		text = k.String()
 	}
 	switch v := source.Value.(type) {
+	case *table:
+		switch key.Value.(type) {
+		case ast.String, ast.Number:
+			return v.get(text)
+		}
 	case ast.Object:
 		if _, number := key.Value.(ast.Number); number {
 			key = ast.StringTerm(text)
@@ -77,7 +116,7 @@ func namedByNumber(source, key *ast.Term) bool {
 	if _, number := key.Value.(ast.Number); !number {
 		return false
 	}
-	_, object := source.Value.(ast.Object)
+	_, object := whole(source).Value.(ast.Object)
 	return object
 }
 
@@ -85,6 +124,8 @@ func namedByNumber(source, key *ast.Term) bool {
 // reads as one.
 func numbered(t *ast.Term) bool {
 	switch v := t.Value.(type) {
+	case *table:
+		return v.numbered
 	case *ast.Array:
 		return v.Len() > 0
 	case ast.Object:
@@ -106,10 +147,26 @@ func member(x, xs *ast.Term) *ast.Term {
 	if x == nil || xs == nil {
 		return nil
 	}
-	found := false
+	return ast.InternedTerm(isMember(x, xs))
+}
+
+func isMember(x, xs *ast.Term) (found bool) {
+	switch xs.Value.(type) {
+	case *Object, *table:
+		xs = whole(xs)
+	}
 	switch v := xs.Value.(type) {
+	case *Texts:
+		text, ok := textOf(x)
+		return ok && v.Has(text)
+	case *draft:
+		if v.kind == setDraft {
+			_, found = v.place(x)
+			return found
+		}
+		return slices.ContainsFunc(v.elements(), func(element *ast.Term) bool { return equal(element, x) })
 	case ast.Set:
-		found = v.Contains(x)
+		found = v.Contains(whole(x))
 	case *ast.Array:
 		for i := 0; i < v.Len() && !found; i++ {
 			found = equal(v.Elem(i), x)
@@ -117,7 +174,7 @@ func member(x, xs *ast.Term) *ast.Term {
 	case ast.Object:
 		found = v.Until(func(_, value *ast.Term) bool { return equal(value, x) })
 	}
-	return ast.InternedTerm(found)
+	return found
 }
 
 // longText is for the built-in function to judge.
@@ -127,13 +184,26 @@ const longText = 16 << 10
 // long: those are for the built-in function to judge.
 func concat(separator, list *ast.Term) *ast.Term {
 	with, ok := separator.Value.(ast.String)
-	array, isArray := list.Value.(*ast.Array)
-	if !ok || !isArray {
+	var elements []*ast.Term
+	switch v := list.Value.(type) {
+	case *draft:
+		if ok = ok && v.kind == arrayDraft; ok {
+			elements = v.keys
+		}
+	case *ast.Array:
+		elements = make([]*ast.Term, v.Len())
+		for i := range elements {
+			elements[i] = v.Elem(i)
+		}
+	default:
+		ok = false
+	}
+	if !ok {
 		return nil
 	}
 	var b strings.Builder
-	for i := range array.Len() {
-		s, ok := array.Elem(i).Value.(ast.String)
+	for i, element := range elements {
+		s, ok := element.Value.(ast.String)
 		if !ok {
 			return nil
 		}
@@ -151,7 +221,7 @@ func length(t *ast.Term) (int, bool) {
 	if t == nil {
 		return 0, false
 	}
-	switch v := t.Value.(type) {
+	switch v := whole(t).Value.(type) {
 	case *ast.Array:
 		return v.Len(), true
 	case ast.Object:
@@ -173,6 +243,7 @@ func merge(a, b *ast.Term) *ast.Term {
 	if b == nil {
 		return a
 	}
+	a, b = whole(a), whole(b)
 	objectA, okA := a.Value.(ast.Object)
 	objectB, okB := b.Value.(ast.Object)
 	if !okA || !okB {
@@ -194,6 +265,7 @@ func upsert(t *ast.Term, path []*ast.Term, value *ast.Term) *ast.Term {
 	if len(path) == 0 {
 		return value
 	}
+	t, value = whole(t), whole(value)
 	out := ast.NewObject()
 	var next *ast.Term
 	if t != nil {

@@ -40,10 +40,8 @@ const (
 	AmongLeaf               // the leaf is an element of the other leaf
 )
 
-// Member reports whether element is in collection, as `in` does.
-func Member(element, collection *ast.Term) bool {
-	return ast.Boolean(true).Equal(member(element, collection).Value)
-}
+// IsMember reports whether element is in collection, as `in` does.
+func IsMember(element, collection *ast.Term) bool { return isMember(element, collection) }
 
 // number returns the number of a leaf, -1 for any other term.
 func (w *Watch) number(t *ast.Term) int {
@@ -104,7 +102,7 @@ func (w *Watch) member(x, xs *ast.Term) *ast.Term {
 	if answer == nil {
 		return nil
 	}
-	yes := ast.Boolean(true).Equal(answer.Value)
+	yes := isMember(x, xs)
 	element, collection := w.number(x), w.number(xs)
 	switch {
 	case element < 0 && collection < 0:
@@ -123,6 +121,7 @@ func (w *Watch) member(x, xs *ast.Term) *ast.Term {
 
 // note adds a step, unless it was asked before.
 func (w *Watch) note(s Step) {
+	s.Value = whole(s.Value)
 	for _, old := range w.Steps {
 		if old.Op == s.Op && old.Leaf == s.Leaf && old.Other == s.Other && old.Value == s.Value {
 			return
