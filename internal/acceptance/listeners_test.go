@@ -85,7 +85,10 @@ func TestUnixSocket(t *testing.T) {
 	local := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
-	response := try(local.Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(soundQuestion))).must(t)
+	response, err := local.Post("http://localhost/access/v1/evaluation", "application/json", strings.NewReader(soundQuestion))
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer response.Body.Close()
 	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), `"decision":true`) {
 		t.Errorf("%d %s %v", response.StatusCode, body, err)

@@ -8,12 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
-
-const sigstop = syscall.SIGSTOP
 
 // troubled is the clinic with an administrator and many patients, so that
 // answers take several readings, on a Redis that may come to harm.

@@ -22,7 +22,7 @@ type asked struct {
 // sortReferences finds and sorts the references that are found.
 func (a *asked) sortReferences() {
 	a.references = a.room[:0]
-	for _, reference := range a.Question.References {
+	for _, reference := range a.References {
 		if reference.Fact.Found {
 			a.references = append(a.references, reference)
 		}
