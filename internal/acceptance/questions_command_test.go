@@ -81,7 +81,7 @@ func TestPolicyVerify(t *testing.T) {
 	for _, shape := range []string{"check", "batch", "search", "SQLite", "UCAST"} {
 		check(t, strings.Contains(got.stdout, shape), "it says nothing of %s:\n%s", shape, got.stdout)
 	}
-	if got := mustRun(t, "", "policy", "verify", "--policies", outside(t), "--data", data(t), "--organisations", "2"); !strings.Contains(got.stdout+got.stderr, "visibility.rego") {
+	if got := mustRun(t, "", "policy", "verify", "--policies", outside(t), "--data", data(t), "--organisations", "6"); !strings.Contains(got.stdout+got.stderr, "visibility.rego") {
 		t.Errorf("it does not name where the fragment is left:\n%s%s", got.stdout, got.stderr)
 	}
 	var report object

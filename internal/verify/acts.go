@@ -157,10 +157,14 @@ func (d *acting) edit(a *act, n int) admin.Edit {
 	case 5:
 		return set(authz.KindTeamMember, member, admin.Fields{"role": role})
 	case 6:
-		if d.one(2) {
-			return set(authz.KindRole, role, admin.Fields{"permissions": d.granted()})
+		fields := admin.Fields{"permissions": d.granted()}
+		if d.one(3) { // which gives nobody anything (A4)
+			fields = admin.Fields{"name": fresh}
 		}
-		return set(authz.KindGroup, group, admin.Fields{"permissions": d.granted()})
+		if d.one(2) {
+			return set(authz.KindRole, role, fields)
+		}
+		return set(authz.KindGroup, group, fields)
 	case 7:
 		if patient != "" && d.one(2) {
 			return set(authz.KindPatient, patient, admin.Fields{"patient_group": ward})

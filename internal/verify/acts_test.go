@@ -39,10 +39,10 @@ func (reference) Administration() *authz.Administration {
 func (b both) Administration() *authz.Administration { return b.reference.Administration() }
 
 // administered verifies a policy against an oracle and returns the report.
-func administered(t *testing.T, s *policy.Source, oracle func(*policy.Snapshot) authz.Policy) *verify.Report {
+func administered(t *testing.T, s *policy.Source, organisations int, oracle func(*policy.Snapshot) authz.Policy) *verify.Report {
 	t.Helper()
 	r, err := verify.Run(t.Context(), verify.Config{
-		Rules: orgtest.Compile(t, s, policy.Config{}), Oracle: oracle(orgtest.Compile(t, s, plain())), Constants: s.Constants(), Organisations: 12, Questions: 1, Seed: 4000,
+		Rules: orgtest.Compile(t, s, policy.Config{}), Oracle: oracle(orgtest.Compile(t, s, plain())), Constants: s.Constants(), Organisations: organisations, Questions: 1, Seed: 4000,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func TestAdministrationFollowsAnEditedPolicy(t *testing.T) {
 	for name, e := range visibilityEdits() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := administered(t, source(t, e), itself)
+			r := administered(t, source(t, e), 12, itself)
 			if r.Disagreement != nil {
 				t.Fatalf("\n%s", printed(t, r))
 			}
@@ -97,7 +97,7 @@ func TestAWrongDutyIsCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := administered(t, source(t, e), func(s *policy.Snapshot) authz.Policy { return reference{s} })
+			r := administered(t, source(t, e), 500, func(s *policy.Snapshot) authz.Policy { return reference{s} })
 			d := r.Disagreement
 			if d == nil {
 				t.Fatalf("not found:\n%s", printed(t, r))

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -60,7 +61,7 @@ func (t *Texts) Make(list []string) {
 	for i := range t.order {
 		t.order[i] = int32(i) //nolint:gosec // as many as a record may list
 	}
-	slices.SortFunc(t.order, func(a, b int32) int { return int(int64(t.places[a]) - int64(t.places[b])) })
+	slices.SortFunc(t.order, func(a, b int32) int { return cmp.Compare(t.places[a], t.places[b]) })
 	slices.Sort(t.places)
 }
 
