@@ -2,10 +2,8 @@ package authz
 
 import (
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -26,79 +24,6 @@ const (
 type Key struct {
 	Kind Kind
 	ID   string
-}
-
-// Fact is what the directory holds about one entity at one revision. A Fact is
-// immutable once it is shared: a change makes a new one. The zero value with a
-// Key says that there is no such entity.
-type Fact struct {
-	Key
-	Found bool
-	// Since is the revision at which the entity last changed, the zero one for an
-	// entity that does not exist.
-	Since Revision
-
-	// Role and group: the permissions as they were granted, wildcards included.
-	Permissions []string
-
-	// Team member. Role is "" for a member without one.
-	Role     string
-	Groups   []string
-	Access   []string // patient groups whose patients they see (V2)
-	Booking  []string // patient groups whose patients may book them (B1)
-	Provider bool
-
-	// Patient.
-	PatientGroup string
-	CareTeam     []string // team members (V3)
-
-	prepare  sync.Once
-	prepared any
-}
-
-// Prepared returns the form of the fact that a policy engine evaluates. It is
-// made once, by the first caller, and must depend on the fact alone.
-func (f *Fact) Prepared(build func(*Fact) any) any {
-	f.prepare.Do(func() { f.prepared = build(f) })
-	return f.prepared
-}
-
-// Sources returns the keys of what grants a team member permissions: their role, "" for
-// none, and then each of their groups (P2).
-func Sources(role string, groups []string) iter.Seq[Key] {
-	return func(yield func(Key) bool) {
-		if role != "" && !yield(Key{Kind: KindRole, ID: role}) {
-			return
-		}
-		for _, id := range groups {
-			if !yield(Key{Kind: KindGroup, ID: id}) {
-				return
-			}
-		}
-	}
-}
-
-// Sources returns the keys of what grants the permissions of a team member; an entity of
-// another kind has none.
-func (f *Fact) Sources() iter.Seq[Key] { return Sources(f.Role, f.Groups) }
-
-// Clone returns a fact that says the same and is nobody else's yet, with the same lists.
-func (f *Fact) Clone() *Fact {
-	return &Fact{
-		Key: f.Key, Found: f.Found, Since: f.Since, Permissions: f.Permissions,
-		Role: f.Role, Groups: f.Groups, Access: f.Access, Booking: f.Booking, Provider: f.Provider,
-		PatientGroup: f.PatientGroup, CareTeam: f.CareTeam,
-	}
-}
-
-// Size returns about how many bytes the lists of a fact have, and how many items.
-func (f *Fact) Size() (items, bytes int) {
-	for _, list := range [...][]string{f.Permissions, f.Groups, f.Access, f.Booking, f.CareTeam} {
-		for _, item := range list {
-			items, bytes = items+1, bytes+len(item)
-		}
-	}
-	return items, bytes
 }
 
 // Facts is one consistent reading of an organisation: everything in it was

@@ -124,34 +124,3 @@ func (c *Candidate) of(l Leaf) *Fact {
 	}
 	return nil
 }
-
-// Text returns a fact that is one text, and whether the entity has it.
-func (f *Fact) Text(fact string) (string, bool) {
-	switch fact {
-	case FactID:
-		return f.ID, true
-	case FactPatientGroup:
-		return f.PatientGroup, f.Kind == KindPatient
-	case FactRole:
-		return f.Role, f.Role != ""
-	}
-	return "", false
-}
-
-// Flag returns a fact that is true or false.
-func (f *Fact) Flag(fact string) bool { return fact == FactProvider && f.Provider }
-
-// Set returns a fact that is a set, in no order.
-func (f *Fact) Set(fact string) []string {
-	switch fact {
-	case FactCareTeam:
-		return f.CareTeam
-	case FactGroups:
-		return f.Groups
-	case FactAccess:
-		return f.Access
-	case FactBooking:
-		return f.Booking
-	}
-	return nil
-}

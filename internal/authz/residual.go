@@ -22,25 +22,10 @@ type Open struct {
 // resource.
 const SubjectLeaf = "subject"
 
-// Names of facts that a Leaf has beside those of the directory's records. A type
-// that requires a provider is known to exist only where FactProvider is true, and
-// a Residual says so by a condition.
-const (
-	FactID           = "id"
-	FactPatientGroup = "patient_group"
-	FactCareTeam     = "care_team"
-	FactRole         = "role"
-	FactGroups       = "groups"
-	FactAccess       = "access"
-	FactBooking      = "booking"
-	FactProvider     = "provider"
-	FactPermissions  = "permissions"
-)
-
 // Leaf is one open fact: of the entity that is looked for, or of what it refers to.
 type Leaf struct {
 	Reference string // the name of the reference, "" for the entity itself
-	Fact      string // one of the names above
+	Fact      string // one of the names of facts
 }
 
 // String writes a leaf as the policy does, below subject or resource.

@@ -35,7 +35,7 @@ func (d *Directory) History(ctx context.Context, organisation string, after admi
 		return admin.History{}, notRemembered()
 	}
 	reply, err := d.scripts.History.RunRO(ctx, d.administers, []string{script.HeadKey(organisation)},
-		script.Schema, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
+		script.Schemas(), strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
 	if err != nil {
 		return admin.History{}, connect.Unavailable(ctx, err)
 	}
@@ -143,6 +143,16 @@ func entityEventOf(i *layout.Image) (admin.EntityEvent, bool) {
 	joined, _ := e.After["permissions"].([]string)
 	setList(e.Before, "permissions", without(left, joined))
 	setList(e.After, "permissions", without(joined, left))
+	for _, f := range model.Fields(i.Key.Kind) { // a flag that Redis has only where it is true
+		was, is := e.Before[f.Name] != nil, e.After[f.Name] != nil
+		switch {
+		case f.Since == 0:
+		case is && !was && i.Existed:
+			e.Before[f.Name] = false
+		case was && !is && i.Exists:
+			e.After[f.Name] = false
+		}
+	}
 	return e, ok
 }
 

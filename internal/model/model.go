@@ -54,6 +54,9 @@ type Field struct {
 	Edge string
 	// Leaf is true where the policy sees the field, under the same name.
 	Leaf bool
+	// Since is the schema with which a Flag came, 0 for the first one. Redis has it only where it
+	// is true, so that facts in which it never is keep the schema that they have.
+	Since int
 
 	// Where a record has the value. One of them is not nil, by the type.
 	Text func(*Record) *string

@@ -17,7 +17,8 @@ import (
 func AppendRecord(dst []byte, r *admin.Stored) []byte {
 	dst = appendKey(append(dst, '{'), r.Key())
 	for _, f := range model.Fields(r.Kind) {
-		if f.Text == nil || f.Always || *f.Text(&r.Record) != "" {
+		unsaid := f.Text != nil && !f.Always && *f.Text(&r.Record) == "" || f.Since > 0 && !*f.Flag(&r.Record)
+		if !unsaid {
 			dst = appendField(dst, &f, &r.Record)
 		}
 	}
@@ -212,8 +213,11 @@ func (r *Record) Fields(key authz.Key) (admin.Fields, error) {
 	return fieldsOf(record, names), nil
 }
 
-// fieldsOf returns the named fields with the values that a record has in them.
+// fieldsOf returns the named fields with the values that a record has in them, nil for none.
 func fieldsOf(r *admin.Record, names []string) admin.Fields {
+	if len(names) == 0 {
+		return nil
+	}
 	fields := make(admin.Fields, len(names))
 	for _, name := range names {
 		fields.Take(name, r)

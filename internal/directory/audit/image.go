@@ -123,10 +123,12 @@ func problemOf(i *layout.Image) string {
 func unknownOf(i *layout.Image, fields []string) string {
 	e := new(layout.Entity)
 	for field := range slices.Chunk(fields, 2) {
-		known, edge := e.Set(i.Key.Kind, field[0], field[1])
+		known, _ := e.Set(i.Key.Kind, field[0], field[1])
+		f, id := model.StoredField(i.Key.Kind, field[0])
+		edge := f != nil && f.Edge != ""
 		switch {
 		case !known, field[0] == "rev",
-			edge && !admin.ValidID(field[0][2:]),
+			edge && !admin.ValidID(id),
 			strings.HasPrefix(field[0], "c:") && !validSources(field[1]),
 			!edge && (!validText(field[1]) || strings.ContainsFunc(field[1], unicode.IsControl)):
 			return "has a field or a value that no entity of the kind can have"

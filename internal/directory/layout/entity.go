@@ -30,14 +30,14 @@ type Entity struct {
 }
 
 // RequiredFields yields the names of the fields that a hash of a kind always has: rev, and all
-// that are no edges.
+// that are no edges, but for the flags that came with a later schema.
 func RequiredFields(kind authz.Kind) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if !yield("rev") {
 			return
 		}
 		for _, f := range model.Fields(kind) {
-			if f.Edge == "" && !yield(f.Name) {
+			if f.Edge == "" && f.Since == 0 && !yield(f.Name) {
 				return
 			}
 		}
@@ -45,18 +45,18 @@ func RequiredFields(kind authz.Kind) iter.Seq[string] {
 }
 
 // EntityOf reads a hash, nil when it is empty. Redis gives the fields of a hash
-// in no order and each once, so that a count tells whether one is missing.
+// in no order and each once, so that a count tells whether a required one is missing.
 func EntityOf(kind authz.Kind, reply any) (*Entity, error) {
 	e := new(Entity)
-	fields, edges := 0, 0
+	fields, others := 0, 0
 	err := script.EachField(reply, func(field, value string) error {
 		fields++
-		known, edge := e.Set(kind, field, value)
+		known, required := e.Set(kind, field, value)
 		if !known {
 			return script.Damaged("a %s has a field or a value that no %s can have", kind, kind)
 		}
-		if edge {
-			edges++
+		if !required {
+			others++
 		}
 		return nil
 	})
@@ -67,19 +67,19 @@ func EntityOf(kind authz.Kind, reply any) (*Entity, error) {
 	for range RequiredFields(kind) {
 		required++
 	}
-	if fields-edges != required {
+	if fields-others != required {
 		return nil, script.Damaged("a %s lacks a field", kind)
 	}
 	return e, nil
 }
 
 // Set takes one field of a hash and reports whether it is one that the kind
-// has, with a value it can have, and whether it is an edge to another entity.
-func (e *Entity) Set(kind authz.Kind, field, value string) (known, edge bool) {
+// has, with a value it can have, and whether every hash of the kind has it.
+func (e *Entity) Set(kind authz.Kind, field, value string) (known, required bool) {
 	if field == "rev" {
 		var err error
 		e.Since, err = authz.ParseRevision(value)
-		return err == nil && e.Since.Count > 0 && e.Since.Nonce != "", false
+		return err == nil && e.Since.Count > 0 && e.Since.Nonce != "", true
 	}
 	f, id := model.StoredField(kind, field)
 	if f == nil {
@@ -88,28 +88,28 @@ func (e *Entity) Set(kind authz.Kind, field, value string) (known, edge bool) {
 	switch r := &e.Record; f.Type {
 	case model.Name:
 		*f.Text(r) = value
-		return true, false
+		return true, true
 	case model.ID:
 		*f.Text(r) = value
-		return value != "" || !f.Always, false
+		return value != "" || !f.Always, true
 	case model.State:
 		r.State = admin.State(value)
-		return r.State.Known(), false
+		return r.State.Known(), true
 	case model.Flag:
 		*f.Flag(r) = value == "1"
-		return value == "1" || value == "0", false
+		return value == "1" || value == "0" && f.Since == 0, f.Since == 0
 	case model.Permissions:
-		return json.Unmarshal([]byte(value), &r.Permissions) == nil && r.Permissions != nil, false
+		return json.Unmarshal([]byte(value), &r.Permissions) == nil && r.Permissions != nil, true
 	}
 	if f.Relation == model.CareTeam {
-		return e.setCareTeam(id, value), true
+		return e.setCareTeam(id, value), false
 	}
 	if value != "" {
 		return false, false
 	}
 	list := f.List(&e.Record)
 	*list = append(*list, id)
-	return true, true
+	return true, false
 }
 
 // setCareTeam takes a member of a patient's care team with their sources (B6).

@@ -31,11 +31,14 @@ func permissionsOf(permissions []string) (string, error) {
 	return string(text), nil
 }
 
-// StoredValue returns the value of a field that is no edge as Redis has it.
+// StoredValue returns the value of a field that is no edge as Redis has it, "" for a flag that
+// it then does not have.
 func StoredValue(f *model.Field, r *admin.Record) (string, error) {
 	switch {
 	case f.Text != nil:
 		return *f.Text(r), nil
+	case f.Flag != nil && f.Since > 0 && !*f.Flag(r):
+		return "", nil
 	case f.Flag != nil:
 		return FlagOf(*f.Flag(r)), nil
 	default:

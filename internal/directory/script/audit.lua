@@ -2,7 +2,7 @@
 -- say, as one snapshot. What is wrong within a hash is for the caller to see.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the schema that the caller understands
+-- ARGV[1]  the schemas that the caller understands, each between spaces
 -- ARGV[2]  the number of commands after which a reply ends
 -- ARGV[3]  the members on a page of an index, and the most fields of an entity that are
 --          compared at once
@@ -48,7 +48,7 @@ local head = {type_of('head'), {}}
 if head[1] == 'hash' then head[2] = call('HGETALL', KEYS[1]) end
 for i = 1, #head[2], 2 do
   local number = head[2][i] == 'schema' and string.match(head[2][i + 1], '^[1-9]%d*$')
-  if number and number ~= ARGV[1] then return {head} end
+  if number and not string.find(ARGV[1], ' ' .. number .. ' ', 1, true) then return {head} end
 end
 
 -- lacks reports whether an index is without a member. One of the wrong type lacks

@@ -1,7 +1,7 @@
 -- Commits one change to one organisation: all of its edits, or nothing.
 --
 -- KEYS[1]     the head
--- ARGV[1]     the schema that the caller writes
+-- ARGV[1]     the schemas that the caller understands, from the first one, each between spaces
 -- ARGV[2]     the first part of the nonce of the revision, should there be one; '' to
 --             write nothing and say what would change
 -- ARGV[3]     the most entities that may change
@@ -44,7 +44,7 @@ local dry = ARGV[2] == ''
 
 local head = redis.call('HMGET', KEYS[1], 'rev', 'nonce', 'schema', 'log')
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  if head[3] ~= ARGV[1] then
+  if not string.find(ARGV[1], ' ' .. (head[3] or '') .. ' ', 1, true) then
     if string.match(head[3] or '', '^[1-9]%d*$') then return {'schema', head[3]} end
     return {'damaged'}
   end
@@ -56,7 +56,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 elseif dry then
   return {'nowhere'}
 else
-  head = {'0', '', ARGV[1], '0'}
+  head = {'0', '', string.match(ARGV[1], '%d+'), '0'}
 end
 
 local position = 9
@@ -201,8 +201,8 @@ end
 -- Like all edits a function returns nothing when it fits, else reason, field and item.
 local edit = {}
 
--- kind, id, the single values of the kind in the order of the table, and for each of its lists
--- the number of ids and the ids. The places on a care team that bookings bring stay. That the
+-- kind, id, the single values of the kind in the order of the table, '' for a flag that is not
+-- stored, and for each of its lists the number of ids and the ids. The places on a care team that bookings bring stay. That the
 -- provider of a booking is one is not asked: they may have been when it was made.
 function edit.put()
   local kind, id = take(), take()
@@ -218,7 +218,7 @@ function edit.put()
       local reason, name, item = unknown(field, value, -1)
       if reason then return reason, name, item end
     end
-    after[field.name] = value
+    if value ~= '' or not field.since then after[field.name] = value end
   end
   for _, list in ipairs(lists[kind]) do
     for i = 1, tonumber(take()) do
@@ -248,6 +248,8 @@ function edit.set()
       if single.name == field and (value ~= '' or single.always) then
         local reason, name, item = unknown(single, value, -1)
         if reason then return reason, name, item end
+      elseif single.name == field and single.since then
+        value = nil
       end
     end
     if field == 'provider' and value == '0' then -- B1

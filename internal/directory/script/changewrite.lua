@@ -117,6 +117,7 @@ local revision = string.format('%.0f', tonumber(head[1]) + 1)
 local nonce = ARGV[2] .. string.sub(redis.sha1hex(head[2] .. ':' .. ARGV[2]), 1, 6)
 local token = revision .. '.' .. nonce
 local plan, images, altered = {}, {}, {}
+local schema = head[3] -- that of the newest field that any of the facts has, or had
 
 -- extend appends to the last command for a key, or a new one.
 local function extend(commands, name, key, a, b)
@@ -159,6 +160,9 @@ local function plan_entity(e)
   if #left == 0 and #joined == 0 and not e.stale then return end
 
   altered[#altered + 1] = e
+  for _, single in ipairs(singles[kind]) do
+    if single.since and after[single.name] and single.since > tonumber(schema) then schema = string.format('%d', single.since) end
+  end
   images[#images + 1] = kind .. ':' .. e.id .. '\1' .. (e.existed and '1' or '0') .. (e.exists and '1' or '0') ..
     '\1' .. joined_by(left, '\0') .. '\1' .. joined_by(joined, '\0')
   if e.existed ~= e.exists then (e.exists and link or unlink)(prefix .. 'ids:' .. kind, e.id) end
@@ -252,7 +256,7 @@ if type(added) == 'table' and added.err then
 end
 -- Then the revision: whatever a command that Redis refuses leaves behind, for a
 -- user who may not give it, is not taken for the revision of before.
-redis.call('HSET', KEYS[1], 'rev', revision, 'nonce', nonce, 'schema', ARGV[1], 'log', string.format('%.0f', log))
+redis.call('HSET', KEYS[1], 'rev', revision, 'nonce', nonce, 'schema', schema, 'log', string.format('%.0f', log))
 -- What joins an index goes before what leaves one: an index that is empty for a
 -- moment is a key that is gone, and while the slot is moved to another node of a
 -- cluster this one may not make it anew. Every other key was looked at above.

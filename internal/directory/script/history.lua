@@ -1,7 +1,7 @@
 -- Reads a page of the stream of changes of one organisation.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the schema that the caller understands
+-- ARGV[1]  the schemas that the caller understands, each between spaces
 -- ARGV[2]  the number of the revision after which the page begins, 0 for the oldest
 --          change that there is
 -- ARGV[3]  the nonce of that revision, '' with 0 or for any
@@ -21,7 +21,7 @@ local head = redis.call('HGETALL', KEYS[1])
 local is = {}
 for i = 1, #head, 2 do is[head[i]] = head[i + 1] end
 local reply = {table.concat(head, '\0')}
-if is.schema ~= ARGV[1] then return reply end
+if not string.find(ARGV[1], ' ' .. (is.schema or '') .. ' ', 1, true) then return reply end
 
 local function nonce_of(entry, name)
   for i = 1, #entry[2], 2 do

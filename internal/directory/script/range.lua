@@ -2,7 +2,7 @@
 -- each index has, as one snapshot.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the schema that the caller understands
+-- ARGV[1]  the schemas that the caller understands, each between spaces
 -- ARGV[2]  the revision that the organisation must have, '' for any
 -- ARGV[3]  the number of expectations, then for each kind, id, and the revision of
 --          its last change, '' if it must not exist
@@ -32,7 +32,7 @@ local head = redis.call('HGETALL', KEYS[1])
 local fields = {}
 for i = 1, #head, 2 do fields[head[i]] = head[i + 1] end
 local reply = {table.concat(head, '\0')}
-if fields.schema ~= ARGV[1] then return reply end
+if not string.find(ARGV[1], ' ' .. (fields.schema or '') .. ' ', 1, true) then return reply end
 
 local position = 1
 local function take()

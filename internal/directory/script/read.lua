@@ -2,7 +2,7 @@
 -- their role and groups, as one snapshot.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the schema that the caller understands
+-- ARGV[1]  the schemas that the caller understands, each between spaces
 -- ARGV[2]  the work after which the reading ends, 0 for no end
 -- ARGV[3…] kind, id, kind, id … each entity once
 --
@@ -23,7 +23,7 @@ for i = 1, #head, 2 do
   if head[i] == 'schema' then schema = head[i + 1] end
 end
 local reply = {table.concat(head, '\0')}
-if schema ~= ARGV[1] then return reply end
+if not string.find(ARGV[1], ' ' .. (schema or '') .. ' ', 1, true) then return reply end
 
 local most, work = tonumber(ARGV[2] or '0'), 0
 local ended

@@ -2,7 +2,7 @@
 -- one snapshot.
 --
 -- KEYS[1]  the head
--- ARGV[1]  the schema that the caller understands
+-- ARGV[1]  the schemas that the caller understands, each between spaces
 -- ARGV[2]  what to read, with further arguments:
 --
 --   get      the work after which the reading ends, 0 for no end, and kind, id, kind,
@@ -31,7 +31,7 @@ for i = 1, #head, 2 do
   if head[i] == 'schema' then schema = head[i + 1] end
 end
 local reply = {table.concat(head, '\0')}
-if schema ~= ARGV[1] then return reply end
+if not string.find(ARGV[1], ' ' .. (schema or '') .. ' ', 1, true) then return reply end
 
 local function add(value) reply[#reply + 1] = value end
 

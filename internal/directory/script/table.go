@@ -14,7 +14,8 @@ import (
 //	kinds      the kinds in their order
 //	singles    by kind, the fields that are one value, in order: name; to, the kind that the value
 //	           refers to, if it does; index, what the other side of it begins with; and
-//	           always, whether it must not be empty
+//	           always, whether it must not be empty; since, the schema
+//	           with which a flag came that is stored only where it is true
 //	lists      by kind, the fields that are ids, in order: name, edge, to and index
 //	links      by relation that is made and ended by itself: from, and what its list has
 //	referring  by kind, what refers to an entity of it, by the kind of that: from, the indexes, and
@@ -52,6 +53,9 @@ func tables() string {
 // luaFields returns a field, with names and texts in turn beside.
 func luaFields(f model.Field, further ...string) string {
 	text := fmt.Sprintf("{name = %q, edge = %q, always = %t", f.Name, f.Edge, f.Always)
+	if f.Since > 0 {
+		text += fmt.Sprintf(", since = %d", f.Since)
+	}
 	for pair := range slices.Chunk(further, 2) {
 		text += fmt.Sprintf(", %s = %q", pair[0], pair[1])
 	}
