@@ -112,10 +112,20 @@ func (d *dice) relate(relation string) step {
 		}}
 }
 
+// suspend begins or ends a member's leave, and leaves the rest as it is.
+func (d *dice) suspend() step {
+	id, suspended := pick(d, append(without(d.members, "root"), "nobody")), d.often(0.5)
+	return step{name: "suspend", edit: object{"set": object{"kind": "team_member", "id": id, "suspended": suspended}},
+		direct: func(directory) (string, string, any) {
+			return http.MethodPatch, at("team-members", id), object{"suspended": suspended}
+		},
+		apply: func(w *world) bool { return w.edited(id, func(m *staff) { m.suspended = suspended }) }}
+}
+
 // rewrite puts a whole member, or a patient.
 func (d *dice) rewriteMember() step {
 	id := pick(d, append(without(d.members, "root"), "newcomer-1", "newcomer-2")) // root makes the changes
-	m := staff{groups: some(d, slices.Sorted(maps.Keys(d.w.groups)), 3), access: some(d, d.w.patientGroups, 3), provider: d.often(0.7)}
+	m := staff{groups: some(d, slices.Sorted(maps.Keys(d.w.groups)), 3), access: some(d, d.w.patientGroups, 3), provider: d.often(0.7), suspended: d.often(0.25)}
 	if d.often(0.8) {
 		m.role = pick(d, append(slices.Sorted(maps.Keys(d.w.roles)), "no such role"))
 	}
@@ -123,6 +133,9 @@ func (d *dice) rewriteMember() step {
 		m.booking = some(d, d.w.patientGroups, 3)
 	}
 	r := teamMember(id).inGroups(m.groups...).seeing(m.access...).having("provider", m.provider).having("booking", list(m.booking))
+	if m.suspended || d.often(0.5) { // false when absent
+		r = r.having("suspended", m.suspended)
+	}
 	if m.role != "" {
 		r = r.holding(m.role)
 	}
@@ -217,7 +230,7 @@ func (d *dice) care() step {
 func (d *dice) book(ids []string) step {
 	id, of, by := pick(d, ids), pick(d, d.patients), pick(d, d.members)
 	if p := d.w.patients[of]; d.often(0.6) { // somebody whom they can book
-		able := slices.DeleteFunc(slices.Sorted(maps.Keys(d.w.members)), func(m string) bool { return !slices.Contains(d.w.members[m].booking, p.group) })
+		able := slices.DeleteFunc(slices.Sorted(maps.Keys(d.w.members)), func(m string) bool { return !d.w.members[m].bookable(p.group) })
 		if len(able) > 0 {
 			by = pick(d, able)
 		}
@@ -229,8 +242,8 @@ func (d *dice) book(ids []string) step {
 				return patient == of && v.provider == by && v.state == "booked" // B6: once more
 			}
 			p, isPatient := w.patients[of]
-			if m, there := w.members[by]; !isPatient || !there || !m.provider || !slices.Contains(m.booking, p.group) {
-				return false // B4
+			if m, there := w.members[by]; !isPatient || !there || !m.provider || !m.bookable(p.group) {
+				return false // B4, P7
 			}
 			p.bookings = append(slices.Clone(p.bookings), visit{id, by, "booked"})
 			w.patients[of] = p

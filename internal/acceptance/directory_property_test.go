@@ -22,8 +22,10 @@ func (d *dice) step(ids []string) step {
 		return d.relate("access")
 	case n < 36:
 		return d.relate("booking")
-	case n < 44:
+	case n < 41:
 		return d.rewriteMember()
+	case n < 45:
+		return d.suspend()
 	case n < 52:
 		return d.rewritePatient()
 	case n < 58:

@@ -48,6 +48,7 @@ func (r record) holding(role string) record       { return r.having("role", role
 func (r record) inGroups(groups ...string) record { return r.having("groups", list(groups)) }
 func (r record) seeing(groups ...string) record   { return r.having("access", list(groups)) }
 func (r record) asProvider() record               { return r.having("provider", true) }
+func (r record) onLeave() record                  { return r.having("suspended", true) }
 func (r record) bookableBy(groups ...string) record {
 	return r.asProvider().having("booking", list(groups))
 }

@@ -78,9 +78,9 @@ func TestDecisionsEqualTheRules(t *testing.T) {
 		t.Errorf("%d decisions and %d allowed of %d: the questions are too one-sided to show anything", seen.decisions, seen.allowed, total)
 	}
 	for _, code := range []string{"permission_granted", "patient_visible", "patient_group_accessible", "provider_bookable", "own_booking",
-		"organisation_unknown", "subject_unknown", "subject_unsupported", "not_for_patients", "resource_type_unknown", "action_unknown",
+		"organisation_unknown", "subject_unknown", "subject_unsupported", "subject_suspended", "not_for_patients", "resource_type_unknown", "action_unknown",
 		"resource_unknown", "exists", "reference_missing", "reference_unknown", "permission_missing", "patient_not_visible",
-		"patient_group_not_accessible", "provider_not_bookable", "patient_mismatch"} {
+		"patient_group_not_accessible", "provider_not_bookable", "provider_suspended", "patient_mismatch"} {
 		check(t, total < 50_000 || seen.codes[code] != 0, "the reason %s was never seen", code)
 	}
 }

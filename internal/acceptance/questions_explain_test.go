@@ -141,6 +141,12 @@ func (w *world) explained(q question, e explanation) string {
 	if c.ReasonAdmin["en"] == "" {
 		return "nothing is said to administrators"
 	}
+	if isMember && m.suspended { // P7, and nothing can be said of permissions or routes
+		if last := c.Requirements[len(c.Requirements)-1]; last.Requirement != "subject_active" || c.Permission != nil || c.Routes != nil {
+			return fmt.Sprintf("a suspended member is told %+v", c)
+		}
+		return ""
+	}
 	if isMember && acted {
 		if c.Permission == nil || c.Permission.Name != permission || c.Permission.Held != w.may(m, permission) {
 			return fmt.Sprintf("the permission is %+v", c.Permission)

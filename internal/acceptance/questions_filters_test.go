@@ -21,7 +21,7 @@ import (
 const mappedToTables = `{"tables": {
   "patient": {"table": "patients", "id": "id", "patient_group": "ward", "care_team": {"table": "care_team", "patient": "patient_id", "member": "member_id"}},
   "patient_group": {"table": "wards", "id": "id"},
-  "provider": {"table": "staff", "id": "id", "provider": "books", "booking": {"table": "bookable", "member": "member_id", "patient_group": "ward"}, "references": {"patient": "none"}},
+  "provider": {"table": "staff", "id": "id", "provider": "books", "suspended": "away", "booking": {"table": "bookable", "member": "member_id", "patient_group": "ward"}, "references": {"patient": "none"}},
   "appointment": {"table": "appointments", "id": "id", "references": {"patient": {"column": "patient_id"}, "provider": {"column": "provider_id"}}},
   "clinical_note": {"table": "notes", "id": "id", "references": {"patient": {"column": "patient_id"}}},
   "report": {"table": "reports", "id": "id", "references": {"patient_group": {"column": "ward"}}},
@@ -52,7 +52,7 @@ func newHostDatabase(t *testing.T, d *dice) hostDatabase {
 		"notes (id, patient_id)", "reports (id, ward)", "supplies (id)"} {
 		h.must(t, "CREATE TABLE "+strings.NewReplacer(",", " "+text+",", ")", " "+text+")").Replace(table))
 	}
-	h.must(t, "CREATE TABLE staff (id "+text+", books BOOLEAN)")
+	h.must(t, "CREATE TABLE staff (id "+text+", books BOOLEAN, away BOOLEAN)")
 	try(db.Exec("BEGIN")).must(t)
 	for _, id := range d.patients {
 		p := d.w.patients[id]
@@ -68,7 +68,7 @@ func newHostDatabase(t *testing.T, d *dice) hostDatabase {
 	}
 	for _, id := range d.members {
 		m := d.w.members[id]
-		h.must(t, "INSERT INTO staff VALUES (?, ?)", id, m.provider)
+		h.must(t, "INSERT INTO staff VALUES (?, ?, ?)", id, m.provider, m.suspended)
 		h.rows["provider"] = append(h.rows["provider"], provider(id))
 		for _, g := range m.booking {
 			h.must(t, "INSERT INTO bookable VALUES (?, ?)", id, g)

@@ -64,7 +64,7 @@ func counts(routes []routeCount) map[string]int {
 // sees is whom a member may view, by the rules, each with the routes.
 func (w *world) sees(id string) map[string][]string {
 	m, there := w.members[id]
-	if !there || !w.may(m, "patient:view") {
+	if !there || m.suspended || !w.may(m, "patient:view") {
 		return nil
 	}
 	return w.leads(id)

@@ -71,6 +71,9 @@ func (w *world) edit(t *testing.T, e object) {
 				if provider, there := body["provider"]; there {
 					m.provider = provider == true
 				}
+				if suspended, there := body["suspended"]; there {
+					m.suspended = suspended == true
+				}
 			})
 		case "set role":
 			w.roles[id] = list(body["permissions"])

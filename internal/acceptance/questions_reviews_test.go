@@ -48,7 +48,7 @@ func TestReviewsEqualChecks(t *testing.T) {
 		for _, id := range d.members {
 			got := decode[review](t, a.ask(t, "/v1/reviews", object{"team_member": id}))
 			m := d.w.members[id]
-			may, leads := d.w.may(m, "patient:view"), d.w.leads(id)
+			may, leads := !m.suspended && d.w.may(m, "patient:view"), d.w.leads(id)
 			routes, alone := map[string]int{}, map[string]int{}
 			groups := map[string]int{}
 			var questions []question

@@ -30,7 +30,7 @@ func (w *world) columns(row entity) columns {
 	}
 	joinStaff := func(id string) {
 		if m, there := w.members[id]; there {
-			c["staff.id"], c["staff.books"] = id, m.provider
+			c["staff.id"], c["staff.books"], c["staff.away"] = id, m.provider, m.suspended
 			c["staff.bookable"] = setOf("ward", m.booking)
 		}
 	}
@@ -69,7 +69,7 @@ func setOf(column string, values []string) []columns {
 }
 
 // fields are all columns there are: reading another is a mistake.
-var fields = strings.Fields("patients.id patients.ward patients.care_team staff.id staff.books staff.bookable appointments.id appointments.patient_id appointments.provider_id " +
+var fields = strings.Fields("patients.id patients.ward patients.care_team staff.id staff.books staff.away staff.bookable appointments.id appointments.patient_id appointments.provider_id " +
 	"notes.id notes.patient_id reports.id reports.ward wards.id supplies.id member_id ward")
 
 // shows says whether the conditions hold for a row, as an ORM would.

@@ -77,7 +77,7 @@ func newDice(seed1, seed2 uint64) *dice {
 	w.patientGroups = d.ids("population", 1+d.IntN(6))
 	d.members, d.patients = d.ids("member", 3+d.IntN(16)), d.ids("patient", 3+d.IntN(28))
 	for _, id := range d.members {
-		m := staff{groups: some(d, groups, 4), access: some(d, w.patientGroups, 3), provider: d.often(0.6)}
+		m := staff{groups: some(d, groups, 4), access: some(d, w.patientGroups, 3), provider: d.often(0.6), suspended: d.often(0.12)}
 		if d.often(0.8) {
 			m.role = pick(d, roles)
 		}
@@ -121,6 +121,9 @@ func (d *dice) records() []record {
 		}
 		if m.provider {
 			r = r.bookableBy(m.booking...)
+		}
+		if m.suspended {
+			r = r.onLeave()
 		}
 		out = append(out, r)
 	}

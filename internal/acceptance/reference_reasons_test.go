@@ -6,7 +6,7 @@ import (
 )
 
 // alone are the codes after which nothing else is worth saying.
-var alone = []string{"organisation_unknown", "subject_unknown", "subject_unsupported",
+var alone = []string{"organisation_unknown", "subject_unknown", "subject_unsupported", "subject_suspended",
 	"resource_type_unknown", "action_unknown", "undefined"}
 
 // inQuestion returns the patient that a team member's question is about, and
@@ -36,16 +36,16 @@ func (w *world) holds(code string, q question) bool {
 	about, _ := w.inQuestion(q, n)
 	askedProvider, provided := w.provider(q.Resource.ID)
 	_, existing := w.patients[q.Resource.ID]
-	bookable := func() (yes, known bool) {
+	asked := func() (who staff, by string, booked bool) {
 		switch {
 		case q.Resource.Type == "provider" && provided && isPatient:
-			return slices.Contains(askedProvider.booking, p.group), true
+			return askedProvider, p.group, true
 		case q.Resource.Type == "provider" && provided && n.patient != nil && q.Action.Name == "book":
-			return slices.Contains(askedProvider.booking, n.patient.group), true
+			return askedProvider, n.patient.group, true
 		case q.Resource.Type == "appointment" && n.provider != nil && n.patient != nil && q.Action.Name == "create":
-			return slices.Contains(n.provider.booking, n.patient.group), true
+			return *n.provider, n.patient.group, true
 		}
-		return false, false
+		return staff{}, "", false
 	}
 	cancels := q.Resource.Type == "appointment" && q.Action.Name == "cancel"
 	switch code {
@@ -56,12 +56,14 @@ func (w *world) holds(code string, q question) bool {
 	case "patient_group_accessible":
 		return isMember && n.group != "" && len(w.groupRoutes(m, n.group)) > 0
 	case "provider_bookable":
-		yes, known := bookable()
-		return known && yes
+		who, by, booked := asked()
+		return booked && who.bookable(by)
 	case "subject_unsupported":
 		return q.Subject.Type != "team_member" && q.Subject.Type != "patient"
 	case "subject_unknown":
 		return q.Subject.Type == "team_member" && !isMember || q.Subject.Type == "patient" && !isPatient
+	case "subject_suspended":
+		return isMember && m.suspended
 	case "own_booking":
 		return isPatient && cancels && q.Resource.Properties["patient"] == q.Subject.ID
 	case "not_for_patients":
@@ -85,8 +87,11 @@ func (w *world) holds(code string, q question) bool {
 	case "patient_group_not_accessible":
 		return isMember && n.group != "" && len(w.groupRoutes(m, n.group)) == 0
 	case "provider_not_bookable":
-		yes, known := bookable()
-		return known && !yes
+		who, by, booked := asked()
+		return booked && !slices.Contains(who.booking, by)
+	case "provider_suspended":
+		who, _, booked := asked()
+		return booked && who.suspended
 	case "patient_mismatch":
 		id, given := q.Resource.Properties["patient"]
 		return isPatient && id != q.Subject.ID && (cancels || q.Resource.Type == "provider" && q.Action.Name == "book" && given)
@@ -124,6 +129,9 @@ func (w *world) check(q question, got decision) string {
 		if slices.Contains(alone, code) && len(why.Reasons) > 1 {
 			return fmt.Sprintf("%s is not reported alone", code)
 		}
+	}
+	if suspended := w.holds("subject_suspended", q); suspended && (why.Reasons[0] != "subject_suspended" || why.Permission != "" || why.Routes != nil || why.GrantedBy != nil) {
+		return "a suspended member is told more"
 	}
 	if w == nil || q.Subject.Type != "team_member" {
 		if why.Routes != nil || why.GrantedBy != nil {

@@ -15,11 +15,12 @@ type world struct {
 }
 
 type staff struct {
-	role     string // "" for none
-	groups   []string
-	access   []string // patient groups
-	booking  []string // patient groups
-	provider bool
+	role      string // "" for none
+	groups    []string
+	access    []string // patient groups
+	booking   []string // patient groups
+	provider  bool
+	suspended bool
 }
 
 type person struct {
@@ -191,6 +192,9 @@ func (w *world) provider(id string) (staff, bool) {
 	return m, there && m.provider
 }
 
+// bookable says whether patients of a group can book a provider (B1, P7).
+func (m staff) bookable(group string) bool { return !m.suspended && slices.Contains(m.booking, group) }
+
 // decide is the rules. A nil world is an organisation that is not there.
 func (w *world) decide(q question) bool {
 	if w == nil {
@@ -224,14 +228,14 @@ func (w *world) patientMay(q question, p person) bool {
 	if q.Action.Name == "book" && n.patient != nil && n.patientID != q.Subject.ID {
 		return false
 	}
-	return slices.Contains(m.booking, p.group)
+	return m.bookable(p.group)
 }
 
 func (w *world) memberMay(q question, m staff) bool {
 	permission, there := theCatalogue[q.Resource.Type].actions[q.Action.Name]
 	n := w.references(q)
-	if !there || !w.may(m, permission) || len(n.missing) > 0 || len(n.unknown) > 0 {
-		return false // P4, P3, P5
+	if m.suspended || !there || !w.may(m, permission) || len(n.missing) > 0 || len(n.unknown) > 0 {
+		return false // P7, P4, P3, P5
 	}
 	sees := func(p person) bool { return len(w.routes(q.Subject.ID, m, p)) > 0 }
 	if n.patient != nil && !sees(*n.patient) {
@@ -247,12 +251,12 @@ func (w *world) memberMay(q question, m staff) bool {
 	case "provider":
 		p, exists := w.provider(q.Resource.ID)
 		if q.Action.Name == "book" {
-			return exists && slices.Contains(p.booking, n.patient.group) // B4
+			return exists && p.bookable(n.patient.group) // B4
 		}
 		return exists
 	case "appointment":
 		if q.Action.Name == "create" && n.provider != nil {
-			return slices.Contains(n.provider.booking, n.patient.group) // B4
+			return n.provider.bookable(n.patient.group) // B4
 		}
 	case "report":
 		return n.group == "" || len(w.groupRoutes(m, n.group)) > 0 // V8

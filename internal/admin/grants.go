@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -23,7 +24,9 @@ import (
 //     one that the change itself makes: a group may be meant by those who are to come, or
 //     have had its id before;
 //   - sight of a patient, with a manual place on the care team: the actor has to see
-//     the patient, or for a new patient those of the group.
+//     the patient, or for a new patient those of the group;
+//   - with the end of a suspension everything that the member has kept (P7). If they are on
+//     care teams the actor has to see every patient: the places are not gone through.
 //
 // Who moves a patient has to see the patient, which the question about the move
 // says; who books likewise, and a patient who books gives sight of themself. What is
@@ -71,8 +74,10 @@ func (p *permit) showPatient(ctx context.Context, field, patient string) error {
 
 // gives judges what a record gives that it did not before.
 func (p *permit) gives(ctx context.Context, w *whole) error {
-	field := w.field
+	field, was := w.field, w.was
 	switch {
+	case was.IsSuspended && !w.now.IsSuspended: // P7: what stayed while they held nothing
+		was, field = &Record{Kind: was.Kind, ID: was.ID}, field+".suspended"
 	case w.now.Kind == authz.KindRole || w.now.Kind == authz.KindGroup:
 		field += ".permissions"
 	case w.now.Kind != authz.KindTeamMember:
@@ -80,12 +85,17 @@ func (p *permit) gives(ctx context.Context, w *whole) error {
 	case strings.HasSuffix(field, ".fields"):
 		field += ".role"
 	}
-	if err := p.give(ctx, field, &growth{was: w.was, now: w.now}); err != nil {
+	if err := p.give(ctx, field, &growth{was: was, now: w.now}); err != nil {
 		return err
 	}
-	for _, group := range added(w.was.Access, w.now.Access) {
+	for _, group := range added(was.Access, w.now.Access) {
 		if err := p.showGroup(ctx, fmt.Sprintf("%s.access[%d]", w.field, slices.Index(w.now.Access, group)), group); err != nil {
 			return err
+		}
+	}
+	if was != w.was && p.draft.onTeams[w.now.ID] {
+		if d, err := p.sight(ctx, nobody); err != nil || !d.Allow {
+			return cmp.Or(err, refused(field, "it would show patients on whose care team the member is to an actor who does not see every patient (A4)"+reasonsOf(d)))
 		}
 	}
 	return nil

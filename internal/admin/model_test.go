@@ -80,12 +80,12 @@ func (w world) all(kind authz.Kind) []*admin.Stored {
 	return out
 }
 
-// permissions returns what a member holds (P2, P3), and as themselves the listed
+// permissions returns what a member who is not suspended (P7) holds (P2, P3), and as themselves the listed
 // permissions that stand for what is still to come.
 func (w world) permissions(id string) map[string]bool {
 	out := map[string]bool{}
 	m := w.records[key(authz.KindTeamMember, id)]
-	if m == nil {
+	if m == nil || m.IsSuspended {
 		return out
 	}
 	sources := []authz.Key{key(authz.KindRole, m.Role)}
@@ -135,21 +135,21 @@ func holds(permissions map[string]bool, wanted ...string) bool {
 	return false
 }
 
-// sees reports whether a member sees a patient (V1-V4).
+// sees reports whether a member who is not suspended (P7) sees a patient (V1-V4).
 func (w world) sees(member, patient string) bool {
 	m, p := w.records[key(authz.KindTeamMember, member)], w.records[key(authz.KindPatient, patient)]
-	if m == nil || p == nil {
+	if m == nil || m.IsSuspended || p == nil {
 		return false
 	}
 	return w.permissions(member)["patient:view_all"] || slices.Contains(m.Access, p.PatientGroup) || len(p.Sources[member]) > 0
 }
 
-// administered reports whether somebody holds user:*, by that name or as part of
+// administered reports whether somebody who is not suspended (P7) holds user:*, by that name or as part of
 // everything.
 func (w world) administered() bool {
 	for _, m := range w.all(authz.KindTeamMember) {
 		for _, k := range append([]authz.Key{key(authz.KindRole, m.Role)}, groupKeys(m.Groups)...) {
-			if r := w.records[k]; r != nil && (slices.Contains(r.Permissions, "user:*") || slices.Contains(r.Permissions, "*:*")) {
+			if r := w.records[k]; r != nil && !m.IsSuspended && (slices.Contains(r.Permissions, "user:*") || slices.Contains(r.Permissions, "*:*")) {
 				return true
 			}
 		}
@@ -225,7 +225,7 @@ func changed(actor admin.Actor, held map[string]bool, sees func(string) bool, be
 	}
 	switch k.Kind {
 	case authz.KindRole, authz.KindGroup, authz.KindTeamMember:
-		own := old.Name != now.Name || old.IsProvider != now.IsProvider || !slices.Equal(old.Permissions, now.Permissions)
+		own := old.Name != now.Name || old.IsProvider != now.IsProvider || old.IsSuspended != now.IsSuspended || !slices.Equal(old.Permissions, now.Permissions)
 		by := old.Role != now.Role || !slices.Equal(old.Groups, now.Groups)
 		settings := !slices.Equal(old.Access, now.Access) || !slices.Equal(old.Booking, now.Booking)
 		switch {
@@ -279,7 +279,7 @@ func changedBooking(
 	switch {
 	case isNew:
 		provider, patient := before.records[key(authz.KindTeamMember, now.Provider)], before.records[key(authz.KindPatient, now.Patient)]
-		if !mayBook(now) || provider == nil || patient == nil || !slices.Contains(provider.Booking, patient.PatientGroup) {
+		if !mayBook(now) || provider == nil || patient == nil || provider.IsSuspended || !slices.Contains(provider.Booking, patient.PatientGroup) {
 			return "B3, B4: booked"
 		}
 	case isGone:

@@ -15,6 +15,8 @@ type draft struct {
 	// the errors for those which have too many.
 	patients  map[string][]string
 	uncounted map[string]error
+	// onTeams says of members whose suspension an edit could end whether they are on a care team.
+	onTeams map[string]bool
 }
 
 // draftEntity is one of the entities that edits name.
@@ -48,7 +50,7 @@ func (e *draftEntity) group() string {
 // draft reads the entities that edits name and everything that the edits are judged by, in one
 // reading where no record names what else that is, and remembers all of it.
 func (s *Service) draft(ctx context.Context, organisation string, actor Actor, edits []Edit, l *basis) (*draft, *judge, error) {
-	d := &draft{entities: map[authz.Key]*draftEntity{}, patients: map[string][]string{}, uncounted: map[string]error{}}
+	d := &draft{entities: map[authz.Key]*draftEntity{}, patients: map[string][]string{}, uncounted: map[string]error{}, onTeams: map[string]bool{}}
 	keys := make([]authz.Key, 0, len(edits))
 	for i := range edits {
 		key := edits[i].target()
@@ -69,6 +71,14 @@ func (s *Service) draft(ctx context.Context, organisation string, actor Actor, e
 	for i, key := range keys {
 		l.expect(key, sinceOf(records[i]))
 		d.entities[key].stored = records[i]
+		if r := records[i]; r != nil && r.IsSuspended && slices.ContainsFunc(edits, func(e Edit) bool { return e.resumes(key) }) {
+			// A place that is added meanwhile is judged by itself.
+			page, err := s.store.Related(ctx, organisation, CareTeam, key.ID, "", 1)
+			if err != nil {
+				return nil, nil, err
+			}
+			d.onTeams[key.ID] = len(page.IDs) > 0
+		}
 	}
 	l.expectConsultation(j.read)
 	if all := d.keys(edits); !j.hasRead(all) { // the patient and the provider of a booking that is there
@@ -158,6 +168,17 @@ func (d *draft) target(field string, key authz.Key) (*draftEntity, error) {
 		return nil, bad(field, "is about something that an earlier edit of this change deletes; make two changes of it")
 	}
 	return e, nil
+}
+
+// resumes reports whether an edit could end the suspension of a member.
+func (e *Edit) resumes(member authz.Key) bool {
+	switch e.Op {
+	case Put:
+		return e.Record.Key() == member && !e.Record.IsSuspended
+	case Set:
+		return e.Key == member && e.Fields[authz.FactSuspended] == false
+	}
+	return false
 }
 
 // altered reports whether edits so far made, changed or deleted an entity.

@@ -108,7 +108,7 @@ func (g *gambler) organisation() []admin.Edit {
 func (g *gambler) member(id string) admin.Record {
 	m := admin.Record{
 		Kind: authz.KindTeamMember, ID: id, Name: g.pick("", "A", "B"), Groups: g.ids(2, "g", 3),
-		IsProvider: g.IntN(2) == 0, Access: g.ids(2, "pg", 3),
+		IsProvider: g.IntN(2) == 0, IsSuspended: g.IntN(5) == 0, Access: g.ids(2, "pg", 3),
 	}
 	if g.IntN(3) > 0 {
 		m.Role = g.id("r", 3)
@@ -184,6 +184,9 @@ func (g *gambler) fields() (authz.Key, admin.Fields) {
 		perhaps("groups", g.ids(2, "g", 4))
 		perhaps("access", g.ids(2, "pg", 4))
 		perhaps("booking", g.ids(1, "pg", 4))
+		if g.IntN(2) > 0 {
+			fields["suspended"] = g.IntN(2) > 0
+		}
 		return key(authz.KindTeamMember, g.id("m", 6)), fields
 	}
 }

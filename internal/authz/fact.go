@@ -24,6 +24,8 @@ type Fact struct {
 	Access   []string // patient groups whose patients they see (V2)
 	Booking  []string // patient groups whose patients may book them (B1)
 	Provider bool
+	// Suspended is true for a member on leave, and for one who has left (P7).
+	Suspended bool
 
 	// Patient.
 	PatientGroup string
@@ -45,6 +47,7 @@ const (
 	FactAccess       = "access"
 	FactBooking      = "booking"
 	FactProvider     = "provider"
+	FactSuspended    = "suspended"
 	FactPermissions  = "permissions"
 )
 
@@ -78,7 +81,7 @@ func (f *Fact) Sources() iter.Seq[Key] { return Sources(f.Role, f.Groups) }
 func (f *Fact) Clone() *Fact {
 	return &Fact{
 		Key: f.Key, Found: f.Found, Since: f.Since, Permissions: f.Permissions,
-		Role: f.Role, Groups: f.Groups, Access: f.Access, Booking: f.Booking, Provider: f.Provider,
+		Role: f.Role, Groups: f.Groups, Access: f.Access, Booking: f.Booking, Provider: f.Provider, Suspended: f.Suspended,
 		PatientGroup: f.PatientGroup, CareTeam: f.CareTeam,
 	}
 }
@@ -107,7 +110,15 @@ func (f *Fact) Text(fact string) (string, bool) {
 }
 
 // Flag returns a fact that is true or false.
-func (f *Fact) Flag(fact string) bool { return fact == FactProvider && f.Provider }
+func (f *Fact) Flag(fact string) bool {
+	switch fact {
+	case FactProvider:
+		return f.Provider
+	case FactSuspended:
+		return f.Suspended
+	}
+	return false
+}
 
 // Set returns a fact that is a set, in no order.
 func (f *Fact) Set(fact string) []string {

@@ -127,7 +127,8 @@ func (s *Service) decideAll(
 }
 
 // Permissions returns everything a team member holds (P6), with the role and
-// groups that grant it. An unknown member or organisation is NotFound.
+// groups that grant it: nothing while they are suspended (P7). An unknown member or
+// organisation is NotFound.
 func (s *Service) Permissions(
 	ctx context.Context, organisation, member string, fresh Freshness,
 ) (grants map[string]Grant, stated Stated, err error) {
@@ -136,6 +137,10 @@ func (s *Service) Permissions(
 		fact := facts.Get(key)
 		if !fact.Found {
 			return Errorf(NotFound, "team_member", "is not the id of a team member of this organisation; check both")
+		}
+		if fact.Suspended {
+			grants = map[string]Grant{}
+			return nil
 		}
 		grants, err = s.policy.Permissions(ctx, fact, facts)
 		return err

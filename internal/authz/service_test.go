@@ -56,6 +56,7 @@ func facts() *authz.Facts {
 	return authz.NewFacts(true, authz.Revision{Count: 3, Nonce: "n"},
 		&authz.Fact{Key: key(authz.KindTeamMember, "mark"), Found: true, Provider: true},
 		&authz.Fact{Key: key(authz.KindTeamMember, "ruth"), Found: true},
+		&authz.Fact{Key: key(authz.KindTeamMember, "away"), Found: true, Suspended: true},
 		&authz.Fact{Key: key(authz.KindPatient, "p-1"), Found: true},
 	)
 }
@@ -229,6 +230,9 @@ func TestPermissions(t *testing.T) {
 	s := authz.NewService(&clinic{facts: facts()}, rule{catalogue(), yes})
 	if grants, stated, err := s.Permissions(t.Context(), "o", "mark", authz.Freshness{}); err != nil || grants["patient:view"].Role != "nurse" || stated.Revision.Count != 3 {
 		t.Errorf("%v, %v, %v", grants, stated, err)
+	}
+	if grants, stated, err := s.Permissions(t.Context(), "o", "away", authz.Freshness{}); err != nil || grants == nil || len(grants) > 0 || stated.Revision.Count != 3 { // P7
+		t.Error(grants, stated, err)
 	}
 	if _, _, err := s.Permissions(t.Context(), "o", "nobody", authz.Freshness{}); authz.KindOf(err) != authz.NotFound {
 		t.Errorf("nobody: %v", err)

@@ -74,7 +74,7 @@ func (s *store) damages(t *testing.T, name string) []damage {
 				}
 			}
 		}
-		add("newer schema", head(audit.RuleSchema), hset("schema", "3"))
+		add("newer schema", head(audit.RuleSchema), hset("schema", "4"))
 		add("older schema", head(audit.RuleSchema), hset("schema", "1"))
 		add("another log", head(audit.RuleHead), hset("log", "1"))
 		stream := audit.Finding{Rule: audit.RuleHistory, Kind: "key", ID: "changes"}
@@ -155,6 +155,10 @@ func (s *store) damages(t *testing.T, name string) []damage {
 				add("not a provider with Booking", self(audit.RuleBooking), func(key string) error {
 					return s.raw.HSet(ctx, key, "provider", "0", "b:pg0", "").Err()
 				})
+			case field == "suspended": // only where it is true
+				add("drop suspended", self(audit.RuleHistory), hdel(field))
+				ghost(audit.RuleFields, "0")
+				ghost(audit.RuleFields, "true")
 			case field == "patient_group":
 				add("drop patient_group", self(audit.RuleGroup), hdel(field))
 				ghost(audit.RuleGroup, "")

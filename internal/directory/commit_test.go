@@ -269,7 +269,11 @@ func lastHolder(t *testing.T, permission string, others ...string) {
 		"put":            {put(admin.Record{Kind: authz.KindTeamMember, ID: "a"})},
 		"permissions":    {set(role("admin"), admin.Fields{"permissions": []string{"user:view"}}), put(admin.Record{Kind: authz.KindGroup, ID: "hr"})},
 		"cascade":        {cascade(role("admin")), cascade(group("hr"))},
-		"both":           {cascade(role("admin")), unlink(admin.MemberOfGroup, "a", "hr")},
+		"suspended":      {set(member("a"), admin.Fields{"suspended": true})},
+		"suspended, put": {put(admin.Record{Kind: authz.KindTeamMember, ID: "a", Role: "admin", Groups: []string{"hr"}, IsSuspended: true})},
+		"all on leave": {set(role("admin"), admin.Fields{"permissions": []string{"user:view"}}),
+			put(admin.Record{Kind: authz.KindTeamMember, ID: "d", Role: "nurse", Groups: []string{"hr"}, IsSuspended: true}), unlink(admin.MemberOfGroup, "a", "hr")},
+		"both": {cascade(role("admin")), unlink(admin.MemberOfGroup, "a", "hr")},
 	}
 	overStores(t, func(t *testing.T, s *store) {
 		for name, edits := range losing {
@@ -289,10 +293,16 @@ func lastHolder(t *testing.T, permission string, others ...string) {
 				s.load(t, append(lines, `{"kind":"role","id":"chief","permissions":["`+permission+`"]}`, `{"kind":"team_member","id":"c","role":"chief"}`)...)
 				s.commit(t, edits...)
 				s.refuses(t, admin.Change{Edits: []admin.Edit{remove(member("c"))}}, authz.Conflict, "", permission)
+				// One who is suspended is none, and is one again afterwards (P7).
+				s.raw.FlushAll(t.Context())
+				s.load(t, append(lines, `{"kind":"role","id":"chief","permissions":["`+permission+`"]}`, `{"kind":"team_member","id":"c","role":"chief","suspended":true}`)...)
+				s.refuses(t, admin.Change{Edits: edits}, authz.Conflict, "", permission)
+				s.commit(t, append(slices.Clone(edits), set(member("c"), admin.Fields{"suspended": false}))...)
 			})
 		}
 		s.raw.FlushAll(t.Context())
 		s.load(t, lines...)
 		s.refuse(t, authz.Conflict, permission, `{"kind":"team_member","id":"a"}`)
+		s.refuse(t, authz.Conflict, permission, `{"kind":"team_member","id":"a","role":"admin","groups":["hr"],"suspended":true}`)
 	})
 }

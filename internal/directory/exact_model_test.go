@@ -20,7 +20,7 @@ type modelClinic struct {
 
 type modelMember struct {
 	role                    string
-	provider                bool
+	provider, suspended     bool
 	groups, access, booking map[string]bool
 }
 
@@ -83,7 +83,7 @@ func (c *modelClinic) put(r *admin.Record) {
 	case authz.KindPatientGroup:
 		c.patientGroups[r.ID] = true
 	case authz.KindTeamMember:
-		c.members[r.ID] = &modelMember{r.Role, r.IsProvider, setOf(r.Groups), setOf(r.Access), setOf(r.Booking)}
+		c.members[r.ID] = &modelMember{r.Role, r.IsProvider, r.IsSuspended, setOf(r.Groups), setOf(r.Access), setOf(r.Booking)}
 	case authz.KindPatient:
 		p := &modelPatient{group: r.PatientGroup, team: map[string]map[string]bool{}}
 		if old := c.patients[r.ID]; old != nil {
@@ -118,6 +118,9 @@ func (c *modelClinic) set(e admin.Edit) {
 		}
 		if provider, given := e.Fields["provider"]; given {
 			c.members[e.Key.ID].provider = provider.(bool)
+		}
+		if suspended, given := e.Fields["suspended"]; given {
+			c.members[e.Key.ID].suspended = suspended.(bool)
 		}
 	case authz.KindPatient:
 		if group, given := e.Fields["patient_group"]; given {
@@ -225,14 +228,19 @@ func (c *modelClinic) visible(member string, p *modelPatient) bool {
 	return c.holds(m, "patient", "view_all") || m.access[p.group] || len(p.team[member]) > 0
 }
 
+// bookable reports whether a patient may book a member, nil for nobody (B1, P7).
+func (m *modelMember) bookable(p *modelPatient) bool {
+	return m != nil && m.provider && !m.suspended && m.booking[p.group]
+}
+
 // allows answers a request by the rules.
 func (c *modelClinic) allows(r *authz.Request) bool {
 	if r.Subject.Type == "patient" {
 		p, provider := c.patients[r.Subject.ID], c.members[r.Resource.ID]
-		return p != nil && provider != nil && provider.provider && provider.booking[p.group] // B3
+		return p != nil && provider.bookable(p) // B3
 	}
 	m := c.members[r.Subject.ID]
-	if m == nil {
+	if m == nil || m.suspended { // P7
 		return false
 	}
 	patientID, _ := r.Resource.Properties["patient"].(string)
@@ -245,7 +253,7 @@ func (c *modelClinic) allows(r *authz.Request) bool {
 		return p != nil && c.holds(m, "appointment", r.Action.Name) && c.visible(r.Subject.ID, p) // P5
 	case "provider":
 		p, provider := c.patients[patientID], c.members[r.Resource.ID]
-		return p != nil && provider != nil && provider.provider && provider.booking[p.group] &&
+		return p != nil && provider.bookable(p) &&
 			c.holds(m, "appointment", "create") && c.visible(r.Subject.ID, p) // B4
 	case "report":
 		group, _ := r.Resource.Properties["patient_group"].(string)

@@ -53,7 +53,7 @@ func someRecord(r *rand.Rand, kind authz.Kind, i int) *admin.Record {
 	case authz.KindPatientGroup:
 		return &admin.Record{Kind: kind, ID: name("pg", i)}
 	case authz.KindTeamMember:
-		m := &admin.Record{Kind: kind, ID: name("m", i), IsProvider: i%2 == 0}
+		m := &admin.Record{Kind: kind, ID: name("m", i), IsProvider: i%2 == 0, IsSuspended: r.IntN(6) == 0}
 		if r.IntN(4) > 0 {
 			m.Role = anyOf(r, "role", exactRoles)
 		}
@@ -115,6 +115,9 @@ func someEdits(r *rand.Rand, booking string) []admin.Edit {
 	case 9:
 		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindRole, anyOf(r, "role", exactRoles)), Fields: admin.Fields{"permissions": somePermissions(r)}}}
 	case 10:
+		if r.IntN(2) == 0 { // leave, and its end (P7)
+			return []admin.Edit{{Op: admin.Set, Key: key(authz.KindTeamMember, member), Fields: admin.Fields{"suspended": r.IntN(2) == 0}}}
+		}
 		role := anyOf(r, "role", exactRoles)
 		return []admin.Edit{{Op: admin.Set, Key: key(authz.KindTeamMember, member), Fields: admin.Fields{"role": role}}}
 	case 11:

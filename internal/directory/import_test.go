@@ -196,7 +196,7 @@ func TestNewerSchema(t *testing.T) {
 	overStores(t, func(t *testing.T, s *store) {
 		s.load(t, clinic()...)
 		for schema, want := range map[string]string{
-			"3": "schema 3 and this build of Caregate is too old", "17": "schema 17", "1": "schema 1 and this build of Caregate knows schema 2; export them with the build", "0": "damaged", "": "damaged", "one": "damaged", "02": "damaged", "2.0": "damaged",
+			"4": "schema 4 and this build of Caregate is too old", "17": "schema 17", "1": "schema 1 and this build of Caregate knows schema 3; export them with the build", "0": "damaged", "": "damaged", "one": "damaged", "02": "damaged", "2.0": "damaged",
 		} {
 			if err := s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", schema).Err(); err != nil {
 				t.Fatal(err)

@@ -61,6 +61,9 @@ func (m *reference) has(kind authz.Kind, ids ...string) bool {
 }
 
 func (m *reference) holds(r admin.Record, grants []string) bool {
+	if r.IsSuspended { // P7
+		return false
+	}
 	for _, key := range append([]authz.Key{role(r.Role)}, keysOf(authz.KindGroup, r.Groups)...) {
 		p := m.records[key].Permissions
 		if slices.ContainsFunc(grants, func(permission string) bool { return slices.Contains(p, permission) }) {
@@ -159,7 +162,7 @@ func take(r *admin.Record, f admin.Fields) {
 		case string:
 			*map[string]*string{"name": &r.Name, "role": &r.Role, "patient_group": &r.PatientGroup}[name] = value
 		case bool:
-			*map[string]*bool{"provider": &r.IsProvider}[name] = value
+			*map[string]*bool{"provider": &r.IsProvider, "suspended": &r.IsSuspended}[name] = value
 		case []string:
 			*map[string]*[]string{
 				"permissions": &r.Permissions, "groups": &r.Groups, "access": &r.Access, "booking": &r.Booking, "care_team": &r.CareTeam,

@@ -33,7 +33,7 @@ func (m *reference) view() map[authz.Key]map[string]any {
 		}
 		switch key.Kind {
 		case authz.KindTeamMember:
-			v["provider"] = r.IsProvider
+			v["provider"], v["suspended"] = r.IsProvider, r.IsSuspended
 		case authz.KindBooking:
 			v["provider"] = r.Provider
 		}
@@ -83,6 +83,9 @@ func (m *reference) keys() map[string]string {
 			fields = append(fields, "name", r.Name)
 		case authz.KindTeamMember:
 			fields = append(fields, "name", r.Name, "role", r.Role, "provider", layout.FlagOf(r.IsProvider))
+			if r.IsSuspended { // only where it is true
+				fields = append(fields, "suspended", "1")
+			}
 			if r.Role != "" {
 				k.member("role-members:"+r.Role, id)
 			}

@@ -59,6 +59,7 @@ func randomRecord(r *rand.Rand) admin.Record {
 		out.Name = pick(r, "n", 2)
 	case authz.KindTeamMember:
 		out.Name, out.Groups, out.Access, out.IsProvider = pick(r, "n", 2), pickSome(r, "g", 3), pickSome(r, "pg", 4), r.IntN(3) > 0
+		out.IsSuspended = r.IntN(3) == 0
 		if out.IsProvider {
 			out.Booking = pickSome(r, "pg", 4)
 		}
@@ -126,10 +127,13 @@ func randomFields(r *rand.Rand, kind authz.Kind) admin.Fields {
 	case authz.KindRole, authz.KindGroup:
 		f["permissions"] = pickPermissions(r)
 	case authz.KindTeamMember:
-		if r.IntN(2) == 0 {
+		switch r.IntN(4) {
+		case 0, 1:
 			f["role"] = []string{"", pick(r, "r", 3)}[r.IntN(2)]
-		} else {
+		case 2:
 			f["provider"] = r.IntN(2) == 0
+		default:
+			f["suspended"] = r.IntN(2) == 0
 		}
 	case authz.KindPatient:
 		f["patient_group"] = pick(r, "pg", 4)

@@ -235,8 +235,8 @@ func TestRangeRefused(t *testing.T) {
 		if err := calls(t.Context(), s.org)["range"]; authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("a patient that was lost: %v", err)
 		}
-		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "3")
-		expect(s.org, authz.Unavailable, "schema 3")
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "4")
+		expect(s.org, authz.Unavailable, "schema 4")
 		s.raw.Del(t.Context(), script.HeadKey(s.org))
 		expect(s.org, authz.NotFound, "organisation")
 	})

@@ -259,9 +259,9 @@ func TestRecordsOfNothing(t *testing.T) {
 				t.Errorf("%s of a patient that was lost: %v", name, err)
 			}
 		}
-		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "3")
+		s.raw.HSet(t.Context(), script.HeadKey(s.org), "schema", "4")
 		for name, err := range calls(s.org) {
-			if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "schema 3") {
+			if authz.KindOf(err) != authz.Unavailable || !strings.Contains(err.Error(), "schema 4") {
 				t.Errorf("%s of a newer schema: %v", name, err)
 			}
 		}

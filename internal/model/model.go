@@ -150,6 +150,7 @@ var fields = struct{ permissions, patientGroup, teamMember, patient, booking []F
 		{Name: authz.FactRole, Type: ID, Relation: RoleOf, Leaf: true, Text: func(r *Record) *string { return &r.Role }},
 		{Name: authz.FactGroups, Type: IDs, Relation: MemberOfGroup, Edge: "g:", Leaf: true, List: func(r *Record) *[]string { return &r.Groups }},
 		{Name: authz.FactProvider, Type: Flag, Leaf: true, Flag: func(r *Record) *bool { return &r.IsProvider }},
+		{Name: authz.FactSuspended, Type: Flag, Leaf: true, Since: 3, Flag: func(r *Record) *bool { return &r.IsSuspended }}, // P7
 		{Name: authz.FactAccess, Type: IDs, Relation: Access, Edge: "a:", Leaf: true, List: func(r *Record) *[]string { return &r.Access }},
 		{Name: authz.FactBooking, Type: IDs, Relation: Booking, Edge: "b:", Leaf: true, List: func(r *Record) *[]string { return &r.Booking }},
 	},

@@ -20,8 +20,10 @@ type Record struct {
 	Role       string // "" for none
 	Groups     []string
 	IsProvider bool
-	Access     []string
-	Booking    []string
+	// IsSuspended is true on leave, and for who has left: every assignment stays (P7).
+	IsSuspended bool
+	Access      []string
+	Booking     []string
 
 	// Patient. CareTeam lists the manual edges; bookings bring theirs.
 	PatientGroup string
@@ -86,7 +88,7 @@ func FactOf(key authz.Key, since authz.Revision, r *Record, careTeam []string) *
 	return &authz.Fact{
 		Key: key, Found: true, Since: since,
 		Permissions: r.Permissions,
-		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider,
+		Role:        r.Role, Groups: r.Groups, Access: r.Access, Booking: r.Booking, Provider: r.IsProvider, Suspended: r.IsSuspended,
 		PatientGroup: r.PatientGroup, CareTeam: careTeam,
 	}
 }

@@ -41,7 +41,7 @@ func (w world) facts() memory {
 	}
 	for i := range 4 {
 		m := member(fmt.Sprint("m", i), pick(w, "", "r0", "r1", "r2", "r9"), w.some("g", 4)...)
-		m.Access, m.Booking, m.Provider = w.some("pg", 3), w.some("pg", 3), w.IntN(2) == 0
+		m.Access, m.Booking, m.Provider, m.Suspended = w.some("pg", 3), w.some("pg", 3), w.IntN(2) == 0, w.IntN(16) == 0
 		facts = append(facts, m)
 		facts = append(facts, &authz.Fact{
 			Key: authz.Key{Kind: authz.KindPatient, ID: fmt.Sprint("p", i)}, Found: true,

@@ -70,12 +70,13 @@ func sameMember(t *testing.T, at, id string, got *review.MemberReview, all *sigh
 	viewAll := grantedInGo(fact, all.facts, "patient:view_all")
 	var routes []string
 	for _, r := range slices.Sorted(maps.Keys(led)) {
-		if len(led[r]) > 0 || r == "view_all_patients" && viewAll || r == "patient_group_access" && len(fact.Access) > 0 {
+		if len(led[r]) > 0 || r == "view_all_patients" && viewAll || r == "patient_group_access" && len(fact.Access) > 0 && !fact.Suspended {
 			routes = append(routes, r)
 		}
 	}
 	var notes []string
-	if !grantedInGo(fact, all.facts, "patient:view") {
+	permitted := grantedInGo(fact, all.facts, "patient:view")
+	if !permitted {
 		if len(routes) > 0 && (len(routes) > 1 || !viewAll) {
 			notes = append(notes, "route_without_view")
 		}
@@ -87,7 +88,7 @@ func sameMember(t *testing.T, at, id string, got *review.MemberReview, all *sigh
 	for i, r := range got.Routes {
 		names[i] = r.Name
 	}
-	if got.Found != fact.Found || got.Permitted != grantedInGo(fact, all.facts, "patient:view") || got.Patients != patients ||
+	if got.Found != fact.Found || got.Permitted != permitted || got.Patients != patients ||
 		!slices.Equal(names, routes) || !slices.Equal(got.Notes, notes) {
 		t.Fatalf("%s: the review of %q is %+v; the member sees %d by %q with the notes %q", at, id, got, patients, routes, notes)
 	}

@@ -70,6 +70,7 @@ func (w *ward) record(kind authz.Kind, id string) *admin.Record {
 		}
 		r.Groups, r.IsProvider = w.some(authz.KindGroup, 3, 4), w.rand.IntN(2) == 0
 		r.Access = w.some(authz.KindPatientGroup, someGroups, 3)
+		r.IsSuspended = w.rand.IntN(5) == 0
 		if r.IsProvider {
 			r.Booking = w.some(authz.KindPatientGroup, someGroups, 3)
 		}
@@ -136,7 +137,7 @@ func (w *ward) link(op admin.Op) admin.Edit {
 }
 
 func (w *ward) set() admin.Edit {
-	switch w.rand.IntN(4) {
+	switch w.rand.IntN(5) {
 	case 0:
 		role := w.id(authz.KindRole)
 		if w.rand.IntN(3) == 0 {
@@ -146,6 +147,8 @@ func (w *ward) set() admin.Edit {
 	case 1:
 		group := w.id(authz.KindPatientGroup)
 		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindPatient, ID: w.id(authz.KindPatient)}, Fields: admin.Fields{"patient_group": group}}
+	case 2: // a suspension, or its end (P7)
+		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: authz.KindTeamMember, ID: w.id(authz.KindTeamMember)}, Fields: admin.Fields{"suspended": w.rand.IntN(2) == 0}}
 	default:
 		kind := []authz.Kind{authz.KindRole, authz.KindGroup}[w.rand.IntN(2)]
 		return admin.Edit{Op: admin.Set, Key: authz.Key{Kind: kind, ID: w.id(kind)}, Fields: admin.Fields{"permissions": w.permissions()}}

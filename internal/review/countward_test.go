@@ -152,6 +152,9 @@ func (f fixed) Read(context.Context, string, []authz.Key, authz.Freshness) (*aut
 // routesInGo are the routes of V1 to V3, in order.
 func routesInGo(member, patient *authz.Fact, facts *authz.Facts) []string {
 	var out []string
+	if member.Suspended { // P7
+		return nil
+	}
 	if slices.Contains(patient.CareTeam, member.ID) {
 		out = append(out, "care_team")
 	}
@@ -164,8 +167,12 @@ func routesInGo(member, patient *authz.Fact, facts *authz.Facts) []string {
 	return out
 }
 
-// grantedInGo reports whether a role or a group grants a permission (P2, P3).
+// grantedInGo reports whether a role or a group grants a permission (P2, P3), to a member who
+// is not suspended (P7).
 func grantedInGo(member *authz.Fact, facts *authz.Facts, permission string) bool {
+	if member.Suspended {
+		return false
+	}
 	sources := []authz.Key{{Kind: authz.KindRole, ID: member.Role}}
 	for _, id := range member.Groups {
 		sources = append(sources, authz.Key{Kind: authz.KindGroup, ID: id})

@@ -89,7 +89,7 @@ func (d dice) facts() memory {
 	for i := range diceMembers {
 		add(&authz.Fact{
 			Key: authz.Key{Kind: authz.KindTeamMember, ID: diceMembers[i]}, Role: roll(d, "", "gone", diceRoles[0], diceRoles[1], diceRoles[2]),
-			Groups: d.some("gone", "xg1", "xg2", "xg3"), Access: d.some(dicePG...), Booking: d.some(dicePG...), Provider: d.IntN(3) > 0,
+			Groups: d.some("gone", "xg1", "xg2", "xg3"), Access: d.some(dicePG...), Booking: d.some(dicePG...), Provider: d.IntN(3) > 0, Suspended: d.IntN(12) == 0,
 		})
 		add(&authz.Fact{
 			Key: authz.Key{Kind: authz.KindPatient, ID: dicePeople[i]}, PatientGroup: roll(d, dicePG...), CareTeam: d.some(diceMembers...),

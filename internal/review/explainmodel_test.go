@@ -168,6 +168,9 @@ func (a *asked) question() bool {
 	if !a.require("subject_known", "subject_unknown", a.subject != nil, object{"subject": object{"type": kind, "id": a.Subject.ID}}) {
 		return false
 	}
+	if a.subject.Suspended { // P7
+		return a.require("subject_active", "subject_suspended", false, object{"suspension_ended": object{"member": a.Subject.ID}})
+	}
 	var known bool
 	a.spec, known = a.types[a.Resource.Type]
 	if !a.require("resource_type_known", "resource_type_unknown", known, object{"resource_type": a.Resource.Type}) {
@@ -227,13 +230,16 @@ func (a *asked) forSomebody() bool {
 	return a.Subject.Type == "team_member" && a.Resource.Type == "provider" && a.Action.Name == "book"
 }
 
-// bookable asks whether a provider is bookable for a patient's group (B1).
+// bookable asks whether a provider is bookable for a patient's group (B1), and is not suspended (P7).
 func (a *asked) bookable(provider *authz.Fact, group string) bool {
 	at := fmt.Sprintf("for patient group %s", group)
 	a.named["provider_bookable"] = fmt.Sprintf("provider %s is bookable %s", provider.ID, at)
 	a.named["provider_not_bookable"] = fmt.Sprintf("provider %s has no Booking assignment %s", provider.ID, at)
-	return a.require("provider_bookable", "provider_not_bookable", slices.Contains(provider.Booking, group),
+	a.named["provider_suspended"] = fmt.Sprintf("provider %s is suspended", provider.ID)
+	assigned := a.require("provider_bookable", "provider_not_bookable", slices.Contains(provider.Booking, group),
 		object{"booking": object{"provider": provider.ID, "patient_group": group}})
+	return !provider.Suspended && assigned ||
+		provider.Suspended && a.require("provider_active", "provider_suspended", false, object{"suspension_ended": object{"member": provider.ID}})
 }
 
 // ofPatient is the rest of the question of a patient (B3, A1), and what is granted.
@@ -369,6 +375,7 @@ var accountWords = map[string]string{
 	"own_booking":                  "the booking is the patient's own",
 	"subject_unsupported":          "there are no rules for this type of subject",
 	"subject_unknown":              "the subject is not known",
+	"subject_suspended":            "the subject is suspended",
 	"resource_type_unknown":        "the type of resource is not known",
 	"action_unknown":               "the action is not known for this type of resource",
 	"not_for_patients":             "patients view and book providers, cancel their own bookings, and do nothing else",
@@ -381,4 +388,5 @@ var accountWords = map[string]string{
 	"patient_group_not_accessible": "the patient group is not accessible",
 	"patient_mismatch":             "patients book and cancel for nobody but themselves",
 	"provider_not_bookable":        "the provider is not bookable",
+	"provider_suspended":           "the provider is suspended",
 }

@@ -25,6 +25,7 @@ func variants(t testing.TB) map[string]authz.Rules {
 allow if {
 	input.subject.type == "team_member"
 	input.subject.found
+	not input.subject.suspended
 	input.action.name == "view"
 	input.resource.type == "patient"
 	input.resource.found
@@ -37,6 +38,7 @@ allow if {
 allow if {
 	input.subject.type == "team_member"
 	input.subject.found
+	not input.subject.suspended
 	input.action.name == "view"
 	input.resource.type == "patient"
 	input.resource.found

@@ -57,7 +57,7 @@ func admit(t *testing.T, w *ward, rules authz.Rules, d dice) *treatment {
 			}
 			r := &admin.Record{
 				Kind: kind, ID: f.ID, Permissions: kept(f.Permissions), Role: f.Role, Groups: kept(f.Groups), Access: f.Access,
-				IsProvider: f.Provider, PatientGroup: f.PatientGroup, CareTeam: f.CareTeam,
+				IsProvider: f.Provider, IsSuspended: f.Suspended, PatientGroup: f.PatientGroup, CareTeam: f.CareTeam,
 			}
 			if r.Role == "gone" {
 				r.Role = ""
@@ -119,7 +119,15 @@ func (c *treatment) everything(r *authz.Request) []one {
 		named(name, r.Resource.Properties[name])
 	}
 	yes, no := true, false
+	resumed := map[authz.Key]bool{}
+	resume := func(r *admin.Record) {
+		if r.IsSuspended && !resumed[r.Key()] { // P7
+			resumed[r.Key()] = true
+			set(r.Key(), admin.Fields{"suspended": no}, admin.Fields{"suspended": yes})
+		}
+	}
 	for _, p := range providers {
+		resume(p)
 		if !p.IsProvider {
 			set(p.Key(), admin.Fields{"provider": yes}, admin.Fields{"provider": no})
 		}
@@ -133,6 +141,7 @@ func (c *treatment) everything(r *authz.Request) []one {
 	if member == nil || c.types[r.Subject.Type].Facts != authz.KindTeamMember {
 		return out
 	}
+	resume(member)
 	for g := range groups {
 		if !slices.Contains(member.Access, g) {
 			link(admin.Access, member.ID, g)

@@ -116,12 +116,21 @@ func (t *trial) direct(c *concerned) (out []candidate) {
 	try := func(edit admin.Edit, of *authz.Fact, change func(*authz.Fact), text string, args ...any) {
 		changed := altered(of, change)
 		next := candidate{edit: edit, facts: []*authz.Fact{changed}, text: fmt.Sprintf(text, args...)}
-		if of == t.member && edit.Relation == admin.Access {
+		if of == t.member && (edit.Relation == admin.Access || edit.Fields[authz.FactSuspended] != nil) {
 			next.member = changed
 		}
 		out = append(out, next)
 	}
+	resume := func(member *authz.Fact) {
+		if member.Suspended { // P7
+			try(setFields(member.Key, admin.Fields{authz.FactSuspended: false}), member, func(f *authz.Fact) { f.Suspended = false },
+				"end the suspension of %s", member.ID)
+		}
+	}
 	for _, provider := range c.providers {
+		if provider != t.member {
+			resume(provider)
+		}
 		if !provider.Provider { // only providers have Booking assignments (B1)
 			try(setFields(provider.Key, admin.Fields{authz.FactProvider: true}), provider, func(f *authz.Fact) { f.Provider = true },
 				"make %s a provider", provider.ID)
@@ -137,6 +146,7 @@ func (t *trial) direct(c *concerned) (out []candidate) {
 	if t.member == nil {
 		return out
 	}
+	resume(t.member)
 	for _, id := range c.groups {
 		if !slices.Contains(t.member.Access, id) {
 			try(linking(admin.Access, t.member.ID, id), t.member, func(f *authz.Fact) { f.Access = withElement(f.Access, id) },

@@ -73,7 +73,7 @@ func (o *organisation) some(prefix string, ids ...string) []string {
 
 func (o *organisation) member() *authz.Fact {
 	f := &authz.Fact{
-		Key: authz.Key{Kind: authz.KindTeamMember, ID: o.memberID()}, Provider: o.r.IntN(2) == 0,
+		Key: authz.Key{Kind: authz.KindTeamMember, ID: o.memberID()}, Provider: o.r.IntN(2) == 0, Suspended: o.r.IntN(3) == 0,
 		Groups: o.some("g-", "p:a", "p:b", "p:c"), Access: o.some("pg", "0", "1", "2", "3", "4"),
 	}
 	if f.Provider {

@@ -74,6 +74,7 @@ func terms(r *rand.Rand, subject, resource authz.Kind) []term {
 				of(side+" in group", has(authz.FactGroups, "g-p:b"), func(f *authz.Fact, _ *authz.Facts) bool { return slices.Contains(f.Groups, "g-p:b") }),
 				of(side+" has access", has(authz.FactAccess, group), func(f *authz.Fact, _ *authz.Facts) bool { return slices.Contains(f.Access, group) }),
 				of(side+" is provider", &authz.Condition{Op: authz.IsTrue, Leaf: authz.Leaf{Fact: authz.FactProvider}}, func(f *authz.Fact, _ *authz.Facts) bool { return f.Provider }),
+				of(side+" is suspended", &authz.Condition{Op: authz.IsTrue, Leaf: authz.Leaf{Fact: authz.FactSuspended}}, func(f *authz.Fact, _ *authz.Facts) bool { return f.Suspended }),
 				of(side+" is named", in(authz.FactID, "mA1", "m\x00", "nobody", "mé3"), func(f *authz.Fact, _ *authz.Facts) bool { return f.ID == "mA1" || f.ID == "mé3" }),
 			)
 		case authz.KindPatient:

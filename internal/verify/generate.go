@@ -132,7 +132,8 @@ func (g *generator) changed(rs records) records {
 	return out
 }
 
-// administered reports whether a member has a role or a group that lists one of permissions.
+// administered reports whether a member who is not suspended (P7) has a role or a group that
+// lists one of permissions.
 func (rs records) administered(permissions []string) bool {
 	granting := map[authz.Key]bool{}
 	for i := range rs {
@@ -140,7 +141,7 @@ func (rs records) administered(permissions []string) bool {
 		if slices.ContainsFunc(permissions, func(p string) bool { return slices.Contains(r.Permissions, p) }) {
 			granting[r.Key()] = true
 		}
-		if r.Kind == authz.KindTeamMember && (granting[authz.Key{Kind: authz.KindRole, ID: r.Role}] ||
+		if r.Kind == authz.KindTeamMember && !r.IsSuspended && (granting[authz.Key{Kind: authz.KindRole, ID: r.Role}] ||
 			slices.ContainsFunc(r.Groups, func(id string) bool { return granting[authz.Key{Kind: authz.KindGroup, ID: id}] })) {
 			return true
 		}

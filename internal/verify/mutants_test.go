@@ -155,6 +155,12 @@ func mutants() map[string]mutant {
 		"the policy lets anybody be booked": {
 			edits: []edit{{booking, "bookable if _patient_group in _booking # B1", "bookable if _patient_group"}}, shapes: every,
 		},
+		"the policy lets suspended members go on": {
+			edits: []edit{{allow, "\tnot input.subject.suspended\n", ""}}, shapes: every,
+		},
+		"the policy lets suspended providers be booked": {
+			edits: []edit{{allow, "\tnot booking.provider_suspended\n", ""}, {booking, "\tbookable\n\tnot provider_suspended\n", "\tbookable\n"}}, shapes: every,
+		},
 		"the policy lets references be wrong": {
 			edits: []edit{{allow, "\treference.resolved\n\tvisibility.patient_visible\n", "\tvisibility.patient_visible\n"}}, shapes: every,
 		},

@@ -90,13 +90,15 @@ func (c *considered) memberMay() bool {
 		permission = "appointment:create"
 	}
 	switch {
+	case c.Subject.Suspended: // P7
+		return false
 	case !c.holds(permission): // P2, P3
 		return false
 	case typ == "patient" && action != "create" && !c.sees(c.Resource): // V7
 		return false
 	case patient != nil && !c.sees(patient): // P5
 		return false
-	case booking && !slices.Contains(provider.Booking, patient.PatientGroup): // B1
+	case booking && (provider.Suspended || !slices.Contains(provider.Booking, patient.PatientGroup)): // P7, B1
 		return false
 	}
 	if group := c.refers("patient_group"); group != nil { // V8
@@ -123,7 +125,7 @@ func (c *considered) patientMay() bool {
 	if patient := c.refers("patient"); c.Action.Name == "book" && patient != nil && patient.ID != c.Subject.ID {
 		return false
 	}
-	return slices.Contains(c.Resource.Booking, c.Subject.PatientGroup)
+	return !c.Resource.Suspended && slices.Contains(c.Resource.Booking, c.Subject.PatientGroup) // P7
 }
 
 // holds is P2 and P3.

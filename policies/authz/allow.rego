@@ -17,11 +17,10 @@ import data.authz.visibility
 # METADATA
 # title: May this subject do this to that?
 # description: |
-#   A team member needs the permission (P2, P3), a resource that exists, or does not yet for
-#   `create` (V9), references that resolve (P5), sight of the patients in question (V7, V8),
-#   and for a booking a provider bookable for the patient's group (B4). A patient may view
-#   and book exactly the providers bookable for their own patient group, for themselves (B3),
-#   and cancel what is booked for them (A1).
+#   A team member who is not suspended (P7) needs the permission (P2, P3), a resource that exists,
+#   or does not yet for `create` (V9), references that resolve (P5), sight of the patients in
+#   question (V7, V8), and to book a provider bookable for the patient's group (B4). A patient views
+#   and books these for their own group, for themselves (B3), and cancels what is theirs (A1).
 # entrypoint: true
 allow if {
 	input.subject.type == "team_member"
@@ -32,6 +31,7 @@ allow if {
 	visibility.patient_visible
 	visibility.patient_group_accessible
 	booking.satisfied
+	not input.subject.suspended
 }
 
 allow if {
@@ -43,6 +43,7 @@ allow if {
 	reference.resolved
 	booking.for_oneself
 	booking.bookable
+	not booking.provider_suspended
 }
 
 allow if {

@@ -17,6 +17,19 @@ test_v7_opening_a_record_needs_the_permission_and_a_route if {
 	not _may(example.with_access(set(), {"diabetes"}), "view", _diabetes)
 }
 
+test_p7_a_suspended_member_may_do_nothing if {
+	_may(example.with_access({"patient:view", "stock:view"}, {"diabetes"}), "view", _diabetes)
+	suspended := example.suspended(example.with_access({"patient:view", "stock:view"}, {"diabetes"}))
+	not _may(suspended, "view", _diabetes)
+	not _may(suspended, "view", example.thing("stock"))
+	not _may(suspended, "create", example.nobody("patient"))
+}
+
+test_p7_nobody_books_a_suspended_provider[action] if {
+	some action in {"view", "book"}
+	not _may(_diabetes, action, example.suspended(example.provider({"diabetes"})))
+}
+
 test_v7_view_all_is_a_route_and_nothing_more[action] if {
 	some action in {"view", "update", "delete", "view_all"}
 	not _may(example.member({"patient:view_all"}), action, _diabetes)

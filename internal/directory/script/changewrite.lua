@@ -33,6 +33,22 @@ end
 
 local member_indexes = {role = 'role-members:', group = 'group-members:'}
 
+-- has_active reports whether a role or group has a member who is not suspended (P7), of those
+-- that the change has read only with read = true, as they were before it.
+local function has_active(kind, id, read)
+  local key, from = prefix .. member_indexes[kind] .. id, 0
+  while true do
+    local page = redis.call('ZRANGE', key, string.format('%d', from), string.format('%d', from + 99))
+    for _, member in ipairs(page) do
+      local e = entities.team_member[member]
+      if e and read and not e.before.suspended then return true end
+      if not e and not redis.call('HGET', prefix .. 'team_member:' .. member, 'suspended') then return true end
+    end
+    if #page < 100 then return false end
+    from = from + 100
+  end
+end
+
 -- lost reports whether somebody, as far as this change goes, is a holder no more of what
 -- grants says, and nobody is after it.
 local function lost(grants)
@@ -43,8 +59,10 @@ local function lost(grants)
     return grants(e and e[side].permissions or not e and permissions_of(kind, id))
   end
   -- holds reports whether a member with these fields is a holder, by a role or group
-  -- that lacking does not have.
+  -- that lacking does not have. One who is suspended is none.
   local function holds(fields, side, lacking)
+    if fields.suspended then return false end
+    if lacking.suspended then lacking = {} end
     for field, value in pairs(fields) do
       local source, id = source_of(field, value)
       if source and lacking[field] ~= value and makes(source, id, side) then return true end
@@ -52,9 +70,9 @@ local function lost(grants)
     return false
   end
   local function loses()
-    for kind, index in pairs(member_indexes) do
+    for kind in pairs(member_indexes) do
       for _, e in ipairs(loaded[kind]) do
-        if grants(e.before.permissions) and not grants(e.after.permissions) and redis.call('EXISTS', prefix .. index .. e.id) == 1 then
+        if grants(e.before.permissions) and not grants(e.after.permissions) and has_active(kind, e.id, true) then
           return true
         end
       end
@@ -69,13 +87,7 @@ local function lost(grants)
       if holds(e.after, 'after', {}) then return true end
     end
     -- Of the members that the change has not read one is enough.
-    local most = string.format('%d', #loaded.team_member)
-    local function by_others(kind, id)
-      for _, member in ipairs(redis.call('ZRANGE', prefix .. member_indexes[kind] .. id, '0', most)) do
-        if not entities.team_member[member] then return true end
-      end
-      return false
-    end
+    local function by_others(kind, id) return has_active(kind, id, false) end
     for kind in pairs(member_indexes) do
       for _, e in ipairs(loaded[kind]) do
         if grants(e.after.permissions) and by_others(kind, e.id) then return true end

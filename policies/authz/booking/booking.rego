@@ -10,7 +10,7 @@ package authz.booking
 import data.authz.reference
 
 # METADATA
-# title: If a team member's question is a booking, the provider is bookable for the patient
+# title: If a team member's question is a booking, the provider can be booked for the patient
 # description: |
 #   `book` on a provider and `create` on an appointment that names one are the same
 #   question (B4).
@@ -19,11 +19,25 @@ satisfied if not _booked
 satisfied if {
 	_booked
 	bookable
+	not provider_suspended
 }
 
 # METADATA
 # title: The provider in question is bookable for the patient's group
 bookable if _patient_group in _booking # B1
+
+# METADATA
+# title: The provider in question is suspended (P7)
+# description: The assignments stay, so that the end of the suspension restores them.
+provider_suspended if {
+	input.resource.type == "provider"
+	input.resource.suspended
+}
+
+provider_suspended if {
+	input.resource.type == "appointment"
+	input.resource.provider.suspended
+}
 
 # METADATA
 # title: The question needs a bookable provider

@@ -30,6 +30,15 @@ test_b2_access_makes_nobody_bookable if {
 	not booking.bookable with input as _as_member("book", _for_patient(provider))
 }
 
+test_p7_a_suspended_provider_is_not_booked_and_keeps_the_assignment if {
+	provider := example.suspended(example.provider({"diabetes"}))
+	booking.bookable with input as _as_patient(provider)
+	booking.provider_suspended with input as _as_patient(provider)
+	not booking.satisfied with input as _as_member("create", _appointment(provider))
+	booking.satisfied with input as _as_member("cancel", _appointment(provider))
+	not booking.provider_suspended with input as _as_member("create", _appointment(example.provider({"diabetes"})))
+}
+
 test_b3_a_patient_needs_a_bookable_provider_to_view_and_to_book[action] if {
 	some action in {"view", "book"}
 	booking.needed with input as example.question(

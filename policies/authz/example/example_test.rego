@@ -16,6 +16,7 @@ member(permissions) := {
 	"access": set(),
 	"booking": set(),
 	"provider": false,
+	"suspended": false,
 }
 
 # METADATA
@@ -43,7 +44,12 @@ provider(booking) := {
 	"access": set(),
 	"booking": booking,
 	"provider": true,
+	"suspended": false,
 }
+
+# METADATA
+# title: A member or a provider on leave
+suspended(member) := object.union(member, {"suspended": true})
 
 # METADATA
 # title: A patient group that a report is about

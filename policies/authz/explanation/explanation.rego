@@ -110,11 +110,13 @@ _patient := input.resource.patient if {
 _patient_group := input.resource.patient_group.id if visibility.patient_group_concerned
 
 # Requirements: those that the question has, in this order. A requirement is met while the
-# reason that it stands for is not among those of a deny.
+# reason that it stands for is not among those of a deny. The end of a suspension is one only
+# where somebody is suspended.
 
 _checks := [
 	{"name": "subject_supported", "reason": "subject_unsupported"},
 	{"name": "subject_known", "reason": "subject_unknown"},
+	{"name": "subject_active", "reason": "subject_suspended"},
 	{"name": "resource_type_known", "reason": "resource_type_unknown"},
 	{"name": "action_known", "reason": "action_unknown"},
 	{"name": "open_to_patients", "reason": "not_for_patients"},
@@ -127,6 +129,7 @@ _checks := [
 	{"name": "patient_group_accessible", "reason": "patient_group_not_accessible"},
 	{"name": "for_oneself", "reason": "patient_mismatch"},
 	{"name": "provider_bookable", "reason": "provider_not_bookable"},
+	{"name": "provider_active", "reason": "provider_suspended"},
 ]
 
 _requirements := [_requirement(check) |
@@ -144,10 +147,15 @@ _applicable contains "subject_supported"
 
 _applicable contains "subject_known" if not "subject_unsupported" in reason.missing
 
-_applicable contains "resource_type_known" if reason.subject_known
+_applicable contains "subject_active" if {
+	reason.subject_known
+	not reason.subject_active
+}
+
+_applicable contains "resource_type_known" if reason.subject_active
 
 _applicable contains "action_known" if {
-	reason.subject_known
+	reason.subject_active
 	resource.type
 }
 
@@ -193,6 +201,8 @@ _applicable contains "provider_bookable" if {
 	booking.needed
 }
 
+_applicable contains "provider_active" if "provider_suspended" in reason.missing
+
 _of_patient if {
 	input.subject.type == "patient"
 	reason.question_known
@@ -211,6 +221,8 @@ _refers if {
 _missing("subject_supported") := {"rules_for": input.subject.type}
 
 _missing("subject_known") := {"subject": _subject}
+
+_missing("subject_active") := {"suspension_ended": {"member": input.subject.id}}
 
 _missing("resource_type_known") := {"resource_type": input.resource.type}
 
@@ -235,6 +247,8 @@ _missing("patient_group_accessible") := {"any_of": [route.fact | some route in _
 _missing("for_oneself") := {"properties": {"patient": input.subject.id}}
 
 _missing("provider_bookable") := {"booking": booking.assignment}
+
+_missing("provider_active") := {"suspension_ended": {"member": booking.assignment.provider}}
 
 _subject := {"type": input.subject.type, "id": input.subject.id}
 
@@ -268,6 +282,7 @@ _plain := {
 	"own_booking": "the booking is the patient's own",
 	"subject_unsupported": "there are no rules for this type of subject",
 	"subject_unknown": "the subject is not known",
+	"subject_suspended": "the subject is suspended",
 	"resource_type_unknown": "the type of resource is not known",
 	"action_unknown": "the action is not known for this type of resource",
 	"not_for_patients": "patients view and book providers, cancel their own bookings, and do nothing else",
@@ -280,6 +295,7 @@ _plain := {
 	"patient_group_not_accessible": "the patient group is not accessible",
 	"patient_mismatch": "patients book and cancel for nobody but themselves",
 	"provider_not_bookable": "the provider is not bookable",
+	"provider_suspended": "the provider is suspended",
 }
 
 # What is said to administrators where facts can be named, and else what is said to all.
@@ -317,6 +333,8 @@ _fact("provider_not_bookable") := sprintf(
 	"provider %s has no Booking assignment for patient group %s",
 	[booking.assignment.provider, booking.assignment.patient_group],
 )
+
+_fact("provider_suspended") := sprintf("provider %s is suspended", [booking.assignment.provider])
 
 _fact("reference_missing") := sprintf("the reference %s is not given", [concat(" and ", reference.missing)])
 

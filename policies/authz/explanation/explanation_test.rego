@@ -206,6 +206,21 @@ test_b4_a_provider_lacks_the_booking_assignment if {
 	_unmet(patient, "book", provider) == missing
 }
 
+test_p7_the_end_of_a_suspension_is_named if {
+	patient := example.patient("diabetes", set())
+	_unmet(example.suspended(_mark), "view", patient) == {"subject_active": {"suspension_ended": {"member": "mark"}}}
+	_says(example.suspended(_mark), "view", patient) == [
+		"Denied: the subject is suspended.",
+		"team_member mark is denied to view patient p-1: the subject is suspended.",
+	]
+	provider := example.suspended(example.provider({"diabetes"}))
+	_unmet(patient, "book", provider) == {"provider_active": {"suspension_ended": {"member": "priya"}}}
+	_says(patient, "book", provider) == [
+		"Denied: the provider is suspended.",
+		"patient p-1 is denied to book provider priya: provider priya is suspended.",
+	]
+}
+
 test_b3_a_patient_asks_about_providers_and_books_for_themselves if {
 	patient := example.patient("diabetes", set())
 	_unmet(patient, "view", example.thing("stock")) == {"open_to_patients": {"resource_type": "provider"}}
@@ -281,6 +296,7 @@ _subjects := {
 	"without anything": example.member(set()),
 	"with view all": example.member({"patient:view_all", "patient:view", "report:view", "appointment:create"}),
 	"with access": example.with_access({"patient:view", "patient:create", "report:view", "appointment:create"}, {"diabetes"}),
+	"suspended": example.suspended(_mark),
 	"a patient": example.patient("diabetes", set()),
 }
 
@@ -295,6 +311,7 @@ _resources := {
 		example.provider({"cardiology"}),
 		{"patient": example.patient("diabetes", set())},
 	),
+	"a suspended provider": example.suspended(example.provider({"diabetes"})),
 	"a report": example.thing("report"),
 	"a report on a group": example.referring(
 		example.thing("report"),
@@ -329,7 +346,7 @@ _decisions[name] := decision if {
 }
 
 test_every_question_has_an_account_with_the_codes_of_its_decision if {
-	count(_questions) == 288
+	count(_questions) == 364
 	{name: account.user.reasons | some name, account in _accounts} == {name: decision.context.reasons |
 		some name, decision in _decisions
 	}

@@ -38,8 +38,8 @@ granted contains "own_booking" if {
 # METADATA
 # title: What is missing
 # description: |
-#   An unknown subject, type or action is reported alone: nothing can be said of its
-#   permissions or routes. Everything else that is missing is reported together.
+#   An unknown or suspended subject and an unknown type or action are reported alone: nothing
+#   can be said of permissions or routes. Everything else that is missing is reported together.
 missing contains "subject_unsupported" if not _subject_supported
 
 missing contains "subject_unknown" if {
@@ -47,13 +47,18 @@ missing contains "subject_unknown" if {
 	not input.subject.found
 }
 
-missing contains "resource_type_unknown" if {
+missing contains "subject_suspended" if {
 	subject_known
+	not subject_active
+}
+
+missing contains "resource_type_unknown" if {
+	subject_active
 	not resource.type
 }
 
 missing contains "action_unknown" if {
-	subject_known
+	subject_active
 	resource.type
 	not resource.action
 }
@@ -119,6 +124,13 @@ missing contains "provider_not_bookable" if {
 	not booking.bookable
 }
 
+missing contains "provider_suspended" if {
+	question_known
+	resource.fits
+	booking.needed
+	booking.provider_suspended
+}
+
 # METADATA
 # title: The subject exists, and the policy has rules for its type
 subject_known if {
@@ -127,9 +139,16 @@ subject_known if {
 }
 
 # METADATA
-# title: The subject is known, and the catalogue has the action
-question_known if {
+# title: The subject is known and not suspended (P7)
+subject_active if {
 	subject_known
+	not input.subject.suspended
+}
+
+# METADATA
+# title: The subject may ask, and the catalogue has the action
+question_known if {
+	subject_active
 	resource.action
 }
 

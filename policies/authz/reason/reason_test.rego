@@ -23,6 +23,27 @@ test_v9_a_subject_the_policy_has_no_rule_for_is_reported_alone[type] if {
 	_missing({"type": type, "id": "x", "found": true}, "approve", example.thing("no_such_type")) == {"subject_unsupported"}
 }
 
+test_p7_a_suspended_subject_is_reported_alone if {
+	everything := example.suspended(example.with_access({"patient:view"}, {"diabetes"}))
+	_missing(everything, "view", _patient) == {"subject_suspended"}
+	_missing(everything, "approve", example.nobody("patient")) == {"subject_suspended"}
+	_missing(everything, "view", example.thing("no_such_type")) == {"subject_suspended"}
+}
+
+test_p7_a_suspended_provider_is_not_booked if {
+	provider := example.suspended(example.provider({"diabetes"}))
+	_missing(_patient, "view", provider) == {"provider_suspended"}
+	_missing(_patient, "book", example.suspended(example.provider(set()))) == {
+		"provider_not_bookable",
+		"provider_suspended",
+	}
+	clerk := example.with_access({"appointment:create"}, {"diabetes"})
+	_missing(clerk, "book", example.referring(provider, {"patient": _patient})) == {"provider_suspended"}
+	appointment := example.referring(example.thing("appointment"), {"patient": _patient, "provider": provider})
+	_missing(clerk, "create", appointment) == {"provider_suspended"}
+	_missing(clerk, "cancel", appointment) == set()
+}
+
 test_p4_an_unknown_type_is_reported_alone if {
 	_missing(example.member(set()), "view", example.thing("no_such_type")) == {"resource_type_unknown"}
 }

@@ -33,24 +33,32 @@ patient_group_accessible if _access
 
 # METADATA
 # title: The routes that hold
+# description: While a member is suspended none does (P7). `allow` says no for itself.
 routes contains "view_all_patients" if {
+	not input.subject.suspended
 	patient_concerned
 	_view_all
 }
 
 routes contains "view_all_patients" if {
+	not input.subject.suspended
 	patient_group_concerned
 	_view_all
 }
 
 routes contains "patient_group_access" if {
+	not input.subject.suspended
 	patient_concerned
 	_patient_group_access
 }
 
-routes contains "patient_group_access" if _access
+routes contains "patient_group_access" if {
+	not input.subject.suspended
+	_access
+}
 
 routes contains "care_team" if {
+	not input.subject.suspended
 	patient_concerned
 	_care_team
 }
@@ -58,16 +66,19 @@ routes contains "care_team" if {
 # METADATA
 # title: The routes that hold to the patient in question
 patient_routes contains "view_all_patients" if {
+	not input.subject.suspended
 	patient_concerned
 	_view_all
 }
 
 patient_routes contains "patient_group_access" if {
+	not input.subject.suspended
 	patient_concerned
 	_patient_group_access
 }
 
 patient_routes contains "care_team" if {
+	not input.subject.suspended
 	patient_concerned
 	_care_team
 }
@@ -75,11 +86,15 @@ patient_routes contains "care_team" if {
 # METADATA
 # title: The routes that hold to the patient group in question
 patient_group_routes contains "view_all_patients" if {
+	not input.subject.suspended
 	patient_group_concerned
 	_view_all
 }
 
-patient_group_routes contains "patient_group_access" if _access
+patient_group_routes contains "patient_group_access" if {
+	not input.subject.suspended
+	_access
+}
 
 # METADATA
 # title: A patient is in question

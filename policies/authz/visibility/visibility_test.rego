@@ -17,6 +17,17 @@ test_v1_view_all_makes_every_patient_visible if {
 	_sees({"patient:view_all"}, set(), example.patient("cardiology", {"priya"}))
 }
 
+test_p7_no_route_holds_while_a_member_is_suspended if {
+	member := example.with_access({"patient:view_all"}, {"diabetes"})
+	report := example.referring(example.thing("report"), {"patient_group": example.patient_group("diabetes")})
+	every resource in [example.patient("diabetes", {"mark"}), report] {
+		routes := visibility.routes with input as example.question(member, "view", resource)
+		count(routes) > 1
+		held := visibility with input as example.question(example.suspended(member), "view", resource)
+		(held.routes | held.patient_routes) | held.patient_group_routes == set()
+	}
+}
+
 test_v1_view_all_of_another_type_makes_nobody_visible if {
 	not _sees({"report:view_all"}, set(), example.patient("diabetes", set()))
 }
