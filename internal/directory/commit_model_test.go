@@ -186,6 +186,19 @@ func redo(t *testing.T, view map[authz.Key]map[string]any, event admin.Event, un
 		if fields == nil {
 			fields = map[string]any{}
 		}
+		e.Before, e.After = maps.Clone(e.Before), maps.Clone(e.After)
+		if e.Existed && e.Exists && (e.Before["suspended"] != nil || e.After["suspended"] != nil) {
+			if e.Before["suspended"] == e.After["suspended"] {
+				t.Fatalf("%v: suspended is %v, and then %v", e.Key, e.Before["suspended"], e.After["suspended"])
+			}
+			for _, told := range []map[string]any{e.Before, e.After} {
+				if told["suspended"] == false { // the view has what is true
+					delete(told, "suspended")
+				} else if told["suspended"] != true {
+					t.Fatalf("%v: suspended is told by halves: %v, %v", e.Key, e.Before["suspended"], e.After["suspended"])
+				}
+			}
+		}
 		for name, value := range e.Before {
 			fields[name] = taken(t, fields[name], value)
 		}

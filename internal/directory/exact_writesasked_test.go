@@ -364,11 +364,11 @@ func (m *reference) related(relation admin.Relation, to string) []string {
 	return out
 }
 
-// seen returns who may view whom (V1-V3, V7): pairs of a member and a patient.
+// seen returns who may view whom (V1-V3, V7, P7): pairs of a member and a patient.
 func (m *reference) seen() map[[2]string]bool {
 	out := map[[2]string]bool{}
 	for who, r := range m.records {
-		if who.Kind != authz.KindTeamMember {
+		if who.Kind != authz.KindTeamMember || r.IsSuspended {
 			continue
 		}
 		var all []string

@@ -171,6 +171,12 @@ func alterations(was, is map[authz.Key]map[string]any) map[authz.Key]admin.Entit
 				part(e.After, name, is[key][name], was[key][name])
 			}
 		}
+		switch { // what Redis does not have is told as false beside a true
+		case e.Existed && e.After["suspended"] == true:
+			e.Before["suspended"] = false
+		case e.Exists && e.Before["suspended"] == true:
+			e.After["suspended"] = false
+		}
 		out[key] = e
 	}
 	return out

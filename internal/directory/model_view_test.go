@@ -33,7 +33,10 @@ func (m *reference) view() map[authz.Key]map[string]any {
 		}
 		switch key.Kind {
 		case authz.KindTeamMember:
-			v["provider"], v["suspended"] = r.IsProvider, r.IsSuspended
+			v["provider"] = r.IsProvider
+			if r.IsSuspended { // the history tells of it where it is true, or ends
+				v["suspended"] = true
+			}
 		case authz.KindBooking:
 			v["provider"] = r.Provider
 		}
