@@ -34,7 +34,7 @@ func wrong(t *testing.T) verify.Config {
 	s := source(t, edit{"authz/visibility/visibility.rego", "\npatient_visible if _care_team\n", "\n"})
 	snapshot := orgtest.Compile(t, s, policy.Config{})
 	return verify.Config{
-		Rules: snapshot, Oracle: reference{snapshot}, Seed: 5,
+		Rules: snapshot, Oracle: reference{snapshot}, Seed: 6,
 		Stores: []verify.NamedStore{embedded(t)}, Databases: []verify.Database{sqlite(t)},
 	}
 }
@@ -53,7 +53,7 @@ func TestACounterexampleIsSmallAndCanBeTakenUp(t *testing.T) {
 	if !d.Repeated || len(d.Organisation) > 4 {
 		t.Fatalf("it is not small:\n%s", text)
 	}
-	for _, part := range append(d.Organisation, "WRONG ", d.Question, "which in they do", "seed 5\n") {
+	for _, part := range append(d.Organisation, "WRONG ", d.Question, "which in they do", "seed 6\n") {
 		if part != "which in they do" && !strings.Contains(text, part) {
 			t.Errorf("%q is not in\n%s", part, text)
 		}
