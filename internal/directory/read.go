@@ -77,7 +77,7 @@ func askedFor(keys []authz.Key) []authz.Key {
 // much work, 0 for all.
 func readArgs(keys []authz.Key, work int) []any {
 	args := make([]any, 2, 2+2*len(keys))
-	args[0], args[1] = script.Schemas(), work
+	args[0], args[1] = script.Schemas, work
 	for _, key := range keys {
 		args = append(args, string(key.Kind), key.ID)
 	}

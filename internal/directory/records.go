@@ -234,7 +234,7 @@ func (d *Directory) readWith(
 	if !admin.ValidID(organisation) {
 		return script.Head{}, nil, script.NoOrganisation()
 	}
-	args = append([]any{script.Schemas()}, args...)
+	args = append([]any{script.Schemas}, args...)
 	reply, err := text.RunRO(ctx, client, []string{script.HeadKey(organisation)}, args...).Slice()
 	if err != nil {
 		return script.Head{}, nil, connect.Unavailable(ctx, err)

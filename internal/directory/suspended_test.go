@@ -146,7 +146,7 @@ func TestSchemaOfTheTable(t *testing.T) {
 			t.Errorf("schema %q is known: %t", text, !want)
 		}
 	}
-	if script.Schema() != newest || script.Schemas() != " 2 3 " {
-		t.Errorf("schemas %q up to %d", script.Schemas(), script.Schema())
+	if script.Schema != newest || script.Schemas != " 2 3 " {
+		t.Errorf("schemas %q up to %d", script.Schemas, script.Schema)
 	}
 }

@@ -5,19 +5,16 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/filter"
 	"github.com/caregate/caregate/internal/httpapi"
-	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/review"
 	"github.com/caregate/caregate/internal/search"
-	"github.com/caregate/caregate/policies"
 )
 
 // clinic is the organisation of these tests: ada administers, mark treats, rita has
@@ -36,15 +33,6 @@ const clinic = `{"kind":"role","id":"admin","name":"Administrator","permissions"
 {"kind":"patient","id":"p-3","patient_group":"diabetes"}
 {"kind":"booking","id":"b-1","patient":"p-1","provider":"mark","state":"booked"}
 `
-
-// defaultPolicy is compiled once for all tests.
-var defaultPolicy = sync.OnceValues(func() (*policy.Snapshot, error) {
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		return nil, err
-	}
-	return policy.Compile(context.Background(), source, policy.Config{})
-})
 
 // parts returns what administers the clinic, and what decides about it, over the embedded store and with the
 // default policy.
@@ -81,10 +69,7 @@ func filled(t *testing.T, store *directory.Directory, organisations ...string) *
 // policy.
 func everything(t *testing.T, store *directory.Directory, cfg httpapi.Config) httpapi.Config {
 	t.Helper()
-	snapshot, err := defaultPolicy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	snapshot := orgtest.Policy(t)
 	tables, err := filter.ParseTables([]byte(`{"tables":{"patient":{"table":"patients","id":"id","patient_group":"patient_group","care_team":"ids"}}}`))
 	if err != nil {
 		t.Fatal(err)

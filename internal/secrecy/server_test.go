@@ -8,19 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/caregate/caregate/data"
 	"github.com/caregate/caregate/internal/admin"
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory"
 	"github.com/caregate/caregate/internal/httpapi"
-	"github.com/caregate/caregate/internal/policy"
+	"github.com/caregate/caregate/internal/orgtest"
 	"github.com/caregate/caregate/internal/redistest"
 	"github.com/caregate/caregate/internal/review"
-	"github.com/caregate/caregate/policies"
 )
 
 // side is a server of its own, with a store of its own. A pair of organisations has one on
@@ -36,15 +33,6 @@ type answer struct {
 	header http.Header
 	body   string
 }
-
-// defaultPolicy is compiled once.
-var defaultPolicy = sync.OnceValues(func() (*policy.Snapshot, error) {
-	source, err := policy.Read(policies.Files, data.Files())
-	if err != nil {
-		return nil, err
-	}
-	return policy.Compile(context.Background(), source, policy.Config{})
-})
 
 // requestTimeout is one that a busy machine keeps.
 const requestTimeout = time.Minute
@@ -79,10 +67,7 @@ func redis(t *testing.T) (*directory.Directory, string) {
 // newSide serves what the program serves, in this process.
 func newSide(t *testing.T, store *directory.Directory) *side {
 	t.Helper()
-	snapshot, err := defaultPolicy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	snapshot := orgtest.Policy(t)
 	service := authz.NewService(store, snapshot)
 	c := httpapi.Config{
 		Service: service, Administration: admin.NewService(service, store), Reviewer: review.NewService(service, snapshot, store),

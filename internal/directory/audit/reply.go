@@ -28,7 +28,7 @@ type outcomeFinding struct {
 // from the first on, as it looked at; one at least. It remembers the head.
 func (a *auditor) compare(ctx context.Context, items []item) ([]outcome, error) {
 	args := make([]any, 0, 4+4*len(items))
-	args = append(args, script.Schemas(), MaxCommands, MaxMembers, MaxFields)
+	args = append(args, script.Schemas, MaxCommands, MaxMembers, MaxFields)
 	for _, it := range items {
 		args = append(args, it.what, it.id, it.cursor, it.member)
 	}

@@ -159,7 +159,7 @@ func (h headState) isOther() bool {
 // isNewer reports whether it is one that this build is too old for.
 func (h headState) isNewer() bool {
 	number, err := strconv.ParseFloat(h.fields["schema"], 64)
-	return h.isOther() && err == nil && number > float64(script.Schema())
+	return h.isOther() && err == nil && number > script.Schema
 }
 
 // findings returns what is wrong with the head.
@@ -178,11 +178,11 @@ func (h headState) findings() []Finding {
 		return found
 	case h.isNewer():
 		found = append(found, aboutKey(RuleSchema, kindHead, kindHead, "run a newer Caregate",
-			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), script.Schema()))
+			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), script.Schema))
 		return found
 	case h.isOther():
 		found = append(found, aboutKey(RuleSchema, kindHead, kindHead, "export the organisation with the build that wrote it, and import that with this one",
-			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), script.Schema()))
+			"says that the facts have schema %s; this build knows schema %d and looked at nothing else", Printable(h.fields["schema"]), script.Schema))
 		return found
 	}
 	if !script.KnowsSchema(h.fields["schema"]) {

@@ -41,7 +41,7 @@ func (c *Committer) newChangeArgs(change admin.Change, most int) *changeArgs {
 		atLeast = change.AtLeast.String()
 	}
 	args.args = []any{
-		script.Schemas(), newNonce(), most, c.Kept, c.Bytes,
+		script.Schemas, newNonce(), most, c.Kept, c.Bytes,
 		change.Author.Actor, change.Author.Via, change.Author.Request, revision, atLeast, len(args.expect),
 	}
 	for _, e := range args.expect {

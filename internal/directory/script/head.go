@@ -2,7 +2,6 @@ package script
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -10,39 +9,21 @@ import (
 
 	"github.com/caregate/caregate/internal/authz"
 	"github.com/caregate/caregate/internal/directory/connect"
-	"github.com/caregate/caregate/internal/model"
 )
 
-// FirstSchema is the oldest version of the layout that this build reads and writes. Facts get a
-// later one with the first field that needs it, so that builds that do not know the field
-// refuse the facts from then on, and not before. The scripts refuse every other one.
-const FirstSchema = 2
-
-// Schema returns the newest version of the layout that this build knows.
-func Schema() int {
-	newest := FirstSchema
-	for _, kind := range model.Kinds() {
-		for _, f := range model.Fields(kind) {
-			newest = max(newest, f.Since)
-		}
-	}
-	return newest
-}
+// The versions of the layout that this build reads and writes: the first one, the newest, which
+// is the latest Since of a field, and all as scripts take them, each between spaces. Facts get a
+// later one with the first field that needs it, so that builds that do not know the field refuse
+// the facts from then on, and not before. The scripts refuse every other one.
+const (
+	FirstSchema = 2
+	Schema      = 3
+	Schemas     = " 2 3 "
+)
 
 // KnowsSchema reports whether a number, as a head has it, is that of a schema of this build.
 func KnowsSchema(text string) bool {
-	number, err := strconv.Atoi(text)
-	return err == nil && FirstSchema <= number && number <= Schema() && strconv.Itoa(number) == text
-}
-
-// Schemas returns those of this build as scripts take them: from the first one, each between
-// spaces.
-func Schemas() string {
-	var b strings.Builder
-	for number := FirstSchema; number <= Schema(); number++ {
-		fmt.Fprintf(&b, " %d", number)
-	}
-	return b.String() + " "
+	return text != "" && !strings.Contains(text, " ") && strings.Contains(Schemas, " "+text+" ")
 }
 
 // Head is the state of an organisation as a whole. The zero value is one that
@@ -90,11 +71,11 @@ func OtherSchema(found int) *authz.Error {
 	if found < FirstSchema {
 		return authz.Errorf(authz.Unavailable, "",
 			"the facts of this organisation have schema %d and this build of Caregate knows schema %d; export them with the build that wrote them, "+
-				"and import that with this one into a Redis, or under a name, that does not have them", found, Schema())
+				"and import that with this one into a Redis, or under a name, that does not have them", found, Schema)
 	}
 	return authz.Errorf(authz.Unavailable, "",
 		"the facts of this organisation have schema %d and this build of Caregate is too old for it: it knows schema %d; run a newer one",
-		found, Schema())
+		found, Schema)
 }
 
 // NoOrganisation is the error for an organisation that does not exist.
@@ -104,7 +85,7 @@ func NoOrganisation() *authz.Error {
 
 // ReadHead looks at the head by way of a client.
 func (s *Set) ReadHead(ctx context.Context, client redis.UniversalClient, organisation string) (Head, error) {
-	reply, err := s.Read.RunRO(ctx, client, []string{HeadKey(organisation)}, Schemas()).Slice()
+	reply, err := s.Read.RunRO(ctx, client, []string{HeadKey(organisation)}, Schemas).Slice()
 	if err != nil {
 		return Head{}, connect.Unavailable(ctx, err)
 	}
