@@ -243,7 +243,7 @@ func mutants() map[string]mutant {
 const within = 150
 
 // TestMutantsAreCaught shows that the property can fail: each mutant is one small thing
-// that is wrong. Where not all cases are tried it is a part of them, another one each time.
+// that is wrong, in every shape that it has to be found in. Where not all cases are tried it is a part of them, another one each time.
 func TestMutantsAreCaught(t *testing.T) {
 	all := mutants()
 	left := soak.Cases(2 * len(all))
@@ -268,25 +268,28 @@ func TestMutantsAreCaught(t *testing.T) {
 			if m.database != nil {
 				config.Databases[0] = m.database(config.Databases[0])
 			}
-			r, err := verify.Run(t.Context(), config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := r.Disagreement
-			if d == nil {
-				t.Fatalf("not found:\n%s", printed(t, r))
-			}
-			t.Logf("found in organisation %d, and made as small as %d records", r.Organisations, len(d.Organisation))
-			if testing.Verbose() {
-				t.Log("\n" + printed(t, r))
-			}
-			for _, shape := range m.shapes {
-				if !slices.ContainsFunc(d.Answers, func(a verify.Said) bool { return !a.Agrees && strings.HasPrefix(a.Shape, shape) }) {
-					t.Errorf("%q is not found wrong:\n%s", shape, printed(t, r))
+			left := slices.Clone(m.shapes)
+			for len(left) > 0 {
+				r, err := verify.Run(t.Context(), config)
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			if len(d.Organisation) > 8 {
-				t.Errorf("the counterexample has %d records:\n%s", len(d.Organisation), printed(t, r))
+				d := r.Disagreement
+				if d == nil {
+					t.Fatalf("%q are not found wrong:\n%s", left, printed(t, r))
+				}
+				t.Logf("found in organisation %d, and made as small as %d records", r.Organisations, len(d.Organisation))
+				if testing.Verbose() {
+					t.Log("\n" + printed(t, r))
+				}
+				if len(d.Organisation) > 8 {
+					t.Errorf("the counterexample has %d records:\n%s", len(d.Organisation), printed(t, r))
+				}
+				left = slices.DeleteFunc(left, func(shape string) bool {
+					return slices.ContainsFunc(d.Answers, func(a verify.Said) bool { return !a.Agrees && strings.HasPrefix(a.Shape, shape) })
+				})
+				config.Seed += uint64(r.Organisations) //nolint:gosec // few; a question is not asked in all shapes, so the next one may show the rest
+				config.Organisations -= r.Organisations
 			}
 		})
 	}
